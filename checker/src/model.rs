@@ -1,0 +1,76 @@
+//! What an object promises when it is used by one client at a time.
+
+use histories::{Outcome, ValueId, Values};
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// The sequential specification of an object (Herlihy and Wing 1990, section 2).
+///
+/// [`Model::init`], [`Model::decode`] and [`Model::step`] are enough; the other methods only make searches faster or
+/// explanations better, and a wrong answer is never the price of leaving them out.
+pub trait Model: Sync {
+    /// The object's state.
+    type State: Clone + Eq + Hash + Debug + Send + Sync;
+    /// A decoded call with its result; the result may be unknown.
+    type Op: Clone + Eq + Hash + Debug + Send + Sync;
+
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The state before the first op.
+    fn init(&self) -> Self::State;
+
+    /// Reads an op out of a history.
+    fn decode(&self, call: &Call<'_>) -> Result<Decoded<Self::Op>, String>;
+
+    /// The state after `op` if it happened in `state`; `None` if it could not have happened there with this result.
+    fn step(&self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
+
+    /// Whether `op` never changes any state in which it can happen: a read.
+    fn is_pure(&self, op: &Self::Op) -> bool {
+        let _ = op;
+        false
+    }
+
+    /// Whether `op` can happen in every state and leaves one that does not depend on it: an overwrite.
+    fn is_blind_write(&self, op: &Self::Op) -> bool {
+        let _ = op;
+        false
+    }
+
+    /// The op in a few characters: `w 66`, `r→66`, `cas 1→2`. `values` is the history's arena.
+    fn show_op(&self, op: &Self::Op, values: &Values) -> String {
+        let _ = values;
+        format!("{op:?}")
+    }
+
+    /// The state in a few characters.
+    fn show_state(&self, state: &Self::State, values: &Values) -> String {
+        let _ = values;
+        format!("{state:?}")
+    }
+}
+
+/// One op of a history, its key already taken off.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The function's name.
+    pub f: &'a str,
+    /// What it was called with.
+    pub input: ValueId,
+    /// What it returned, if it ended `ok`.
+    pub output: Option<ValueId>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The arena the values live in.
+    pub values: &'a Values,
+}
+
+/// What a model makes of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded<O> {
+    /// An op to be ordered. If its outcome is `info` it may also never happen.
+    Op(O),
+    /// Says nothing about the object: a failed op, a read of unknown result.
+    Nothing,
+}

@@ -1,0 +1,213 @@
+//! What the checker says. `Valid` carries a witness, `Invalid` a counter-example, `Unknown` its reason.
+//!
+//! Everything here is data: ops are named by [`OpId`] of the history that was checked, so that a report can look up their
+//! process, node, times and values.
+
+use histories::{OpId, ValueId};
+use serde::Serialize;
+
+/// The verdict on one history under one consistency model.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The consistency model: `linearizable`.
+    pub consistency: &'static str,
+    /// The object's sequential model: `cas-register`, ...
+    pub model: String,
+    /// Whether the history was split by key, and whether that was guessed.
+    pub keyed: bool,
+    /// All keys together: the worst of them (`valid < unknown < invalid`).
+    pub answer: Summary,
+    /// The reason of an `Unknown` that concerns the whole history, not one key (no op at all, misuse of a process, ...).
+    pub reason: Option<Reason>,
+    /// One entry per key, in order of first appearance; a single one with `key: None` where there are no keys.
+    pub keys: Vec<KeyVerdict>,
+    /// What was assumed and not checked, in sentences for the user: guesses, dropped ops, defaults taken from the format.
+    pub notes: Vec<String>,
+}
+
+/// An answer without its proof. Ordered by gravity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Summary {
+    /// The promise was kept.
+    Valid,
+    /// Undecided.
+    Unknown,
+    /// The promise was broken.
+    Invalid,
+}
+
+impl Summary {
+    /// `valid`, `unknown`, `invalid`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Summary::Valid => "valid",
+            Summary::Unknown => "unknown",
+            Summary::Invalid => "invalid",
+        }
+    }
+}
+
+/// The verdict on one key.
+#[derive(Clone, Debug)]
+pub struct KeyVerdict {
+    /// The key, or `None` for a history of a single object.
+    pub key: Option<ValueId>,
+    /// Client ops on this key, failed ones included.
+    pub ops: usize,
+    /// The answer with its proof.
+    pub answer: Answer,
+    /// Which procedure decided it: `search`, `zones`, ...
+    pub algorithm: &'static str,
+    /// Configurations visited.
+    pub steps: u64,
+}
+
+/// An answer and its proof.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// One order explains everything.
+    Valid(Witness),
+    /// No order does, and this is why.
+    Invalid(Box<Counterexample>),
+    /// Undecided, and this is why.
+    Unknown(Reason),
+}
+
+impl Answer {
+    /// The answer without its proof.
+    pub fn summary(&self) -> Summary {
+        match self {
+            Answer::Valid(_) => Summary::Valid,
+            Answer::Unknown(_) => Summary::Unknown,
+            Answer::Invalid(_) => Summary::Invalid,
+        }
+    }
+}
+
+/// An order in which the ops can have taken effect. Ops of unknown outcome that are not in it never took effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Witness {
+    /// The ops in their order.
+    pub order: Vec<OpId>,
+}
+
+/// Why no order exists: a minimal contradiction, and how far an order gets.
+#[derive(Clone, Debug, Default)]
+pub struct Counterexample {
+    /// A few ops that cannot be put in any order, even if every other write may or may not take effect anywhere between its
+    /// two events and every other read is ignored. Leaving out any one of them, the rest can be ordered. In order of invocation.
+    pub core: Vec<OpId>,
+    /// Whether the two statements about `core` were verified (always, unless the budget ended; said in the report).
+    pub minimal: bool,
+    /// The op of the core that cannot be placed: drawn in red, subject of the sentence.
+    pub stuck: Option<OpId>,
+    /// The verdict in one sentence without times and nodes of its own: see [`Step`] for how ops are named in text.
+    pub sentence: Vec<Words>,
+    /// Step by step, why. Empty where the contradiction is not a chain of this kind.
+    pub steps: Vec<Step>,
+    /// The longest prefix of the history that can be ordered, as an order.
+    pub prefix: Vec<OpId>,
+    /// The op whose completion ends that prefix: nothing can follow that explains it.
+    pub blocked: Option<OpId>,
+    /// The states the object may be in at the end of that prefix, described by the model, at most 100.
+    pub states: Vec<String>,
+    /// For the strip under the picture: from this event on, these states were possible (at most 8, then `more`). Covers the
+    /// core's span of time only; the last entry has none.
+    pub possible: Vec<Possible>,
+}
+
+/// The states that were possible from one event on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Possible {
+    /// The event (index into the history).
+    pub event: u32,
+    /// The states, described by the model.
+    pub states: Vec<String>,
+    /// How many more there were.
+    pub more: usize,
+}
+
+/// One step of an explanation: a sentence, a smaller line on why it follows, and the arrow it draws.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The sentence.
+    pub words: Vec<Words>,
+    /// Why it follows, smaller.
+    pub because: Vec<Words>,
+    /// The arrow's start.
+    pub from: OpId,
+    /// The arrow's end.
+    pub to: OpId,
+    /// What the arrow means.
+    pub kind: StepKind,
+}
+
+/// What an arrow of an explanation means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepKind {
+    /// `from` had completed before `to` was invoked.
+    RealTime,
+    /// `to` saw the value that `from` stored.
+    Value,
+    /// `from` would have to come before `to`, against the other steps.
+    Contradiction,
+}
+
+/// Text with references, so that the terminal and the page can each write ops and times in their own way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// Plain text.
+    Text(String),
+    /// The op in short: `w 66`, `r→66`, drawn as a chip.
+    Op(OpId),
+    /// The op's process and node: `process 34 on n5`.
+    Who(OpId),
+    /// The time of the op's invocation.
+    Invoked(OpId),
+    /// The time of the op's completion.
+    Completed(OpId),
+    /// A value or state, as the model writes it.
+    Value(String),
+}
+
+/// Why nothing could be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The time limit was reached.
+    Time {
+        /// Ops ordered when it was.
+        ops_ordered: usize,
+        /// Configurations open at that moment.
+        states: usize,
+    },
+    /// The memory limit was reached.
+    Memory {
+        /// Ops ordered when it was.
+        ops_ordered: usize,
+        /// Configurations open at that moment.
+        states: usize,
+    },
+    /// The limit of steps was reached.
+    Steps {
+        /// Ops ordered when it was.
+        ops_ordered: usize,
+        /// Configurations open at that moment.
+        states: usize,
+    },
+    /// A person stopped the check.
+    Interrupted,
+    /// The history itself makes any answer meaningless, and this is how: a sentence.
+    History(String),
+    /// The proof of the answer could not be re-checked within the budget: the answer is withheld.
+    Uncertified(String),
+}
+
+impl Verdict {
+    /// The worst of all keys, and of the whole.
+    pub fn compose(reason: Option<&Reason>, keys: &[KeyVerdict]) -> Summary {
+        let whole = if reason.is_some() { Summary::Unknown } else { Summary::Valid };
+        keys.iter().map(|k| k.answer.summary()).max().unwrap_or(Summary::Valid).max(whole)
+    }
+}

@@ -1,0 +1,5 @@
+//! The `rashomon` binary: everything is in the harness.
+
+fn main() -> std::process::ExitCode {
+    harness::main()
+}

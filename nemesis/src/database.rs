@@ -1,0 +1,56 @@
+//! The database under test, seen from the outside: processes on nodes.
+
+use crate::{Cluster, Node, NodeError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a database's process does, as seen by looking at it (not by remembering what was done to it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessState {
+    /// It runs.
+    Running,
+    /// It is stopped by a signal.
+    Paused,
+    /// There is none.
+    Down,
+}
+
+/// How to install, start, hurt and look at a database. Called from plain threads, several nodes at once; every method may be
+/// repeated without harm.
+pub trait Database: Send + Sync {
+    /// Its name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// Its version, as a node reports it.
+    fn version(&self, node: &Node) -> Result<String, NodeError>;
+
+    /// Installs and starts it with empty data. [`Database::teardown`] was called before.
+    fn setup(&self, cluster: &Cluster, node: &Node) -> Result<(), NodeError>;
+
+    /// Waits until the whole cluster answers clients.
+    fn await_ready(&self, cluster: &Cluster, within: Duration) -> Result<(), NodeError>;
+
+    /// Stops it and removes its data. Must work on a node that never ran it and on one where a run was killed half-way.
+    fn teardown(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// Starts its process on the data it has. No harm if it runs.
+    fn start(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// Kills its process group with SIGKILL and waits until it is gone.
+    fn kill(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// SIGSTOP.
+    fn pause(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// SIGCONT.
+    fn resume(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// Looks at its process.
+    fn state(&self, node: &Node) -> Result<ProcessState, NodeError>;
+
+    /// The nodes that say they lead, asked now; empty if none does or the database has no leader.
+    fn primaries(&self, cluster: &Cluster) -> Vec<usize>;
+
+    /// Copies the node's logs into a local directory and returns their local paths.
+    fn fetch_logs(&self, node: &Node, into: &Path) -> Result<Vec<PathBuf>, NodeError>;
+}

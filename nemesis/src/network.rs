@@ -1,0 +1,13 @@
+//! The network between the nodes, as far as the nemesis may cut it.
+
+use crate::{Node, NodeError};
+
+/// Cuts and probes links between nodes. Never touches the control node's traffic.
+pub trait Network: Send + Sync {
+    /// Makes `node` drop all it receives from the nodes `from`, and from no other: replaces what was there before. An empty
+    /// set removes every trace of it.
+    fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError>;
+
+    /// Whether a message gets from `from` to `to` and its answer back, tried now.
+    fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError>;
+}

@@ -1,0 +1,16 @@
+//! What is asked of a store, and who is asked.
+//!
+//! Two axes, one file per point on each: a workload (`register`) says *what* is asked and which model must hold, a system
+//! (`etcd`, `demo`) says *who* is asked. A run is a pair.
+//!
+//! Start reading at [`client`] and [`generator`], then [`workload`] and [`system`].
+
+pub mod client;
+pub mod generator;
+pub mod system;
+pub mod workload;
+
+pub use client::{Client, Completion, Invocation, OpError};
+pub use generator::{Generator, Next};
+pub use system::System;
+pub use workload::Workload;

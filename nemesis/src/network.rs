@@ -8,6 +8,6 @@ pub trait Network: Send + Sync {
     /// set removes every trace of it.
     fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError>;
 
-    /// Whether a message gets from `from` to `to` and its answer back, tried now.
+    /// Whether a message sent by `from` is heard by `to`, tried now: one direction only, so that one-way cuts are seen as such.
     fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError>;
 }

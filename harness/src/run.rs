@@ -1,0 +1,288 @@
+//! Everything known of one run, or of one judged file: what the report is made from.
+//!
+//! This is plain data. The test's life fills it ([`crate::test`]), `analyze` fills it from a stored run, `check` from a file
+//! alone; [`crate::report`] and [`crate::terminal`] only read it. What is not known is absent, never made up.
+
+use checker::verdict::Summary;
+use checker::{KeyVerdict, Verdict};
+use histories::{History, Outcome};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One run, judged.
+#[derive(Debug)]
+pub struct Run {
+    /// What is judged, for headings: `demo, register`, or the file's name.
+    pub title: String,
+    /// The test that was run; `None` for a file that comes from elsewhere.
+    pub test: Option<TestFacts>,
+    /// What was recorded.
+    pub history: History,
+    /// What the checker says of it. The run's own answer is [`Run::summary`]: it also takes the coverage into account.
+    pub verdict: Verdict,
+    /// What the run really put to the test.
+    pub coverage: Coverage,
+    /// When faults were active, in order of their start.
+    pub windows: Vec<FaultWindow>,
+    /// The phases of the run, in order.
+    pub phases: Vec<PhaseSpan>,
+    /// The nodes' logs, beside the report.
+    pub logs: Vec<NodeLog>,
+    /// What the check itself cost.
+    pub check: CheckFacts,
+    /// Ops by function, in order of first appearance.
+    pub counts: Vec<FunctionCount>,
+    /// Ops that did not end `ok`, by kind of error, the most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// The file the history was read from, as the user would name it.
+    pub history_path: PathBuf,
+    /// The command line that repeats the run, or this check.
+    pub repeat: String,
+}
+
+impl Run {
+    /// The answer: the checker's, made `unknown` where the run did not put enough to the test. Invalid stays invalid.
+    pub fn summary(&self) -> Summary {
+        if self.coverage.gaps.is_empty() { self.verdict.answer } else { self.verdict.answer.max(Summary::Unknown) }
+    }
+
+    /// The keys with this answer, in order of first appearance.
+    pub fn keys(&self, answer: Summary) -> impl Iterator<Item = &KeyVerdict> {
+        self.verdict.keys.iter().filter(move |key| key.answer.summary() == answer)
+    }
+
+    /// The number of client ops with this outcome.
+    pub fn ops(&self, outcome: Outcome) -> usize {
+        self.counts
+            .iter()
+            .map(|count| match outcome {
+                Outcome::Ok => count.ok,
+                Outcome::Fail => count.fail,
+                Outcome::Info => count.info,
+            })
+            .sum()
+    }
+}
+
+/// What is needed to repeat a test, and to judge it again: `test.json` in the run's directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestFacts {
+    /// The version of Rashomon that ran it.
+    pub rashomon: String,
+    /// The store under test: `etcd`.
+    pub database: String,
+    /// Its version, as the first node reports it; empty if the run ended before it was asked.
+    #[serde(default)]
+    pub database_version: String,
+    /// What was asked: `register`.
+    pub workload: String,
+    /// The nodes, in order.
+    pub nodes: Vec<NodeFacts>,
+    /// Client threads; thread i talks to node `i mod n`.
+    pub concurrency: u32,
+    /// The seed of everything random, as given or drawn.
+    pub seed: u64,
+    /// The command line that repeats the run, word by word, the seed included.
+    pub command: Vec<String>,
+    /// When the run's clock was zero, in wall-clock time (RFC 3339).
+    pub started: String,
+    /// The length of the main phase that was asked for, in milliseconds.
+    pub time_limit_ms: u64,
+    /// The deadline of one op, in milliseconds.
+    pub op_timeout_ms: u64,
+    /// The faults that were asked for, by name.
+    pub nemesis: Vec<String>,
+    /// Every other option in words, in a fixed order: `replication: quorum`, `rate: unlimited`.
+    pub options: Vec<(String, String)>,
+    /// What the history is checked against.
+    pub judged: Judged,
+}
+
+impl TestFacts {
+    /// The command line in one line, quoted for a shell where needed.
+    pub fn command_line(&self) -> String {
+        crate::words::shell(&self.command)
+    }
+}
+
+/// A node of a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Its name: `n1`.
+    pub name: String,
+    /// The address clients use.
+    pub address: String,
+}
+
+/// What a history is checked against, and what a run must have shown to be called valid.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The model's name: `cas-register`.
+    pub model: String,
+    /// Whether values are `[key value]` pairs.
+    pub keyed: Option<bool>,
+    /// The initial value of registers, in EDN notation; absent: the format's default.
+    #[serde(default)]
+    pub initial: Option<String>,
+    /// `wildcard` or `missing`; absent: the format's default.
+    #[serde(default)]
+    pub nil_read: Option<String>,
+    /// `drop` or `assert`; absent: the format's default.
+    #[serde(default)]
+    pub failed_cas: Option<String>,
+    /// The functions of which at least one op must end `ok`.
+    #[serde(default)]
+    pub must_succeed: Vec<String>,
+    /// Whether the workload ends with final reads, of which at least one must end `ok`.
+    #[serde(default)]
+    pub final_reads: bool,
+}
+
+/// A stretch of the run. Nanoseconds of the run's clock, which is zero when the first client may ask; set-up is before zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseSpan {
+    /// Which.
+    pub phase: Phase,
+    /// Its start.
+    pub from_ns: i64,
+    /// Its end; `None` if the run was cut off in it.
+    pub to_ns: Option<i64>,
+}
+
+/// The phases of a run, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Teardown, install, start, wait until the cluster answers.
+    Setup,
+    /// Clients ask while faults come and go.
+    Main,
+    /// Faults are healed; the cluster recovers.
+    Recovery,
+    /// Each thread reads until it is answered.
+    FinalReads,
+}
+
+impl Phase {
+    /// The name in files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Setup => "setup",
+            Phase::Main => "main",
+            Phase::Recovery => "recovery",
+            Phase::FinalReads => "final-reads",
+        }
+    }
+}
+
+/// One fault, from its injection to its recovery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultWindow {
+    /// Its name on the command line: `partition`.
+    pub fault: String,
+    /// In words: `n1 n3 | n2 n4 n5`.
+    pub what: String,
+    /// The nodes that were hurt, by name.
+    pub nodes: Vec<String>,
+    /// When the nemesis began to inject it, in nanoseconds of the run's clock.
+    pub from_ns: i64,
+    /// When it had been injected and looked at; `None` if the run was cut off before.
+    pub injected_ns: Option<i64>,
+    /// When it was gone; `None` if the recording ends before.
+    pub to_ns: Option<i64>,
+    /// Whether it was seen, from outside what injected it, to have taken effect.
+    pub observed: bool,
+    /// What was seen; why it had no effect, if it had none.
+    pub seen: String,
+    /// Whether it was seen to be gone afterwards; `None` if nobody looked.
+    pub recovered: Option<bool>,
+    /// For partitions: the groups of nodes that still hear each other, the first of them the smaller side. Empty for other
+    /// faults, and for grudges that do not form groups (one-way, rings).
+    pub groups: Vec<Vec<String>>,
+    /// Further facts the nemesis noted, in words.
+    pub facts: Vec<(String, String)>,
+}
+
+/// What the run put to the test, and what it did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Why a `valid` would claim too much, in sentences; empty if nothing is missing. Not empty: the run is at best `unknown`.
+    pub gaps: Vec<String>,
+    /// The faults that were asked for, each with its counts, in the order asked.
+    pub faults: Vec<FaultCoverage>,
+    /// Final reads that ended `ok`; `None` if the workload has none.
+    pub final_reads: Option<usize>,
+    /// Ops that were in flight while an observed fault was active.
+    pub ops_during_faults: usize,
+}
+
+/// How often a fault was injected and seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FaultCoverage {
+    /// Its name.
+    pub fault: String,
+    /// Injections tried.
+    pub injected: usize,
+    /// Injections seen to take effect.
+    pub observed: usize,
+    /// Time it was active, all injections together, in milliseconds.
+    pub active_ms: u64,
+    /// The nodes hurt, by name, sorted.
+    pub nodes: Vec<String>,
+}
+
+/// The logs of one node, copied into the run's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLog {
+    /// The node.
+    pub node: String,
+    /// The file, relative to the run's directory.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What the check cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckFacts {
+    /// Reading the history.
+    pub parse: Duration,
+    /// Deciding.
+    pub check: Duration,
+    /// The process's largest resident memory so far, in bytes, if the system says.
+    pub peak_rss_bytes: Option<u64>,
+    /// The most that the searches held at once, in bytes, by their own count.
+    pub search_bytes: u64,
+    /// The limit of time that was set.
+    pub time_limit: Option<Duration>,
+    /// The limit of memory that was set, in bytes.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// Ops of one function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FunctionCount {
+    /// Its name.
+    pub f: String,
+    /// Took effect.
+    pub ok: usize,
+    /// Certainly did not.
+    pub fail: usize,
+    /// Nobody knows.
+    pub info: usize,
+}
+
+/// Ops that ended with the same kind of error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorCount {
+    /// The function.
+    pub f: String,
+    /// `fail` or `info`.
+    pub outcome: String,
+    /// The kind, short and stable: `timeout`, `connection-refused`.
+    pub kind: String,
+    /// How many.
+    pub count: usize,
+    /// The detail of the first one.
+    pub example: String,
+}

@@ -21,6 +21,17 @@ pub struct OpError {
     pub detail: String,
 }
 
+impl OpError {
+    /// The kind of a cas that found another value than it expected: the store worked, so nobody needs to rest before asking
+    /// again. Every system uses this name.
+    pub const MISMATCH: &'static str = "mismatch";
+
+    /// An error of this kind.
+    pub fn new(kind: &'static str, detail: impl Into<String>) -> OpError {
+        OpError { kind, detail: detail.into() }
+    }
+}
+
 /// What came of an op. Never a `Result`: an unknown outcome is a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Completion {

@@ -9,12 +9,25 @@ pub struct Context<'a> {
     pub now: u64,
     /// The client threads that have no op in flight, in an order that rotates so that none starves.
     pub free: &'a [u32],
-    /// The number of client threads.
-    pub threads: u32,
-    /// The process that each thread runs now.
+    /// The client threads this generator may use, ascending; free or not. All of them at the top; combinators that divide
+    /// the threads (`reserve`, `each_thread`, keys) show the generators below them only their own.
+    pub threads: &'a [u32],
+    /// The process that each thread runs now, by thread number (of all threads, not only those in [`Context::threads`]).
     pub processes: &'a [u64],
     /// The number of nodes; thread `i` talks to node `i mod nodes`.
     pub nodes: u32,
+}
+
+impl Context<'_> {
+    /// The node that a thread talks to.
+    pub fn node_of(&self, thread: u32) -> u32 {
+        thread % self.nodes.max(1)
+    }
+
+    /// Whether no op of these threads is in flight.
+    pub fn all_free(&self) -> bool {
+        self.free.len() == self.threads.len()
+    }
 }
 
 /// What a generator wants next.

@@ -14,4 +14,6 @@ pub struct Workload {
     pub options: checker::Options,
     /// The functions of which at least one must end `ok`, or the verdict is `unknown`.
     pub must_succeed: Vec<&'static str>,
+    /// Its options in words for the report: `values: unique`.
+    pub describe: Vec<(String, String)>,
 }

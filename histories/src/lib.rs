@@ -6,8 +6,12 @@
 //!
 //! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod history;
+pub mod keyed;
 pub mod value;
 
 pub use history::{Builder, Event, History, Kind, Misuse, MisuseKind, Op, OpId, Outcome, Process};
+pub use keyed::{KeyOps, Keys};
 pub use value::{Value, ValueId, Values, View};

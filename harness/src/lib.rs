@@ -6,13 +6,17 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod cli;
+pub mod console;
+pub mod describe;
+pub mod exit;
+pub mod guess;
+pub mod interrupt;
+pub mod judge;
+pub mod memory;
 pub mod report;
 pub mod run;
 pub mod words;
 
+pub use cli::main;
 pub use run::Run;
-
-/// The whole program. (The command line is not wired yet.)
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}

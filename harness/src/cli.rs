@@ -1,0 +1,131 @@
+//! The command line: one file per command.
+
+mod analyze;
+mod check;
+mod heal;
+mod options;
+mod test;
+
+use crate::console::{self, Color, Console};
+use crate::exit;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Help with the examples before the options: people copy first and read later.
+const TEMPLATE: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  rashomon test demo                               five small nodes on this machine, ten seconds
+  rashomon test etcd --nodes n1,n2,n3 --time-limit 60s --nemesis partition,kill,pause
+  rashomon check history.edn --model cas-register  judge a recorded file
+  rashomon analyze store/latest                    judge a stored run again
+";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 valid, 1 invalid, 2 unknown, 254 the command line makes no sense, 255 it could not be done
+";
+
+/// Decides whether a distributed store keeps its word.
+#[derive(Debug, Parser)]
+#[command(name = "rashomon", version, help_template = TEMPLATE, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100, infer_long_args = false)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Copy, Debug, Args)]
+struct Global {
+    /// When to colour the output
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+}
+
+impl Global {
+    fn stdout(self) -> Console {
+        Console::stdout(self.color)
+    }
+
+    fn stderr(self) -> Console {
+        Console::stderr(self.color)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a test: drive clients against a cluster while faults come and go, then judge
+    Test(Box<test::TestArgs>),
+    /// Judge recorded history files
+    Check(check::CheckArgs),
+    /// Judge a stored run again, also one that was killed half-way
+    Analyze(analyze::AnalyzeArgs),
+    /// Undo every fault that a killed run left on nodes
+    Heal(heal::HealArgs),
+}
+
+/// What a command ends with: an exit code, or an error that says what to do.
+type Outcome = Result<u8, Failure>;
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+enum Failure {
+    /// The command line makes no sense: exit code [`exit::USAGE`].
+    Usage(String),
+    /// The work could not be done: exit code [`exit::CRASH`].
+    Error(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Error(error.into())
+    }
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Failure {
+        Failure::Usage(message.into())
+    }
+
+    fn error(message: impl Into<String>) -> Failure {
+        Failure::Error(anyhow::Error::msg(message.into()))
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    let console = cli.global.stderr();
+    let outcome = match cli.command {
+        Command::Test(args) => test::run(&args, cli.global),
+        Command::Check(args) => check::run(&args, cli.global),
+        Command::Analyze(args) => analyze::run(&args, cli.global),
+        Command::Heal(args) => heal::run(&args, cli.global),
+    };
+    let code = outcome.unwrap_or_else(|failure| {
+        let (text, code) = match failure {
+            Failure::Usage(text) => (format!("{text}\n\nFor more information, try '--help'."), exit::USAGE),
+            Failure::Error(error) => (format!("{error:#}"), exit::CRASH),
+        };
+        console::complain(&format!("{}: {text}\n", console.ink(console::Ink::Red, "error")));
+        code
+    });
+    ExitCode::from(code)
+}
+
+/// Help and version are no errors; everything else clap refuses is one of usage (its own code for that is 2, our unknown).
+fn refused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(exit::VALID),
+        _ => ExitCode::from(exit::USAGE),
+    }
+}

@@ -1,0 +1,101 @@
+//! Which model a history is about, when nobody says so: guessed from its functions, and reported as a guess.
+
+use histories::History;
+use std::collections::BTreeSet;
+
+/// The model that a history's header names or its functions suggest, and a sentence that says so.
+///
+/// # Errors
+/// A sentence that names the functions seen and asks for `--model`.
+pub fn model(history: &History) -> Result<(String, String), String> {
+    if let Some(histories::Value::Str(model)) = history.meta.header.get("model") {
+        return Ok((model.to_string(), format!("model {model}, as the file's header says")));
+    }
+    let functions: BTreeSet<&str> = history.ops().iter().map(|&op| history.name(history.op_function(op))).collect();
+    let only = |known: &[&str]| functions.iter().all(|f| known.contains(f));
+    let seen = functions.iter().copied().collect::<Vec<_>>().join(", ");
+    let model = if functions.is_empty() || only(&["read", "write"]) {
+        "register"
+    } else if only(&["read", "write", "cas"]) {
+        "cas-register"
+    } else if only(&["acquire", "release"]) {
+        "mutex"
+    } else if only(&["get", "put", "append"]) {
+        "kv"
+    } else {
+        return Err(format!("no model fits the functions of this history ({seen}); name one with --model: {}", models()));
+    };
+    let why = if functions.is_empty() { "there are no ops".into() } else { format!("from the functions {seen}") };
+    Ok((model.into(), format!("model {model} was guessed {why}; --model overrules it")))
+}
+
+/// The names of all models, for messages.
+pub fn models() -> String {
+    checker::MODELS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks a model's name.
+///
+/// # Errors
+/// A sentence that lists the models and names the nearest one.
+pub fn known_model(name: &str) -> Result<String, String> {
+    if checker::MODELS.iter().any(|(model, _)| *model == name) {
+        return Ok(name.into());
+    }
+    let nearest = checker::MODELS.iter().map(|(model, _)| (distance(model, name), *model)).min();
+    let hint = nearest.filter(|(d, _)| *d <= 3).map(|(_, model)| format!("; did you mean {model}?")).unwrap_or_default();
+    Err(format!("there is no model `{name}`{hint} The models are: {}", models()).replace("` The", "`. The"))
+}
+
+/// The edit distance of two names (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use histories::{Builder, Kind, Value};
+
+    fn history(functions: &[&str]) -> History {
+        let mut b = Builder::new();
+        for (process, f) in functions.iter().enumerate() {
+            b.event(process as i64, Kind::Invoke, f, &Value::Nil, 0);
+        }
+        b.finish()
+    }
+
+    #[test]
+    fn functions_suggest_models() {
+        for (functions, model) in [
+            (&["read", "write"][..], "register"),
+            (&["read", "cas"], "cas-register"),
+            (&["acquire", "release"], "mutex"),
+            (&["get", "append"], "kv"),
+            (&[], "register"),
+        ] {
+            let (guessed, why) = super::model(&history(functions)).unwrap();
+            assert_eq!(guessed, model);
+            assert!(why.contains("guessed"), "{why}");
+        }
+        assert!(super::model(&history(&["enqueue"])).unwrap_err().contains("--model"));
+    }
+
+    #[test]
+    fn typos_are_met_with_a_suggestion() {
+        let error = known_model("cas-registr").unwrap_err();
+        assert!(error.contains("did you mean cas-register?") && error.contains("mutex"), "{error}");
+        assert!(known_model("bank-of-england").unwrap_err().contains("`bank-of-england`. The models"));
+    }
+}

@@ -1,11 +1,13 @@
 //! The database under test, seen from the outside: processes on nodes.
 
 use crate::{Cluster, Node, NodeError};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a database's process does, as seen by looking at it (not by remembering what was done to it).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProcessState {
     /// It runs.
     Running,

@@ -1,0 +1,342 @@
+//! The agent: our hands on a node.
+//!
+//! It is this very program, run as `rashomon agent` on the node over one long-lived channel. The binary itself and not a
+//! second, smaller one: there is one build and one version, both ends share their types, and nothing is embedded. It is
+//! uploaded once per node and content (see [`install`]).
+//!
+//! [`Agent`] is the harness's handle: its methods block until the node has answered, and may be called from several threads at
+//! once. Behind it one plain thread per node owns the connection (`line`). On the node, [`serve`] answers, [`journal`]
+//! remembers what to undo, and one file per thing that can be hurt does it: `process`, `firewall`.
+//!
+//! The agent's life is a lease: when its input ends or heartbeats stop, it undoes every fault and exits.
+
+pub mod install;
+pub mod journal;
+pub mod protocol;
+pub mod serve;
+
+mod files;
+mod firewall;
+mod line;
+mod network;
+mod probe;
+mod process;
+
+pub use network::AgentNetwork;
+pub use protocol::{About, Undone};
+
+use crate::command::{Command, Output, Program};
+use crate::remote::Access;
+use crate::{Cluster, Node, NodeError, ProcessState};
+use line::Line;
+use protocol::{CHUNK_BYTES_MAX, Reply, Request};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a request may take that ought to be answered at once.
+const SHORT: Duration = Duration::from_secs(20);
+
+/// How agents are started.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// What this run is called, in words for people: another run that finds the node taken reads it.
+    pub run: String,
+    /// The program to upload and run: usually the running one, `std::env::current_exe()`.
+    pub binary: PathBuf,
+    /// How long an agent waits for a heartbeat before it undoes everything and exits.
+    pub dead_man: Duration,
+    /// How long connecting, logging in and starting the agent may take, without the upload.
+    pub connect_within: Duration,
+    /// The directory on the nodes; `/var/lib/rashomon` for root and `~/.rashomon` for others if `None`.
+    pub directory: Option<String>,
+    /// The UDP port of the nodes on which probes between them are heard; any free one if 0.
+    pub probe_port: u16,
+}
+
+impl AgentOptions {
+    /// The usual options: 5 s without a heartbeat, 20 s to connect.
+    pub fn new(run: impl Into<String>, binary: impl Into<PathBuf>) -> AgentOptions {
+        AgentOptions {
+            run: run.into(),
+            binary: binary.into(),
+            dead_man: Duration::from_secs(5),
+            connect_within: Duration::from_secs(20),
+            directory: None,
+            probe_port: 0,
+        }
+    }
+}
+
+/// The agents of all nodes.
+#[derive(Clone)]
+pub struct Agents {
+    agents: Arc<[Agent]>,
+}
+
+impl Agents {
+    /// Connects to all nodes at once, uploads the program where it is missing and starts it. If any node fails, the others are
+    /// let go again and every error is returned.
+    pub fn connect(cluster: &Cluster, access: &Access, options: &AgentOptions) -> Result<Agents, Vec<NodeError>> {
+        let all: Vec<usize> = (0..cluster.len()).collect();
+        let mut agents = Vec::new();
+        let mut errors = Vec::new();
+        for result in cluster.on(&all, |node| Agent::connect(node, access, options)) {
+            match result {
+                Ok(agent) => agents.push(agent),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Agents { agents: agents.into() }) } else { Err(errors) }
+    }
+
+    /// The agent of a node.
+    pub fn of(&self, node: &Node) -> &Agent {
+        &self.agents[node.index]
+    }
+
+    /// All of them, in the order of the nodes.
+    pub fn all(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// Starts a new agent on a node whose agent or connection died. Every handle of this node's agent uses the new one. The
+    /// new agent first undoes what an agent that was killed left behind; [`About::undone`] lists it.
+    pub fn reconnect(&self, node: &Node) -> Result<(), NodeError> {
+        self.of(node).reconnect()
+    }
+
+    /// Undoes every fault on every node, ends the agents and returns what was undone, by node. The handles answer with errors
+    /// from then on.
+    pub fn close(&self) -> Vec<Result<Vec<Undone>, NodeError>> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self.agents.iter().map(|agent| scope.spawn(|| agent.close())).collect();
+            threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        })
+    }
+}
+
+/// Undoes what is left of a run whose agents were killed, on every node, and returns what was undone, by node. Refused for a
+/// node on which another run is at work. Touches nothing that is not ours.
+pub fn heal(cluster: &Cluster, access: &Access, options: &AgentOptions) -> Vec<Result<Vec<Undone>, NodeError>> {
+    let all: Vec<usize> = (0..cluster.len()).collect();
+    cluster.on(&all, |node| Line::heal(node, access, options))
+}
+
+/// A handle of the agent on one node. Its methods block; they may be called from several threads at once, never from an async
+/// worker.
+#[derive(Clone)]
+pub struct Agent {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    node: Node,
+    access: Access,
+    options: AgentOptions,
+    line: Mutex<Arc<Line>>,
+}
+
+impl Agent {
+    fn connect(node: &Node, access: &Access, options: &AgentOptions) -> Result<Agent, NodeError> {
+        let line = Line::connect(node, access, options)?;
+        let (node, access, options) = (node.clone(), access.clone(), options.clone());
+        Ok(Agent { inner: Arc::new(Inner { node, access, options, line: Mutex::new(Arc::new(line)) }) })
+    }
+
+    fn line(&self) -> Arc<Line> {
+        self.inner.line.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn reconnect(&self) -> Result<(), NodeError> {
+        self.line().hang_up();
+        let line = Line::connect(&self.inner.node, &self.inner.access, &self.inner.options)?;
+        *self.inner.line.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(line);
+        Ok(())
+    }
+
+    fn ask(&self, request: Request, within: Duration) -> Result<Reply, NodeError> {
+        self.line().ask(request, within).map_err(|message| NodeError::new(&self.inner.node.name, message))
+    }
+
+    fn done(&self, request: Request) -> Result<(), NodeError> {
+        self.ask(request, SHORT).map(|_| ())
+    }
+
+    fn error(&self, message: impl Into<String>) -> NodeError {
+        NodeError::new(&self.inner.node.name, message)
+    }
+
+    fn unexpected(&self, reply: &Reply) -> NodeError {
+        self.error(format!("the agent gave an answer to another question: {reply:?}"))
+    }
+
+    /// The node it is on.
+    pub fn node(&self) -> &Node {
+        &self.inner.node
+    }
+
+    /// What the agent said of its node when it started.
+    pub fn about(&self) -> About {
+        self.line().about().clone()
+    }
+
+    /// The agent's directory on the node, an absolute path. Everything that is written lies below; relative paths start here.
+    pub fn directory(&self) -> String {
+        self.line().about().directory.clone()
+    }
+
+    /// Whether the agent and the connection to it are alive, as far as is known.
+    pub fn is_alive(&self) -> bool {
+        self.line().is_alive()
+    }
+
+    /// Runs a command to its end. A command that fails is not an error: look at the [`Output`], or use [`Agent::run_ok`].
+    pub fn run(&self, command: &Command) -> Result<Output, NodeError> {
+        match self.ask(Request::Run(command.clone()), command.timeout + SHORT)? {
+            Reply::Output(output) => Ok(output),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Runs a command; an error with the command and what it said unless it ends with status 0.
+    pub fn run_ok(&self, command: &Command) -> Result<Output, NodeError> {
+        let output = self.run(command)?;
+        if output.success() { Ok(output) } else { Err(self.error(format!("`{command}` failed: {}", output.complaint()))) }
+    }
+
+    /// Writes a file below the agent's directory, making the directories above it. Readers see the old file or the whole new
+    /// one.
+    pub fn write_file(&self, path: &str, content: &[u8], mode: u32) -> Result<(), NodeError> {
+        self.write_from(path, &mut &content[..], mode)
+    }
+
+    /// Uploads a local file to a path below the agent's directory.
+    pub fn upload(&self, local: &Path, path: &str, mode: u32) -> Result<(), NodeError> {
+        let mut file = File::open(local).map_err(|e| self.error(format!("cannot read {} to upload it: {e}", local.display())))?;
+        self.write_from(path, &mut file, mode)
+    }
+
+    fn write_from(&self, path: &str, content: &mut dyn Read, mode: u32) -> Result<(), NodeError> {
+        let mut offset = 0;
+        loop {
+            let mut data = Vec::new();
+            let chunk = content.take(CHUNK_BYTES_MAX as u64).read_to_end(&mut data);
+            let length = chunk.map_err(|e| self.error(format!("cannot read what goes to {path}: {e}")))? as u64;
+            if length > 0 || offset == 0 {
+                self.done(Request::Write { path: path.into(), offset, data })?;
+            }
+            offset += length;
+            if length < CHUNK_BYTES_MAX as u64 {
+                return self.done(Request::Finish { path: path.into(), size: offset, mode });
+            }
+        }
+    }
+
+    /// Reads a file of up to `bytes_max` bytes; a longer one is an error.
+    pub fn read_file(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, NodeError> {
+        let mut content = Vec::new();
+        self.read_into(path, &mut content, bytes_max as u64)?;
+        Ok(content)
+    }
+
+    /// Copies a file of the node to a local file.
+    pub fn fetch(&self, path: &str, local: &Path) -> Result<(), NodeError> {
+        let mut file = File::create(local).map_err(|e| self.error(format!("cannot write {}: {e}", local.display())))?;
+        self.read_into(path, &mut file, u64::MAX)
+    }
+
+    fn read_into(&self, path: &str, to: &mut dyn Write, bytes_max: u64) -> Result<(), NodeError> {
+        let mut offset = 0;
+        loop {
+            let (data, end) = match self.ask(Request::Read { path: path.into(), offset }, SHORT)? {
+                Reply::Chunk { data, end } => (data, end),
+                other => return Err(self.unexpected(&other)),
+            };
+            offset += data.len() as u64;
+            if offset > bytes_max {
+                return Err(self.error(format!("{path} is longer than {bytes_max} bytes")));
+            }
+            to.write_all(&data).map_err(|e| self.error(format!("cannot keep the content of {path}: {e}")))?;
+            if end || data.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes a file or a directory with all below it. It must lie below the agent's directory. No harm if it is not there.
+    pub fn remove_tree(&self, path: &str) -> Result<(), NodeError> {
+        self.done(Request::RemoveTree { path: path.into() })
+    }
+
+    /// Starts a program in a session of its own. No harm if one of this name runs. Ends the fault of a [`Agent::kill`].
+    pub fn start(&self, program: &Program) -> Result<(), NodeError> {
+        self.done(Request::Start(program.clone()))
+    }
+
+    /// Kills a program and all its processes for good and waits until they are gone: the end of a test. Ends every fault on it.
+    pub fn stop(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::Stop { name: name.into() })
+    }
+
+    /// Kills a program and all its processes with SIGKILL and waits until they are gone, as a fault: if it has not been started
+    /// again when the agent undoes its faults, the agent does.
+    pub fn kill(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::Kill { name: name.into() })
+    }
+
+    /// Stops all processes of a program by SIGSTOP, as a fault. An error if it does not run.
+    pub fn pause(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::Pause { name: name.into() })
+    }
+
+    /// Lets a paused program run on. No harm if it is not paused.
+    pub fn resume(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::Resume { name: name.into() })
+    }
+
+    /// Looks at a program's processes.
+    pub fn state(&self, name: &str) -> Result<ProcessState, NodeError> {
+        match self.ask(Request::State { name: name.into() }, SHORT)? {
+            Reply::State(state) => Ok(state),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Drops all packets from these addresses and from no others: replaces what was dropped before. None removes every trace.
+    pub fn drop_from(&self, addresses: &[IpAddr]) -> Result<(), NodeError> {
+        self.done(Request::DropFrom { addresses: addresses.to_vec() })
+    }
+
+    fn probe_send(&self, to: SocketAddr, nonce: u64) -> Result<(), NodeError> {
+        self.done(Request::ProbeSend { to, nonce })
+    }
+
+    fn probe_heard(&self, nonce: u64, within: Duration) -> Result<bool, NodeError> {
+        match self.ask(Request::ProbeHeard { nonce, within }, within + SHORT)? {
+            Reply::Heard(heard) => Ok(heard),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Undoes every fault on the node now and returns what there was.
+    pub fn heal(&self) -> Result<Vec<Undone>, NodeError> {
+        match self.ask(Request::Heal, SHORT)? {
+            Reply::Undone(undone) => Ok(undone),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Undoes every fault, ends the agent and returns what was undone.
+    fn close(&self) -> Result<Vec<Undone>, NodeError> {
+        let reply = self.ask(Request::Bye, SHORT);
+        self.line().hang_up();
+        match reply? {
+            Reply::Undone(undone) => Ok(undone),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What the harness and the agent on a node say to each other: one JSON object per line.
+//!
+//! The agent speaks first: a [`Greeting`]. Then each [`Question`] gets one [`Answer`] with its id, in any order: long requests
+//! do not hold up short ones.
+
+use crate::command::{Command, Output, Program, bytes};
+use crate::database::ProcessState;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The version of this protocol. An agent is the same build as the harness that uploads it, so a difference means that the
+/// wrong program was started.
+pub const VERSION: u32 = 1;
+
+/// The longest line either side accepts.
+pub const LINE_BYTES_MAX: usize = 4 << 20;
+
+/// The most data of a file in one line.
+pub const CHUNK_BYTES_MAX: usize = 256 << 10;
+
+/// The agent's first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Greeting {
+    /// At work.
+    RashomonAgent(About),
+    /// It will not work here; it has exited. The text says why and what to do.
+    RashomonRefusal(String),
+}
+
+/// What the agent knows of its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// [`VERSION`].
+    pub protocol: u32,
+    /// The agent's process id.
+    pub pid: u32,
+    /// The user it runs as.
+    pub uid: u32,
+    /// Its directory: everything it and the database write is below.
+    pub directory: String,
+    /// The node's own addresses, without loopback and link-local ones.
+    pub addresses: Vec<IpAddr>,
+    /// The UDP port on which it hears probes.
+    pub probe_port: u16,
+    /// Where its control node talks to it from, if it was started over SSH.
+    pub control: Option<IpAddr>,
+    /// What it undid of an earlier run whose agent had been killed.
+    pub undone: Vec<Undone>,
+}
+
+/// A fault that was undone, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The fault, in words.
+    pub what: String,
+    /// Why it could not be undone; `None` if it was.
+    pub error: Option<String>,
+}
+
+/// A request with its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Chosen by the harness, distinct while in flight.
+    pub id: u64,
+    /// What is asked.
+    pub ask: Request,
+}
+
+/// What the harness can ask. Paths are absolute or relative to the agent's directory; what is written or removed must lie
+/// below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// A heartbeat.
+    Ping,
+    /// Run a command to its end.
+    Run(Command),
+    /// Write a part of a new file, next to its final place.
+    Write {
+        /// The file.
+        path: String,
+        /// Where the data goes; 0 starts anew.
+        offset: u64,
+        /// At most [`CHUNK_BYTES_MAX`].
+        #[serde(with = "bytes")]
+        data: Vec<u8>,
+    },
+    /// Put what was written in its place.
+    Finish {
+        /// The file.
+        path: String,
+        /// How long it must be by now.
+        size: u64,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Read a part of a file.
+    Read {
+        /// The file.
+        path: String,
+        /// From here, at most [`CHUNK_BYTES_MAX`].
+        offset: u64,
+    },
+    /// Remove a file or a directory with all below it. No harm if it is not there.
+    RemoveTree {
+        /// What to remove.
+        path: String,
+    },
+    /// Start a program. No harm if it runs.
+    Start(Program),
+    /// Kill a program for good: not a fault, not undone.
+    Stop {
+        /// Its name.
+        name: String,
+    },
+    /// Kill a program as a fault: undone by starting it again.
+    Kill {
+        /// Its name.
+        name: String,
+    },
+    /// SIGSTOP, undone by SIGCONT.
+    Pause {
+        /// The program's name.
+        name: String,
+    },
+    /// SIGCONT.
+    Resume {
+        /// The program's name.
+        name: String,
+    },
+    /// Look at a program.
+    State {
+        /// Its name.
+        name: String,
+    },
+    /// Drop all packets from these addresses and no others.
+    DropFrom {
+        /// The addresses; none removes every trace.
+        addresses: Vec<IpAddr>,
+    },
+    /// Send a few datagrams with this number.
+    ProbeSend {
+        /// Where to.
+        to: SocketAddr,
+        /// The number.
+        nonce: u64,
+    },
+    /// Wait for a datagram with this number.
+    ProbeHeard {
+        /// The number.
+        nonce: u64,
+        /// How long.
+        within: Duration,
+    },
+    /// Undo every fault now.
+    Heal,
+    /// Undo every fault and exit.
+    Bye,
+}
+
+/// What the agent answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question's number; `None` if the line was not a question at all.
+    pub id: Option<u64>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// Done, or why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Done.
+    Done(Reply),
+    /// Not done; the text says why and what to do.
+    Failed(String),
+}
+
+/// The answers to what can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Nothing more to say.
+    Nothing,
+    /// What came of a command.
+    Output(Output),
+    /// A part of a file.
+    Chunk {
+        /// The data.
+        #[serde(with = "bytes")]
+        data: Vec<u8>,
+        /// Whether the file ends here.
+        end: bool,
+    },
+    /// What a program does.
+    State(ProcessState),
+    /// Whether a probe was heard.
+    Heard(bool),
+    /// What was undone.
+    Undone(Vec<Undone>),
+}

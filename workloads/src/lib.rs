@@ -5,6 +5,8 @@
 //!
 //! Start reading at [`client`] and [`generator`], then [`workload`] and [`system`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod client;
 pub mod generator;
 pub mod system;

@@ -9,10 +9,12 @@
 
 pub mod client;
 pub mod generator;
+pub mod register;
 pub mod system;
 pub mod workload;
 
 pub use client::{Client, Completion, Invocation, OpError};
 pub use generator::{Generator, Next};
+pub use register::RegisterOptions;
 pub use system::System;
 pub use workload::Workload;

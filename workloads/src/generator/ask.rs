@@ -71,13 +71,11 @@ impl<F: FnMut(&Context<'_>, u32) -> Option<Invocation> + Send> Generator for Fro
             return Next::Done;
         }
         let Some(&thread) = context.free.first() else { return Next::PENDING };
-        match (self.make)(context, thread) {
-            Some(invocation) => Next::Op { thread, invocation },
-            None => {
-                self.done = true;
-                Next::Done
-            }
-        }
+        let Some(invocation) = (self.make)(context, thread) else {
+            self.done = true;
+            return Next::Done;
+        };
+        Next::Op { thread, invocation }
     }
 }
 

@@ -189,11 +189,16 @@ mod tests {
     #[test]
     fn until_ok_does_not_take_anothers_success_for_its_own() {
         // Ops with value 1 are always ok, those with 2 never: the second generator must not end.
-        let both = any(stream(1, "t", 0), vec![
-            (1, Box::new(limit(50, repeat(op("read", 1)))) as Box<dyn Generator>),
-            (1, Box::new(limit(50, until_ok(repeat(op("read", 2)))))),
-        ]);
-        let trace = answering(3, then(both, once(op("read", 3))), |i| (1, if i.value == Value::Int(1) { Completion::Ok(Value::Nil) } else { failed() }));
+        let both = any(
+            stream(1, "t", 0),
+            vec![
+                (1, Box::new(limit(50, repeat(op("read", 1)))) as Box<dyn Generator>),
+                (1, Box::new(limit(50, until_ok(repeat(op("read", 2)))))),
+            ],
+        );
+        let trace = answering(3, then(both, once(op("read", 3))), |i| {
+            (1, if i.value == Value::Int(1) { Completion::Ok(Value::Nil) } else { failed() })
+        });
         assert_eq!(values(&trace).iter().filter(|&&v| v == 2).count(), 50);
     }
 }

@@ -173,7 +173,12 @@ mod tests {
 
     #[test]
     fn mix_keeps_the_weights() {
-        let alternatives = vec![(6, boxed(repeat(op("r", 1)))), (3, boxed(repeat(op("w", 2)))), (1, boxed(repeat(op("c", 3)))), (0, boxed(repeat(op("x", 4))))];
+        let alternatives = vec![
+            (6, boxed(repeat(op("r", 1)))),
+            (3, boxed(repeat(op("w", 2)))),
+            (1, boxed(repeat(op("c", 3)))),
+            (0, boxed(repeat(op("x", 4)))),
+        ];
         let all = values(&run(4, limit(20_000, mix(stream(1, "mix", 0), alternatives))));
         assert!((share(&all, 1) - 0.6).abs() < 0.02, "{}", share(&all, 1));
         assert!((share(&all, 2) - 0.3).abs() < 0.02);

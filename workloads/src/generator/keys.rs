@@ -19,7 +19,7 @@ where
     K: Iterator<Item = i64> + Send,
     F: FnMut(i64) -> G + Send,
 {
-    Keys { group: group.max(1) as usize, keys, make, groups: Vec::new(), group_of: Vec::new(), calls: 0 }
+    Keys { group: group.max(1) as usize, ahead: keys, make, groups: Vec::new(), group_of: Vec::new(), calls: 0 }
 }
 
 /// One key after another, each by all threads.
@@ -36,7 +36,7 @@ where
 #[derive(Debug)]
 pub struct Keys<G, K, F> {
     group: usize,
-    keys: K,
+    ahead: K,
     make: F,
     groups: Vec<Group<G>>,
     /// By thread: its group.
@@ -115,7 +115,7 @@ where
             }
             group.free.clear();
             group.free.extend(context.free.iter().copied().filter(|&t| self.group_of.get(t as usize) == Some(&g)));
-            match group.next(context, &mut self.keys, &mut self.make) {
+            match group.next(context, &mut self.ahead, &mut self.make) {
                 Next::Done => {}
                 Next::Pending { until: at } => until = earlier(until, at),
                 op @ Next::Op { .. } => return op,
@@ -217,8 +217,35 @@ mod tests {
     #[test]
     fn the_next_key_does_not_wait_for_ops_in_flight() {
         let mut first = true;
-        let trace = answering(2, sequential_keys(0..10, |_| limit(4, repeat(op("read", 7)))), |i| (if std::mem::take(&mut first) { 1_000 } else { 1 }, ok(i)));
+        let trace = answering(2, sequential_keys(0..10, |_| limit(4, repeat(op("read", 7)))), |i| {
+            (if std::mem::take(&mut first) { 1_000 } else { 1 }, ok(i))
+        });
         assert!(trace.invocations().all(|s| s.time < 1_000));
+    }
+
+    /// Asks for a number of its key, and insists on hearing of nothing else.
+    struct Listener {
+        key: i64,
+        left: u32,
+    }
+
+    impl Generator for Listener {
+        fn next(&mut self, context: &Context<'_>) -> Next {
+            if self.left == 0 {
+                return Next::Done;
+            }
+            let Some(&thread) = context.free.first() else { return Next::PENDING };
+            self.left -= 1;
+            Next::Op { thread, invocation: op("read", self.key * 100) }
+        }
+
+        fn update(&mut self, _: u64, event: &Event<'_>) {
+            let (Event::Invoke(_, invocation) | Event::Complete(_, invocation, _)) = event;
+            assert_eq!(**invocation, op("read", self.key * 100));
+            if let Event::Complete(_, _, completion) = event {
+                assert_eq!(**completion, Completion::Ok(Value::Int(self.key * 100)));
+            }
+        }
     }
 
     #[test]
@@ -227,27 +254,6 @@ mod tests {
         let trace = answering(1, sequential_keys(0..3, |_| until_ok(limit(3, repeat(op("read", 7))))), |i| (1, ok(i)));
         assert_eq!(keys(&trace).values().map(|k| k.1).collect::<Vec<_>>(), [1, 1, 1]);
 
-        struct Listener {
-            key: i64,
-            left: u32,
-        }
-        impl Generator for Listener {
-            fn next(&mut self, context: &Context<'_>) -> Next {
-                if self.left == 0 {
-                    return Next::Done;
-                }
-                let Some(&thread) = context.free.first() else { return Next::PENDING };
-                self.left -= 1;
-                Next::Op { thread, invocation: op("read", self.key * 100) }
-            }
-            fn update(&mut self, _: u64, event: &Event<'_>) {
-                let (Event::Invoke(_, invocation) | Event::Complete(_, invocation, _)) = event;
-                assert_eq!(**invocation, op("read", self.key * 100));
-                if let Event::Complete(_, _, completion) = event {
-                    assert_eq!(**completion, Completion::Ok(Value::Int(self.key * 100)));
-                }
-            }
-        }
         let mut n = 0;
         let listening = concurrent_keys(2, 0..40, |key| Listener { key, left: 5 });
         let trace = answering(6, listening, |i| {

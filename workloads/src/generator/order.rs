@@ -74,8 +74,11 @@ mod tests {
 
     #[test]
     fn phases_are_barriers() {
-        let all: Vec<Box<dyn Generator>> =
-            vec![Box::new(sequence([op("slow", 1), op("fast", 2)])), Box::new(limit(2, repeat(op("fast", 3)))), Box::new(once(op("fast", 4)))];
+        let all: Vec<Box<dyn Generator>> = vec![
+            Box::new(sequence([op("slow", 1), op("fast", 2)])),
+            Box::new(limit(2, repeat(op("fast", 3)))),
+            Box::new(once(op("fast", 4))),
+        ];
         let trace = answering(2, phases(all), |i| (if i.f == "slow" { 1_000 } else { 1 }, ok(i)));
         assert_eq!(values(&trace), [1, 2, 3, 3, 4]);
         assert_eq!(trace.invocations().map(|s| s.time).collect::<Vec<_>>(), [0, 0, 1_000, 1_000, 1_001]);
@@ -85,9 +88,10 @@ mod tests {
     fn a_barrier_concerns_the_generators_own_threads_only() {
         // Thread 0 is busy for a long time with an op of another part.
         let parts: Vec<(u32, Box<dyn Generator>)> = vec![(1, Box::new(once(op("slow", 1))))];
-        let trace = answering(3, reserve(parts, phases(vec![Box::new(limit(2, repeat(op("fast", 2)))), Box::new(once(op("fast", 3)))])), |i| {
-            (if i.f == "slow" { 1_000 } else { 1 }, ok(i))
-        });
+        let trace =
+            answering(3, reserve(parts, phases(vec![Box::new(limit(2, repeat(op("fast", 2)))), Box::new(once(op("fast", 3)))])), |i| {
+                (if i.f == "slow" { 1_000 } else { 1 }, ok(i))
+            });
         assert_eq!(trace.invocations().find(|s| s.invocation == op("fast", 3)).map(|s| s.time), Some(1));
     }
 

@@ -304,7 +304,9 @@ mod tests {
     fn when_all_rest_time_passes_and_a_mismatch_is_no_error() {
         let kinds = [("connection-refused", 11), (OpError::MISMATCH, 1)];
         for (kind, gap_ms) in kinds {
-            let trace = answering(1, rest(Duration::from_millis(10), limit(3, repeat(op("cas", 1)))), |_| (MS, Completion::Fail(OpError::new(kind, ""))));
+            let trace = answering(1, rest(Duration::from_millis(10), limit(3, repeat(op("cas", 1)))), |_| {
+                (MS, Completion::Fail(OpError::new(kind, "")))
+            });
             assert_eq!(times(&trace), [0, gap_ms * MS, 2 * gap_ms * MS], "{kind}");
         }
     }

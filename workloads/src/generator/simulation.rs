@@ -152,7 +152,7 @@ impl Run {
         let position = self.free.iter().position(|&t| t == thread);
         assert!(position.is_some(), "the generator chose thread {thread}, which is not free");
         self.free.retain(|&t| t != thread);
-        self.step(thread, &invocation, None);
+        self.step(thread, invocation.clone(), None);
         let number = self.asked as u64;
         self.asked += 1;
         // An op takes time: an answer in the same nanosecond would let a closed loop stand still.
@@ -162,16 +162,16 @@ impl Run {
 
     fn end(&mut self, thread: u32, invocation: Invocation, completion: Completion) {
         let crashed = matches!(completion, Completion::Info(_));
-        self.step(thread, &invocation, Some(completion));
+        self.step(thread, invocation, Some(completion));
         if crashed {
             self.processes[thread as usize] += self.threads.len() as u64;
         }
         self.free.push_back(thread);
     }
 
-    fn step(&mut self, thread: u32, invocation: &Invocation, completion: Option<Completion>) {
+    fn step(&mut self, thread: u32, invocation: Invocation, completion: Option<Completion>) {
         let process = self.processes[thread as usize];
-        self.steps.push(Step { time: self.now, thread, process, invocation: invocation.clone(), completion });
+        self.steps.push(Step { time: self.now, thread, process, invocation, completion });
     }
 
     fn trace(self, end: End) -> Trace {
@@ -203,7 +203,11 @@ pub(super) mod testing {
         answering(threads, generator, |i| (10, ok(i)))
     }
 
-    pub(in crate::generator) fn answering(threads: u32, generator: impl Generator, answer: impl FnMut(&Invocation) -> (u64, Completion)) -> Trace {
+    pub(in crate::generator) fn answering(
+        threads: u32,
+        generator: impl Generator,
+        answer: impl FnMut(&Invocation) -> (u64, Completion),
+    ) -> Trace {
         let simulation = Simulation { threads, nodes: 3, ops_max: 100_000, time_max: u64::MAX / 2 };
         simulate(generator, &simulation, answer)
     }

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn reserve_divides_in_order_and_gives_the_rest_to_the_last() {
-        let parts: Vec<(u32, Box<dyn Generator>)> = vec![(2, Box::new(limit(20, repeat(op("a", 1))))), (1, Box::new(limit(20, repeat(op("b", 2)))))];
+        let parts: Vec<(u32, Box<dyn Generator>)> =
+            vec![(2, Box::new(limit(20, repeat(op("a", 1))))), (1, Box::new(limit(20, repeat(op("b", 2)))))];
         let trace = run(6, reserve(parts, limit(20, repeat(op("c", 3)))));
         let mut pairs = by_thread(&trace);
         pairs.dedup();
@@ -185,7 +186,8 @@ mod tests {
 
     #[test]
     fn reserve_with_too_few_threads_leaves_the_later_ones_out() {
-        let parts: Vec<(u32, Box<dyn Generator>)> = vec![(2, Box::new(limit(5, repeat(op("a", 1))))), (2, Box::new(limit(5, repeat(op("b", 2)))))];
+        let parts: Vec<(u32, Box<dyn Generator>)> =
+            vec![(2, Box::new(limit(5, repeat(op("a", 1))))), (2, Box::new(limit(5, repeat(op("b", 2)))))];
         let trace = run(2, reserve(parts, limit(5, repeat(op("c", 3)))));
         assert_eq!((values(&trace), trace.end), (vec![1; 5], End::Done));
     }

@@ -7,13 +7,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
+pub mod clock;
 pub mod console;
 pub mod describe;
 pub mod exit;
 pub mod guess;
+pub mod interpreter;
 pub mod interrupt;
 pub mod judge;
 pub mod memory;
+pub mod recorder;
 pub mod report;
 pub mod run;
 pub mod words;

@@ -202,7 +202,7 @@ impl Interpreter {
         let place = self.free.iter().position(|&t| t == thread).expect("a generator picks one of the free threads");
         self.free.remove(place);
         let now = self.record(thread, Kind::Invoke, invocation.f, &invocation.value, None);
-        generator.update(&self.context(now), &Event::Invoke(thread, &invocation));
+        generator.update(now, &Event::Invoke(thread, &invocation));
         let job = Job { number: self.asked, invocation: Arc::new(invocation) };
         self.asked += 1;
         self.in_flight[thread as usize] = Some(job.clone());
@@ -224,7 +224,7 @@ impl Interpreter {
             self.processes[thread as usize] += u64::from(self.setup.concurrency);
         }
         self.free.push(thread);
-        generator.update(&self.context(now), &Event::Complete(thread, &invocation, &completion));
+        generator.update(now, &Event::Complete(thread, &invocation, &completion));
     }
 
     fn record(&self, thread: u32, kind: Kind, f: &str, value: &Value, error: Option<&OpError>) -> u64 {

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod client;
+pub mod demo;
 pub mod generator;
 pub mod register;
 pub mod system;

@@ -9,8 +9,10 @@
 mod cli;
 pub mod clock;
 pub mod console;
+pub mod coverage;
 pub mod describe;
 pub mod exit;
+pub mod faults;
 pub mod guess;
 pub mod interpreter;
 pub mod interrupt;
@@ -19,6 +21,8 @@ pub mod memory;
 pub mod recorder;
 pub mod report;
 pub mod run;
+pub mod tally;
+pub mod terminal;
 pub mod words;
 
 pub use cli::main;

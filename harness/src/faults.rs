@@ -1,0 +1,234 @@
+//! What the nemesis did, read back from the history: when each fault was active, whether it was seen to take effect, and the
+//! phases of the run.
+//!
+//! The nemesis records two events per action, both `info` of the process `nemesis`: one when it begins, with no value, and
+//! one when it has looked at what it did, whose value is a map. Their function is `start-partition`, `stop-partition`, ... A
+//! `heal` ends every fault. A `phase` event says that a phase of the run begins.
+
+use crate::run::{FaultWindow, Phase, PhaseSpan};
+use histories::{History, Value, ValueId, View};
+use nemesis::{Cluster, Report};
+
+/// The function of the event that ends every fault.
+pub const HEAL: &str = "heal";
+
+/// The function of the event at which a phase begins. Its value is the phase's name.
+pub const PHASE: &str = "phase";
+
+/// The function's prefix of an injection.
+pub const START: &str = "start-";
+
+/// The function's prefix of a recovery.
+pub const STOP: &str = "stop-";
+
+/// What the nemesis did and saw, as the value of its event.
+pub fn report_value(report: &Report, cluster: &Cluster) -> Value {
+    let nodes = report.nodes.iter().map(|&i| Value::Str(cluster.nodes[i].name.as_str().into())).collect();
+    let text = |s: &str| Value::Str(s.into());
+    let mut map = vec![
+        (text("what"), text(&report.what)),
+        (text("nodes"), Value::Vector(nodes)),
+        (text("observed"), Value::Bool(report.observed)),
+        (text("seen"), text(&report.seen)),
+    ];
+    map.extend(report.facts.iter().map(|(name, value)| (text(name), value.clone())));
+    Value::Map(map)
+}
+
+/// Why an action of the nemesis could not be done, as the value of its event.
+pub fn error_value(error: &str) -> Value {
+    let text = |s: &str| Value::Str(s.into());
+    Value::Map(vec![(text("observed"), Value::Bool(false)), (text("seen"), text(error))])
+}
+
+/// When faults were active, in order of their start.
+pub fn windows(history: &History) -> Vec<FaultWindow> {
+    let mut windows: Vec<FaultWindow> = Vec::new();
+    for event in history.nemesis_events() {
+        let f = history.name(history.function(event));
+        let time = history.time(event).unwrap_or(0);
+        let map = Map::of(history, history.value(event));
+        if let Some(fault) = f.strip_prefix(START) {
+            match map {
+                None => windows.push(begun(fault, time)),
+                Some(map) => {
+                    let open = windows.iter_mut().rev().find(|w| w.fault == fault && w.injected_ns.is_none() && w.to_ns.is_none());
+                    let window = match open {
+                        Some(window) => window,
+                        None => {
+                            windows.push(begun(fault, time));
+                            windows.last_mut().expect("it was just pushed")
+                        }
+                    };
+                    map.injected(window, time);
+                }
+            }
+        } else if let Some(map) = map {
+            let fault = f.strip_prefix(STOP);
+            if fault.is_some() || f == HEAL {
+                let gone = map.bool("observed").unwrap_or(false);
+                for window in windows.iter_mut().filter(|w| w.to_ns.is_none() && fault.is_none_or(|fault| w.fault == fault)) {
+                    window.recovered = Some(gone);
+                    window.to_ns = gone.then_some(time);
+                }
+            }
+        }
+    }
+    windows
+}
+
+/// The phases of the run, as far as the history says: set-up ends where the clock starts.
+pub fn phases(history: &History) -> Vec<PhaseSpan> {
+    let mut spans: Vec<PhaseSpan> = Vec::new();
+    for event in history.nemesis_events().filter(|&e| history.name(history.function(e)) == PHASE) {
+        let time = history.time(event).unwrap_or(0);
+        if let Some(last) = spans.last_mut() {
+            last.to_ns.get_or_insert(time);
+        }
+        let name = history.values.name(history.value(event));
+        if let Some(phase) = [Phase::Main, Phase::Recovery, Phase::FinalReads].into_iter().find(|phase| phase.name() == name) {
+            spans.push(PhaseSpan { phase, from_ns: time, to_ns: None });
+        }
+    }
+    spans
+}
+
+fn begun(fault: &str, time: i64) -> FaultWindow {
+    FaultWindow {
+        fault: fault.into(),
+        what: String::new(),
+        nodes: Vec::new(),
+        from_ns: time,
+        injected_ns: None,
+        to_ns: None,
+        observed: false,
+        seen: "the run was cut off before anyone looked".into(),
+        recovered: None,
+        groups: Vec::new(),
+        facts: Vec::new(),
+    }
+}
+
+/// A map of a history, with its history.
+struct Map<'a> {
+    history: &'a History,
+    flat: &'a [ValueId],
+}
+
+impl<'a> Map<'a> {
+    fn of(history: &'a History, value: ValueId) -> Option<Map<'a>> {
+        match history.values.view(value) {
+            View::Map(flat) => Some(Map { history, flat }),
+            _ => None,
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&'a str, ValueId)> + use<'a> {
+        let values = &self.history.values;
+        self.flat.chunks_exact(2).map(move |entry| (values.name(entry[0]), entry[1]))
+    }
+
+    fn get(&self, name: &str) -> Option<ValueId> {
+        self.entries().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    fn bool(&self, name: &str) -> Option<bool> {
+        match self.history.values.view(self.get(name)?) {
+            View::Bool(b) => Some(b),
+            _ => None,
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.get(name).map(|value| self.history.values.name(value).to_owned()).unwrap_or_default()
+    }
+
+    fn names(&self, value: ValueId) -> Vec<String> {
+        let values = &self.history.values;
+        values.elements(value).unwrap_or_default().iter().map(|&name| values.name(name).to_owned()).collect()
+    }
+
+    fn injected(&self, window: &mut FaultWindow, time: i64) {
+        window.injected_ns = Some(time);
+        window.what = self.text("what");
+        window.nodes = self.get("nodes").map(|nodes| self.names(nodes)).unwrap_or_default();
+        window.observed = self.bool("observed").unwrap_or(false);
+        window.seen = self.text("seen");
+        let groups = self.get("groups").and_then(|groups| self.history.values.elements(groups)).unwrap_or_default();
+        window.groups = groups.iter().map(|&group| self.names(group)).collect();
+        let known = ["what", "nodes", "observed", "seen", "groups"];
+        let facts = self.entries().filter(|(name, _)| !known.contains(name));
+        window.facts = facts.map(|(name, value)| (name.to_owned(), self.history.values.display(value))).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use histories::{Builder, Event, Kind};
+    use nemesis::Node;
+
+    fn cluster() -> Cluster {
+        let node = |index| Node { index, name: format!("n{}", index + 1), address: String::new() };
+        Cluster { nodes: (0..3).map(node).collect::<Vec<_>>().into() }
+    }
+
+    /// A history of nemesis events: function, value, time.
+    fn history(events: &[(&str, Value, i64)]) -> History {
+        let mut b = Builder::new();
+        for (f, value, time) in events {
+            let process = b.values().str("nemesis");
+            let value = b.values().insert(value);
+            let f = b.name(f);
+            b.push(Event { process, kind: Kind::Info, f, value, time: *time, line: 0 });
+        }
+        b.finish()
+    }
+
+    fn report(what: &str, observed: bool) -> Value {
+        let groups = Value::Vector(vec![Value::Vector(vec!["n1".into()]), Value::Vector(vec!["n2".into(), "n3".into()])]);
+        let facts = vec![("groups".into(), groups), ("leader".into(), Value::Str("n1".into()))];
+        report_value(&Report { nodes: vec![0], what: what.into(), observed, seen: "seen".into(), facts }, &cluster())
+    }
+
+    #[test]
+    fn windows_open_and_close() {
+        let h = history(&[
+            ("phase", "main".into(), 0),
+            ("start-partition", Value::Nil, 10),
+            ("start-partition", report("n1 | n2 n3", true), 12),
+            ("start-kill", Value::Nil, 13),
+            ("start-kill", error_value("n2: connection refused"), 14),
+            ("stop-partition", Value::Nil, 20),
+            ("stop-partition", report("", true), 22),
+            ("phase", "recovery".into(), 25),
+            ("heal", Value::Nil, 30),
+            ("heal", report("", true), 33),
+            ("start-pause", Value::Nil, 40),
+        ]);
+        let windows = windows(&h);
+        let spans: Vec<_> = windows.iter().map(|w| (w.fault.as_str(), w.from_ns, w.injected_ns, w.to_ns, w.observed)).collect();
+        assert_eq!(
+            spans,
+            [("partition", 10, Some(12), Some(22), true), ("kill", 13, Some(14), Some(33), false), ("pause", 40, None, None, false),]
+        );
+        assert_eq!(windows[0].groups, [vec!["n1".to_owned()], vec!["n2".into(), "n3".into()]]);
+        assert_eq!(windows[0].nodes, ["n1"]);
+        assert_eq!(windows[0].facts, [("leader".to_owned(), "\"n1\"".to_owned())]);
+        assert_eq!(windows[1].seen, "n2: connection refused");
+        let phases: Vec<_> = phases(&h).iter().map(|s| (s.phase, s.from_ns, s.to_ns)).collect();
+        assert_eq!(phases, [(Phase::Main, 0, Some(25)), (Phase::Recovery, 25, None)]);
+    }
+
+    #[test]
+    fn a_fault_that_is_not_seen_to_go_stays() {
+        let h = history(&[
+            ("start-pause", Value::Nil, 1),
+            ("start-pause", report("n1", true), 2),
+            ("stop-pause", Value::Nil, 3),
+            ("stop-pause", report("", false), 4),
+        ]);
+        let windows = windows(&h);
+        assert_eq!((windows[0].to_ns, windows[0].recovered), (None, Some(false)));
+    }
+}

@@ -1,0 +1,369 @@
+//! The verdict on the terminal: sign and word, a sentence, the contradiction on a character grid, step by step why, what was
+//! tested, and how to repeat it. The same order and words as the report, in 80 columns.
+
+mod grid;
+
+use crate::console::{Console, Ink};
+use crate::describe;
+use crate::run::Run;
+use crate::words::{count, duration, many, seconds};
+use checker::verdict::{Reason, Summary};
+use checker::{Answer, Counterexample, KeyVerdict};
+use histories::Outcome;
+use std::fmt::Write;
+use std::path::Path;
+
+/// The columns that everything fits into.
+pub const WIDTH: usize = 80;
+
+/// The width of the names at the left of the closing lines.
+const NAME_WIDTH: usize = 9;
+
+/// The most keys named in a line.
+const KEYS_NAMED_MAX: usize = 5;
+
+/// The verdict block of a run. `report` is the page's path, if there is one.
+pub fn verdict(run: &Run, report: Option<&Path>, console: &Console) -> String {
+    let mut block = Block { out: String::new(), console };
+    headline(run, &mut block);
+    match run.summary() {
+        Summary::Invalid => invalid(run, &mut block),
+        Summary::Valid => block.paragraph(2, 2, valid_sentence(run)),
+        Summary::Unknown => unknown(run, &mut block),
+    }
+    block.line("");
+    facts(run, report, &mut block);
+    block.out
+}
+
+/// Lines of text that fit the terminal.
+struct Block<'a> {
+    out: String,
+    console: &'a Console,
+}
+
+impl Block<'_> {
+    fn line(&mut self, text: &str) {
+        let _ = writeln!(self.out, "{}", text.trim_end());
+    }
+
+    /// A paragraph, wrapped: the first line indented by `first`, the others by `rest`.
+    fn paragraph(&mut self, first: usize, rest: usize, text: impl AsRef<str>) {
+        self.inked(first, rest, text.as_ref(), None);
+    }
+
+    fn inked(&mut self, first: usize, rest: usize, text: &str, ink: Option<Ink>) {
+        let text = self.console.fit(text);
+        for (i, line) in wrap(&text, WIDTH - rest.max(first)).into_iter().enumerate() {
+            let line = ink.map_or(line.clone(), |ink| self.console.ink(ink, &line));
+            self.line(&format!("{}{line}", " ".repeat(if i == 0 { first } else { rest })));
+        }
+    }
+
+    /// A paragraph behind a mark, indented by it.
+    fn hanging(&mut self, mark: &str, text: &str) {
+        let indent = 2 + mark.chars().count();
+        for (i, line) in wrap(&self.console.fit(text), WIDTH - indent).into_iter().enumerate() {
+            self.line(&if i == 0 { format!("  {mark}{line}") } else { format!("{}{line}", " ".repeat(indent)) });
+        }
+    }
+
+    /// A name and a text beside it: `report   store/...`. Paths and commands are not wrapped, so that they can be copied.
+    fn fact(&mut self, name: &str, text: &str, wrapped: bool) {
+        let text = self.console.fit(text);
+        let lines = if wrapped { wrap(&text, WIDTH - 2 - NAME_WIDTH) } else { vec![text] };
+        for (i, line) in lines.iter().enumerate() {
+            let name = self.console.ink(Ink::Dim, format!("{:NAME_WIDTH$}", if i == 0 { name } else { "" }));
+            self.line(&format!("  {name}{line}"));
+        }
+    }
+}
+
+/// Breaks text at spaces into lines of at most `width` characters; a longer word stands alone.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut length = 0;
+    for word in text.split_whitespace() {
+        let chars = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if length + 1 + chars <= width => {
+                line.push(' ');
+                line.push_str(word);
+                length += 1 + chars;
+            }
+            _ => {
+                lines.push(word.into());
+                length = chars;
+            }
+        }
+    }
+    lines
+}
+
+/// `✗ INVALID  not linearizable (3 of 8 keys)`.
+fn headline(run: &Run, block: &mut Block<'_>) {
+    let summary = run.summary();
+    let keys = run.verdict.keys.len();
+    let of_keys =
+        |n: usize| if run.verdict.keyed { format!(" ({} of {})", count(n as u64, false), many(keys, "key")) } else { String::new() };
+    let at = |answer| of_keys(run.keys(answer).count());
+    let consistency = run.verdict.consistency;
+    let (sign, ink, text) = match summary {
+        Summary::Invalid => ("✗ INVALID", Ink::Red, format!("not {consistency}{}", at(Summary::Invalid))),
+        Summary::Valid => ("✓ VALID", Ink::Green, format!("{consistency}{}", at(Summary::Valid))),
+        Summary::Unknown if run.verdict.answer == Summary::Valid => {
+            ("? UNKNOWN", Ink::Yellow, "nothing contradicts it, but too little was put to the test".into())
+        }
+        Summary::Unknown if run.verdict.reason.is_some() => ("? UNKNOWN", Ink::Yellow, "this history cannot be judged".into()),
+        Summary::Unknown => ("? UNKNOWN", Ink::Yellow, format!("neither an order nor a contradiction was found{}", at(Summary::Unknown))),
+    };
+    let sign = block.console.ink(ink, block.console.fit(sign));
+    block.line(&format!("{sign}  {text}"));
+    block.line("");
+}
+
+fn key_name(run: &Run, key: &KeyVerdict) -> Option<String> {
+    key.key.map(|key| run.history.values.display(key))
+}
+
+fn valid_sentence(run: &Run) -> String {
+    let ops: usize = run.counts.iter().map(|count| count.ok + count.info).sum();
+    if ops == 0 {
+        return "There is nothing to contradict: no operation took effect.".into();
+    }
+    let what = if run.test.is_some() { "run" } else { "history" };
+    let how = if run.verdict.keyed { "by one order per key" } else { "by one order" };
+    format!("Every answer of this {what} is explained {how}.")
+}
+
+fn invalid(run: &Run, block: &mut Block<'_>) {
+    let Some((key, proof)) = first_invalid(run) else { return };
+    sentence(run, key, proof, block);
+    let grid = grid::draw(run, proof, block.console);
+    if !grid.is_empty() {
+        block.line("");
+        for line in grid {
+            block.line(&line);
+        }
+    }
+    block.line("");
+    steps(run, proof, block);
+}
+
+/// The counter-example to tell first: the one that was complete earliest.
+fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
+    let proofs = run.verdict.keys.iter().filter_map(|key| match &key.answer {
+        Answer::Invalid(proof) => Some((key, &**proof)),
+        _ => None,
+    });
+    let found_at = |proof: &Counterexample| {
+        let completions = proof.core.iter().map(|&op| run.history.op(op).complete);
+        completions.filter(|&event| event != histories::history::NO_EVENT).max().unwrap_or(u32::MAX)
+    };
+    proofs.min_by_key(|(_, proof)| found_at(proof))
+}
+
+fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block<'_>) {
+    let told = describe::text(&run.history, run.verdict.keyed, &proof.sentence);
+    let told = if told.is_empty() { "no order of its operations explains what was read.".into() } else { told };
+    let text = key_name(run, key).map_or_else(|| told.clone(), |key| format!("Key {key}: {told}"));
+    block.inked(2, 2, &text, Some(Ink::Bold));
+}
+
+fn steps(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
+    let keyed = run.verdict.keyed;
+    for (i, step) in proof.steps.iter().enumerate() {
+        let mut text = describe::text(&run.history, keyed, &step.words);
+        let because = describe::text(&run.history, keyed, &step.because);
+        if !because.is_empty() {
+            let _ = write!(text, " {because}");
+        }
+        block.hanging(&format!("{}  ", i + 1), &text);
+    }
+    if proof.steps.is_empty() {
+        possible(run, proof, block);
+    }
+    if proof.minimal && proof.core.len() > 1 {
+        let labels: Vec<String> = proof.core.iter().map(|&op| elide(&describe::label(&run.history, keyed, op))).collect();
+        let which = if labels.len() <= 4 { labels.join(" or ") } else { format!("any one of these {} operations", labels.len()) };
+        block.paragraph(2, 2, format!("Leave out {which}, and the rest can be ordered."));
+    }
+}
+
+/// Where there is no chain of reasons: how far an order gets, and what cannot follow.
+fn possible(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
+    let Some(blocked) = proof.blocked else { return };
+    let states: Vec<String> = proof.states.iter().take(8).map(|state| elide(state)).collect();
+    let more = proof.states.len().saturating_sub(states.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let label = describe::label(&run.history, run.verdict.keyed, blocked);
+    let who = describe::who(&run.history, blocked);
+    block.paragraph(
+        2,
+        2,
+        format!(
+            "An order gets as far as {}; then the state is {}{more}, and {} of {who} cannot follow.",
+            many(proof.prefix.len(), "operation"),
+            states.join(" or "),
+            elide(&label)
+        ),
+    );
+}
+
+fn unknown(run: &Run, block: &mut Block<'_>) {
+    for gap in &run.coverage.gaps {
+        block.hanging("- ", gap);
+    }
+    if let Some(reason) = &run.verdict.reason {
+        block.paragraph(2, 2, sentence_case(&reason_words(reason, run)));
+    }
+    let undecided: Vec<&KeyVerdict> = run.keys(Summary::Unknown).collect();
+    for key in undecided.iter().take(KEYS_NAMED_MAX) {
+        let Answer::Unknown(reason) = &key.answer else { continue };
+        let told = reason_words(reason, run);
+        let text = key_name(run, key).map_or_else(|| sentence_case(&told), |name| format!("Key {name}: {told}"));
+        block.paragraph(2, 2, text);
+    }
+    if undecided.len() > KEYS_NAMED_MAX {
+        block.paragraph(2, 2, format!("So do {} more.", many(undecided.len() - KEYS_NAMED_MAX, "key")));
+    }
+}
+
+fn sentence_case(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Why nothing was decided, as a sentence that can follow `Key 3: `.
+pub fn reason_words(reason: &Reason, run: &Run) -> String {
+    let limited = |what: String, ops: usize, states: usize| {
+        format!(
+            "the search had ordered {} when it stopped at its {what}, with {} open.",
+            many(ops, "operation"),
+            many(states, "configuration")
+        )
+    };
+    match reason {
+        Reason::Time { ops_ordered, states } => {
+            let limit = run.check.time_limit.map(|d| format!(" of {}", duration(d))).unwrap_or_default();
+            limited(format!("time limit{limit}"), *ops_ordered, *states)
+        }
+        Reason::Memory { ops_ordered, states } => {
+            let limit = run.check.memory_limit_bytes.map(|n| format!(" of {}", crate::words::bytes(n))).unwrap_or_default();
+            limited(format!("memory limit{limit}"), *ops_ordered, *states)
+        }
+        Reason::Steps { ops_ordered, states } => limited("limit of steps".into(), *ops_ordered, *states),
+        Reason::Interrupted => "the check was interrupted.".into(),
+        Reason::History(why) => why.clone(),
+        Reason::Uncertified(why) => format!("an answer was found, but its proof could not be checked again: {why}"),
+    }
+}
+
+/// What was tested, how it was judged, where to read on, how to repeat it.
+fn facts(run: &Run, report: Option<&Path>, block: &mut Block<'_>) {
+    let ops = |outcome| count(run.ops(outcome) as u64, false);
+    let text = format!("{} ok, {} fail, {} info", ops(Outcome::Ok), ops(Outcome::Fail), ops(Outcome::Info));
+    block.fact("ops", &text, true);
+    if let Some(faults) = faults(run) {
+        block.fact("faults", &faults, true);
+    }
+    block.fact("model", &format!("{}, {}", run.verdict.model, algorithms(run)), true);
+    if let Some(others) = others(run) {
+        block.fact("also", &others, true);
+    }
+    for note in &run.verdict.notes {
+        block.fact("note", note, true);
+    }
+    if let Some(try_this) = advice(run) {
+        block.fact("try", try_this, true);
+    }
+    if let Some(report) = report {
+        block.fact("report", &report.display().to_string(), false);
+    }
+    if !run.repeat.is_empty() {
+        block.fact("repeat", &run.repeat, false);
+    }
+}
+
+fn algorithms(run: &Run) -> String {
+    format!("decided in {}", duration(run.check.check))
+}
+
+/// `partition 3 of 3 took effect, kill 0 of 2 (n2: ...)`.
+fn faults(run: &Run) -> Option<String> {
+    let test = run.test.as_ref()?;
+    if test.nemesis.is_empty() {
+        return Some("none were asked for".into());
+    }
+    let each: Vec<String> = run
+        .coverage
+        .faults
+        .iter()
+        .map(|fault| {
+            let seen = format!("{} {} of {} took effect", fault.fault, fault.observed, fault.injected);
+            let unseen = run.windows.iter().find(|w| w.fault == fault.fault && !w.observed);
+            unseen.map_or(seen.clone(), |window| format!("{seen} (at {} s: {})", seconds(window.from_ns), window.seen))
+        })
+        .collect();
+    Some(each.join("; "))
+}
+
+/// The other keys that are not valid: `key 6 (4 operations), key 7 (3 operations)`.
+fn others(run: &Run) -> Option<String> {
+    if run.summary() != Summary::Invalid {
+        return None;
+    }
+    let told = first_invalid(run)?.0.key;
+    let others: Vec<(&KeyVerdict, usize)> = run
+        .verdict
+        .keys
+        .iter()
+        .filter_map(|key| match &key.answer {
+            Answer::Invalid(proof) if key.key != told => Some((key, proof.core.len())),
+            _ => None,
+        })
+        .collect();
+    let mut named: Vec<String> = others
+        .iter()
+        .take(KEYS_NAMED_MAX)
+        .map(|(key, ops)| format!("key {} ({})", key_name(run, key).unwrap_or_default(), many(*ops, "operation")))
+        .collect();
+    if others.len() > KEYS_NAMED_MAX {
+        named.push(format!("and {} more", many(others.len() - KEYS_NAMED_MAX, "key")));
+    }
+    let undecided = run.keys(Summary::Unknown).count();
+    if undecided > 0 {
+        named.push(format!("{} undecided", many(undecided, "key")));
+    }
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
+fn advice(run: &Run) -> Option<&'static str> {
+    let reasons = run.verdict.keys.iter().filter_map(|key| match &key.answer {
+        Answer::Unknown(reason) => Some(reason),
+        _ => None,
+    });
+    reasons.chain(&run.verdict.reason).find_map(|reason| match reason {
+        Reason::Time { .. } | Reason::Steps { .. } => {
+            Some("a longer --time-limit; fewer ops per key; a longer --op-timeout, so that fewer outcomes are unknown")
+        }
+        Reason::Memory { .. } => {
+            Some("a larger --memory-limit; fewer ops per key; a longer --op-timeout, so that fewer outcomes are unknown")
+        }
+        _ => None,
+    })
+}
+
+/// A long text with its middle left out: its first and last five characters.
+fn elide(text: &str) -> String {
+    const LONG: usize = 24;
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() <= LONG {
+        return text.into();
+    }
+    let ends = |range: &[char]| range.iter().collect::<String>();
+    format!("{}…{}", ends(&chars[..10]), ends(&chars[chars.len() - 10..]))
+}
+
+#[cfg(test)]
+mod tests;

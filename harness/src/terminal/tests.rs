@@ -1,0 +1,190 @@
+use super::*;
+use crate::run::{CheckFacts, Coverage, FaultWindow};
+use crate::{faults, tally};
+use checker::verdict::{Possible, Step, StepKind, Words};
+use checker::{KeyVerdict, Verdict, Witness};
+use histories::{Builder, Event, History, Kind, OpId, Value, ValueId};
+
+/// Ops of the reference: process, node, function, argument, result (`None`: no answer), start and end in milliseconds.
+type Told = (i64, &'static str, &'static str, Option<i64>, Option<Option<i64>>, i64, i64);
+
+fn history(ops: &[Told]) -> History {
+    let mut events: Vec<(i64, usize, bool)> = Vec::new();
+    for (i, op) in ops.iter().enumerate() {
+        events.push((op.5, i, true));
+        if op.4.is_some() {
+            events.push((op.6, i, false));
+        }
+    }
+    events.sort_unstable();
+    let mut b = Builder::new();
+    for (ms, i, begins) in events {
+        let (process, node, f, input, output, ..) = ops[i];
+        let value = if begins { input } else { output.unwrap() };
+        let process = b.values().int(process);
+        b.node(process, node);
+        let value = b.values().insert(&Value::pair(0, Value::from(value)));
+        let f = b.name(f);
+        b.push(Event { process, kind: if begins { Kind::Invoke } else { Kind::Ok }, f, value, time: ms * 1_000_000, line: 0 });
+    }
+    b.finish()
+}
+
+fn text(s: &str) -> Words {
+    Words::Text(s.into())
+}
+
+/// The stale read of the reference design: w 66, then w 68 (no answer), seen by p0, then p34 reads 66.
+fn stale_read() -> Run {
+    let history = history(&[
+        (28, "n4", "write", Some(66), Some(Some(66)), 2926, 2964),
+        (28, "n4", "write", Some(68), None, 2993, 0),
+        (0, "n1", "read", None, Some(Some(68)), 3231, 3239),
+        (34, "n5", "read", None, Some(Some(66)), 3624, 3631),
+    ]);
+    let [first, second, seen, stale] = [0, 1, 2, 3].map(OpId);
+    let possible = |event, states: &[&str]| Possible { event, states: states.iter().map(ToString::to_string).collect(), more: 0 };
+    let proof = Counterexample {
+        core: vec![first, second, seen, stale],
+        minimal: true,
+        stuck: Some(stale),
+        sentence: vec![
+            Words::Who(stale),
+            text(" read 66 at "),
+            Words::Completed(stale),
+            text(", although "),
+            Words::Who(seen),
+            text(" had already read 68 at "),
+            Words::Completed(seen),
+            text(" and nobody wrote 66 again."),
+        ],
+        steps: vec![Step {
+            words: vec![Words::Op(first), text(" had finished at "), Words::Completed(first), text(".")],
+            because: vec![text("So it comes first.")],
+            from: first,
+            to: second,
+            kind: StepKind::RealTime,
+        }],
+        possible: vec![possible(0, &["64", "66"]), possible(2, &["66", "68"]), possible(4, &["68"]), possible(6, &[])],
+        ..Counterexample::default()
+    };
+    let keys = vec![
+        KeyVerdict { key: ValueId::small_int(0), ops: 4, answer: Answer::Invalid(Box::new(proof)), algorithm: "search", steps: 9 },
+        KeyVerdict { key: ValueId::small_int(1), ops: 0, answer: Answer::Valid(Witness::default()), algorithm: "search", steps: 1 },
+    ];
+    run(history, Summary::Invalid, keys)
+}
+
+fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
+    let verdict = Verdict {
+        consistency: "linearizable",
+        model: "register".into(),
+        keyed: true,
+        answer,
+        reason: None,
+        keys,
+        notes: vec!["model register was guessed".into()],
+    };
+    Run {
+        title: "test".into(),
+        test: None,
+        verdict,
+        coverage: Coverage::default(),
+        windows: faults::windows(&history),
+        phases: vec![],
+        logs: vec![],
+        check: CheckFacts::default(),
+        counts: tally::functions(&history),
+        errors: vec![],
+        history_path: "history.jsonl".into(),
+        repeat: "rashomon check history.jsonl".into(),
+        history,
+    }
+}
+
+fn partition() -> FaultWindow {
+    FaultWindow {
+        fault: "partition".into(),
+        what: "n1 | n4 n5".into(),
+        nodes: vec!["n1".into()],
+        from_ns: 3_000_000_000,
+        injected_ns: Some(3_001_000_000),
+        to_ns: None,
+        observed: true,
+        seen: String::new(),
+        recovered: None,
+        groups: vec![vec!["n1".into()], vec!["n4".into(), "n5".into()]],
+        facts: vec![],
+    }
+}
+
+const UNICODE: Console = Console { color: false, unicode: true, terminal: false };
+
+#[test]
+fn a_stale_read_is_told_and_drawn() {
+    let mut run = stale_read();
+    run.windows = vec![partition()];
+    let told = verdict(&run, Some(Path::new("store/x/report.html")), &UNICODE);
+    let expected = "\
+✗ INVALID  not linearizable (1 of 2 keys)
+
+  Key 0: process 34 on n5 read 66 at 3.631 s, although process 0 on n1 had
+  already read 68 at 3.239 s and nobody wrote 66 again.
+
+  seconds  2.926  2.964  2.993  3.231  3.239  3.624  3.631
+  p0 n1                         [ r→68 ]
+               ┄┄┄ partition from 3.000: nothing passes ┄┄┄
+  p28 n4   [ w 66 ]      [ w 68 ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄ no answer
+  p34 n5                                      [ r→66 ] ✗
+  can hold 64 66        │66 68        │68           │none
+
+  1  w 66 had finished at 2.964 s. So it comes first.
+  Leave out w 66 or w 68 or r→68 or r→66, and the rest can be ordered.
+
+  ops      3 ok, 0 fail, 1 info
+  model    register, decided in 0 µs
+  note     model register was guessed
+  report   store/x/report.html
+  repeat   rashomon check history.jsonl
+";
+    assert_eq!(told, expected, "\n{told}");
+}
+
+#[test]
+fn without_unicode_every_character_is_ascii() {
+    let told = verdict(&stale_read(), None, &Console::plain());
+    assert!(told.is_ascii(), "{told}");
+    assert!(told.starts_with("X INVALID") && told.contains("[ r->66"), "{told}");
+}
+
+#[test]
+fn lines_fit_the_terminal() {
+    let mut run = stale_read();
+    run.verdict.notes = vec!["a word ".repeat(40)];
+    for line in verdict(&run, None, &UNICODE).lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+    }
+}
+
+#[test]
+fn a_gap_makes_a_valid_run_unknown_and_leaves_an_invalid_one() {
+    let mut run = run(history(&[]), Summary::Valid, vec![]);
+    assert!(verdict(&run, None, &UNICODE).starts_with("✓ VALID"));
+    run.coverage.gaps = vec!["no read ended ok".into()];
+    let told = verdict(&run, None, &UNICODE);
+    assert!(told.starts_with("? UNKNOWN") && told.contains("- no read ended ok"), "{told}");
+    let mut run = stale_read();
+    run.coverage.gaps = vec!["no read ended ok".into()];
+    assert!(verdict(&run, None, &UNICODE).starts_with("✗ INVALID"));
+}
+
+#[test]
+fn an_exhausted_budget_says_how_far_it_got() {
+    let reason = Reason::Time { ops_ordered: 1212, states: 2_100_000 };
+    let key = KeyVerdict { key: ValueId::small_int(3), ops: 4870, answer: Answer::Unknown(reason), algorithm: "search", steps: 1 };
+    let mut run = run(history(&[]), Summary::Unknown, vec![key]);
+    run.check.time_limit = Some(std::time::Duration::from_secs(60));
+    let told = verdict(&run, None, &UNICODE);
+    assert!(told.contains("Key 3: the search had ordered 1 212 operations"), "{told}");
+    assert!(told.contains("limit of 60.0 s") && told.contains("--time-limit"), "{told}");
+}

@@ -9,12 +9,14 @@
 
 pub mod client;
 pub mod demo;
+pub mod etcd;
 pub mod generator;
 pub mod register;
 pub mod system;
 pub mod workload;
 
 pub use client::{Client, Completion, Invocation, OpError};
+pub use etcd::EtcdOptions;
 pub use generator::{Generator, Next};
 pub use register::RegisterOptions;
 pub use system::System;

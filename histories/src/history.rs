@@ -31,6 +31,17 @@ impl Kind {
             Kind::Info => "info",
         }
     }
+
+    /// The kind that a word used in files names.
+    pub fn of(name: &str) -> Option<Kind> {
+        match name {
+            "invoke" => Some(Kind::Invoke),
+            "ok" => Some(Kind::Ok),
+            "fail" => Some(Kind::Fail),
+            "info" => Some(Kind::Info),
+            _ => None,
+        }
+    }
 }
 
 /// How an op ended.
@@ -74,6 +85,27 @@ pub struct Event {
     pub line: u32,
 }
 
+/// Everything that a history knows of one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// invoke, ok, fail or info.
+    pub kind: Kind,
+    /// The function.
+    pub f: &'a str,
+    /// The name of the process in the file; nil where it has none.
+    pub process: ValueId,
+    /// The argument or the result.
+    pub value: ValueId,
+    /// Nanoseconds.
+    pub time: Option<i64>,
+    /// Why it failed, or why nobody knows.
+    pub error: Option<ValueId>,
+    /// The node the process talks to.
+    pub node: Option<&'a str>,
+    /// The thread that runs the process.
+    pub thread: Option<u32>,
+}
+
 /// A client op: an invocation and, perhaps, its completion. Positions are event indices, or [`NO_EVENT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Op {
@@ -112,6 +144,10 @@ pub struct Meta {
     pub format: &'static str,
     /// Whether values are `[key value]` pairs: `Some` where the file says so, `None` where it must be guessed or told.
     pub keyed: Option<bool>,
+    /// The line of an event that was still being written when its writer was killed, and that is left out.
+    pub torn_line: Option<u32>,
+    /// Fields of events that mean nothing to this program and were passed over, with their counts, in order of appearance.
+    pub passed_over: Vec<(Box<str>, u64)>,
     /// Further facts a file's header states (test, workload, seed, ...), by name.
     pub header: BTreeMap<String, Value>,
 }
@@ -134,6 +170,7 @@ pub struct History {
     process_names: Vec<ValueId>,
     process_is_client: Vec<bool>,
     process_nodes: Vec<Option<Box<str>>>,
+    process_threads: Vec<Option<u32>>,
     errors: Vec<(u32, ValueId)>,
     misuses: Vec<Misuse>,
 }
@@ -229,6 +266,17 @@ impl History {
         self.process_nodes[process.0 as usize].as_deref()
     }
 
+    /// The thread that runs a process, where the file says so: a thread goes on as a new process after an `info`.
+    pub fn thread(&self, process: Process) -> Option<u32> {
+        self.process_threads[process.0 as usize]
+    }
+
+    /// Whether the file records processes. Where it does not, all ops are of one process named nil, and no session order
+    /// holds between them.
+    pub fn has_processes(&self) -> bool {
+        !self.process_names.iter().any(|name| name.is_nil())
+    }
+
     /// The events that no client can have produced.
     pub fn misuses(&self) -> &[Misuse] {
         &self.misuses
@@ -281,6 +329,66 @@ impl History {
         self.ops.iter().all(|op| op.invoke != NO_EVENT)
     }
 
+    /// The first difference to another history in what a file can hold (lines of the file and the order of interning aside),
+    /// for people; `None` if they say the same.
+    pub fn difference(&self, other: &History) -> Option<String> {
+        if self.len() != other.len() {
+            return Some(format!("{} events, {} events", self.len(), other.len()));
+        }
+        if self.meta.keyed != other.meta.keyed {
+            return Some(format!("keyed {:?}, {:?}", self.meta.keyed, other.meta.keyed));
+        }
+        let mut equal = hashbrown::HashSet::<(ValueId, ValueId), rustc_hash::FxBuildHasher>::default();
+        (0..self.len() as u32).find_map(|event| {
+            let (mine, theirs) = (self.row(event), other.row(event));
+            let values = |row: &Row<'_>| [Some(row.process), Some(row.value), row.error];
+            let same_values = values(&mine).into_iter().zip(values(&theirs)).all(|pair| match pair {
+                (Some(a), Some(b)) => {
+                    equal.contains(&(a, b))
+                        || (self.values.display(a) == other.values.display(b) && {
+                            equal.insert((a, b));
+                            true
+                        })
+                }
+                (a, b) => a == b,
+            });
+            let rest = |row: &Row<'_>| (row.kind, row.f.to_owned(), row.time, row.node.map(str::to_owned), row.thread);
+            if same_values && rest(&mine) == rest(&theirs) {
+                return None;
+            }
+            let shown = |h: &History, row: &Row<'_>| {
+                let value = |id| h.values.display(id);
+                format!(
+                    "{} {} {} {} {:?} error {:?} node {:?} thread {:?}",
+                    value(row.process),
+                    row.kind.name(),
+                    row.f,
+                    value(row.value),
+                    row.time,
+                    row.error.map(value),
+                    row.node,
+                    row.thread
+                )
+            };
+            Some(format!("event {event}: {} against {}", shown(self, &mine), shown(other, &theirs)))
+        })
+    }
+
+    /// Everything that is known of an event.
+    pub fn row(&self, event: u32) -> Row<'_> {
+        let process = self.process(event);
+        Row {
+            kind: self.kind(event),
+            f: self.name(self.function(event)),
+            process: self.process_name(process),
+            value: self.value(event),
+            time: self.time(event),
+            error: self.error(event),
+            node: self.node(process),
+            thread: self.thread(process),
+        }
+    }
+
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.values.bytes()
@@ -299,9 +407,16 @@ impl History {
 #[derive(Debug, Default)]
 pub struct Builder {
     history: History,
-    name_ids: BTreeMap<Box<str>, u16>,
+    name_ids: hashbrown::HashMap<Box<str>, u16, rustc_hash::FxBuildHasher>,
     process_ids: hashbrown::HashMap<ValueId, u32, rustc_hash::FxBuildHasher>,
+    /// The nemesis's process under its one name, whatever the file calls it.
+    nemesis: Option<Process>,
 }
+
+/// The name of the nemesis's process.
+const NEMESIS: &str = "nemesis";
+/// Function names looked for one by one before the table is asked: histories have few.
+const FEW_NAMES: usize = 4;
 
 impl Builder {
     /// An empty history.
@@ -319,15 +434,42 @@ impl Builder {
         &mut self.history.meta
     }
 
+    /// The number of events so far.
+    pub fn len(&self) -> usize {
+        self.history.len()
+    }
+
+    /// Whether there is no event yet.
+    pub fn is_empty(&self) -> bool {
+        self.history.is_empty()
+    }
+
+    /// Whether one more event fits: event and value numbers are 32 bits wide.
+    pub(crate) fn has_room(&self) -> bool {
+        self.history.len() < NO_EVENT as usize && self.history.values.has_room()
+    }
+
     /// Interns a function's name.
+    ///
+    /// # Panics
+    /// If there are more than 65,536: readers ask [`Builder::try_name`].
     pub fn name(&mut self, f: &str) -> u16 {
-        if let Some(&id) = self.name_ids.get(f) {
-            return id;
+        self.try_name(f).expect("at most 65,536 function names in one history")
+    }
+
+    /// Interns a function's name; `None` if there are 65,536 others.
+    pub fn try_name(&mut self, f: &str) -> Option<u16> {
+        let names = &self.history.names;
+        if let Some(id) = names.iter().take(FEW_NAMES).position(|name| **name == *f) {
+            return Some(id as u16);
         }
-        let id = u16::try_from(self.history.names.len()).expect("more than 65,536 function names in one history");
+        if let Some(&id) = self.name_ids.get(f) {
+            return Some(id);
+        }
+        let id = u16::try_from(names.len()).ok()?;
         self.history.names.push(f.into());
         self.name_ids.insert(f.into(), id);
-        id
+        Some(id)
     }
 
     /// Appends an event and returns its index.
@@ -349,10 +491,36 @@ impl Builder {
         self.history.errors.push((event, error));
     }
 
-    /// Notes the node that a process talks to.
+    /// Notes the node that a process talks to. The first note stands.
     pub fn node(&mut self, process: ValueId, node: &str) {
         let process = self.process(process);
         self.history.process_nodes[process.0 as usize].get_or_insert_with(|| node.into());
+    }
+
+    /// Notes the node that a process talks to, by a value of the arena: its text, or its notation if it has none.
+    pub fn node_value(&mut self, process: ValueId, node: ValueId) {
+        let process = self.process(process);
+        let History { values, process_nodes, .. } = &mut self.history;
+        process_nodes[process.0 as usize].get_or_insert_with(|| match values.name(node) {
+            "" => values.display(node).into(),
+            name => name.into(),
+        });
+    }
+
+    /// Notes the thread that runs a process. The first note stands.
+    pub fn thread(&mut self, process: ValueId, thread: u32) {
+        let process = self.process(process);
+        self.history.process_threads[process.0 as usize].get_or_insert(thread);
+    }
+
+    /// Notes a field of an event that means nothing to us.
+    pub fn passed_over(&mut self, field: &str) {
+        let fields = &mut self.history.meta.passed_over;
+        match fields.iter().position(|(name, _)| **name == *field) {
+            Some(i) => fields[i].1 += 1,
+            None if fields.len() < PASSED_OVER_MAX => fields.push((field.into(), 1)),
+            None => {}
+        }
     }
 
     /// A shorthand for tests and generators: makes the event's parts and pushes it.
@@ -364,57 +532,119 @@ impl Builder {
     }
 
     fn process(&mut self, name: ValueId) -> Process {
-        let h = &mut self.history;
-        let next = h.process_names.len() as u32;
-        let id = *self.process_ids.entry(name).or_insert(next);
-        if id == next {
-            let is_client = h.values.name(name) != "nemesis";
-            h.process_names.push(name);
-            h.process_is_client.push(is_client);
-            h.process_nodes.push(None);
+        if let Some(&id) = self.process_ids.get(&name) {
+            return Process(id);
         }
-        Process(id)
+        self.new_process(name)
     }
 
-    /// Pairs invocations with completions. Events that do not pair are kept as [`History::misuses`]: a completion without an
-    /// invocation is an op by itself; an op that is still in flight when its process invokes again is of unknown outcome.
+    #[cold]
+    fn new_process(&mut self, name: ValueId) -> Process {
+        let h = &mut self.history;
+        let is_nemesis = h.values.name(name) == NEMESIS;
+        if let (true, Some(nemesis)) = (is_nemesis, self.nemesis) {
+            self.process_ids.insert(name, nemesis.0);
+            return nemesis;
+        }
+        let process = Process(h.process_names.len() as u32);
+        let shown = if is_nemesis { h.values.keyword(NEMESIS) } else { name };
+        h.process_names.push(shown);
+        h.process_is_client.push(!is_nemesis);
+        h.process_nodes.push(None);
+        h.process_threads.push(None);
+        self.process_ids.insert(name, process.0);
+        if is_nemesis {
+            self.nemesis = Some(process);
+        }
+        process
+    }
+
+    /// Pairs invocations with completions. Events that do not pair are kept as [`History::misuses`]: an `ok` or `fail` without
+    /// an invocation is an op by itself (an `info` is none: it claims nothing); an op that is still in flight when its process
+    /// invokes again is of unknown outcome. Files that hold completions only misuse nothing, they just know no real time.
     pub fn finish(self) -> History {
         let mut h = self.history;
-        let mut open = vec![None::<usize>; h.process_names.len()];
-        let mut crashed = vec![false; h.process_names.len()];
         h.errors.sort_unstable_by_key(|e| e.0);
+        let mut pairing = Pairing::new(&h);
         for event in 0..h.kinds.len() as u32 {
-            let process = h.processes[event as usize] as usize;
-            if !h.process_is_client[process] {
-                continue;
-            }
-            let mut misuse = |kind| h.misuses.push(Misuse { event, kind });
-            match (h.kinds[event as usize], open[process]) {
-                (Kind::Invoke, in_flight) => {
-                    if in_flight.is_some() {
-                        misuse(MisuseKind::TwoOpsAtOnce);
-                    } else if crashed[process] {
-                        misuse(MisuseKind::GoesOnAfterInfo);
-                    }
-                    crashed[process] = false;
-                    open[process] = Some(h.ops.len());
-                    h.ops.push(Op { invoke: event, complete: NO_EVENT });
-                }
-                (kind, Some(op)) => {
-                    if h.functions[h.ops[op].invoke as usize] != h.functions[event as usize] {
-                        misuse(MisuseKind::OtherFunction);
-                    }
-                    h.ops[op].complete = event;
-                    open[process] = None;
-                    crashed[process] = kind == Kind::Info;
-                }
-                (_, None) => {
-                    misuse(MisuseKind::CompletionWithoutInvocation);
-                    h.ops.push(Op { invoke: NO_EVENT, complete: event });
-                }
+            if h.process_is_client[h.processes[event as usize] as usize] {
+                pairing.event(&h, event);
             }
         }
+        let Pairing { ops, mut misuses, .. } = pairing;
+        if ops.iter().all(|op| op.invoke == NO_EVENT) {
+            misuses.retain(|m| m.kind != MisuseKind::CompletionWithoutInvocation);
+        }
+        h.ops = ops;
+        h.misuses = misuses;
         h
+    }
+}
+
+/// How many names of passed-over fields are kept.
+const PASSED_OVER_MAX: usize = 64;
+
+/// Finds the ops of a history, event by event.
+struct Pairing {
+    ops: Vec<Op>,
+    misuses: Vec<Misuse>,
+    /// By process: the op in flight.
+    open: Vec<Option<u32>>,
+    /// By process: whether its last op ended `info`.
+    crashed: Vec<bool>,
+    /// By function: the ops in flight of the nameless process of files without processes, where nothing but the function
+    /// tells which completion belongs to which invocation.
+    nameless: Vec<Vec<u32>>,
+}
+
+impl Pairing {
+    fn new(h: &History) -> Pairing {
+        let processes = h.process_names.len();
+        Pairing {
+            ops: Vec::new(),
+            misuses: Vec::new(),
+            open: vec![None; processes],
+            crashed: vec![false; processes],
+            nameless: vec![Vec::new(); h.names.len()],
+        }
+    }
+
+    fn event(&mut self, h: &History, event: u32) {
+        let process = h.processes[event as usize] as usize;
+        let (kind, f) = (h.kinds[event as usize], h.functions[event as usize]);
+        let is_nameless = h.process_names[process].is_nil();
+        if kind == Kind::Invoke {
+            let op = self.ops.len() as u32;
+            self.ops.push(Op { invoke: event, complete: NO_EVENT });
+            if is_nameless {
+                self.nameless[f as usize].push(op);
+                return;
+            }
+            if self.open[process].replace(op).is_some() {
+                self.misuse(event, MisuseKind::TwoOpsAtOnce);
+            } else if std::mem::take(&mut self.crashed[process]) {
+                self.misuse(event, MisuseKind::GoesOnAfterInfo);
+            }
+            return;
+        }
+        let open = if is_nameless { self.nameless[f as usize].pop() } else { self.open[process].take() };
+        let Some(op) = open else {
+            self.misuse(event, MisuseKind::CompletionWithoutInvocation);
+            if kind != Kind::Info {
+                self.ops.push(Op { invoke: NO_EVENT, complete: event });
+            }
+            return;
+        };
+        let op = &mut self.ops[op as usize];
+        op.complete = event;
+        if h.functions[op.invoke as usize] != f {
+            self.misuse(event, MisuseKind::OtherFunction);
+        }
+        self.crashed[process] = kind == Kind::Info;
+    }
+
+    fn misuse(&mut self, event: u32, kind: MisuseKind) {
+        self.misuses.push(Misuse { event, kind });
     }
 }
 

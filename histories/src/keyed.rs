@@ -2,8 +2,8 @@
 //!
 //! Linearizability is local (Herlihy and Wing 1990, theorem 1): a history is linearizable exactly if its restriction to each
 //! object is, so a checker takes the keys one by one. Jepsen writes the key into the value, as a plain vector `[key value]`,
-//! and `[key [old new]]` for a cas; nothing in the file says so. `[1 2]` may be a cas on one register or a write of 2 to key
-//! 1. Where neither the file nor the user says which it is, [`Keys::split`] guesses from every op's function, input and
+//! and `[key [old new]]` for a cas; nothing in the file says so. `[1 2]` may be a cas on one register or a write of 2 to
+//! key 1. Where neither the file nor the user says which it is, [`Keys::split`] guesses from every op's function, input and
 //! output, and tells its reason.
 
 use crate::history::{History, Op, OpId};

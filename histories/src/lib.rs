@@ -2,16 +2,33 @@
 //!
 //! A *history* is the sequence of events that the clients of a store recorded: invocations and their completions.
 //! This crate knows nothing of consistency models, databases or test runs, and no other crate of the workspace.
-//! Readers take bytes, writers take `Write`; one module opens files.
+//! Readers take bytes, writers take `Write`; one module opens files ([`file`]).
 //!
-//! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries.
-
+//! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`read`] reads any [`format`], with
+//! [`edn`](mod@crate) and JSON doing most of the work; [`jsonl`] writes our own. [`keyed`] splits a history by its keys.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod draft;
+mod edn;
+pub mod error;
+pub mod file;
+pub mod format;
+mod formats;
 pub mod history;
+mod json;
+pub mod jsonl;
 pub mod keyed;
+pub mod read;
+mod sink;
+mod text;
+mod tree;
 pub mod value;
 
-pub use history::{Builder, Event, History, Kind, Misuse, MisuseKind, Op, OpId, Outcome, Process};
+pub use error::{ReadError, ReadErrorKind};
+pub use file::read_path;
+pub use format::Format;
+pub use history::{Builder, Event, History, Kind, Misuse, MisuseKind, Op, OpId, Outcome, Process, Row};
+pub use jsonl::{Actor, EventWriter, Record};
 pub use keyed::{KeyOps, Keys};
+pub use read::{read, read_bytes};
 pub use value::{Value, ValueId, Values, View};

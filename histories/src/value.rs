@@ -208,6 +208,11 @@ impl Values {
         Values::default()
     }
 
+    /// Whether the values of one more event surely fit: indices are 32 bits wide, and readers limit the size of an event.
+    pub(crate) fn has_room(&self) -> bool {
+        self.nodes.len() < (u32::MAX - (1 << 27)) as usize
+    }
+
     /// The word for an integer.
     pub fn int(&mut self, i: i64) -> ValueId {
         ValueId::small_int(i).unwrap_or_else(|| self.word(Shape::Int, i as u64))
@@ -262,6 +267,11 @@ impl Values {
     /// The word for a tagged value.
     pub fn tagged(&mut self, tag: &str, value: ValueId) -> ValueId {
         let tag = self.symbol(tag);
+        self.tagged_with(tag, value)
+    }
+
+    /// The word for a tagged value; `tag` is the word of a symbol.
+    pub(crate) fn tagged_with(&mut self, tag: ValueId, value: ValueId) -> ValueId {
         self.seq(Shape::Tagged, &[value, tag])
     }
 

@@ -1,0 +1,114 @@
+//! An event in the making: the fields that a reader has met so far. What a missing field means is decided here, once for all
+//! formats.
+
+use crate::error::Fault;
+use crate::history::{Builder, Event, Kind, NO_TIME};
+use crate::value::{ValueId, Values, View};
+
+/// The keys of an event that mean something to us. Everything else is passed over, and its name noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Type,
+    F,
+    Process,
+    Value,
+    Time,
+    Index,
+    Error,
+    Node,
+    Thread,
+    Key,
+    Other,
+}
+
+impl Field {
+    pub(crate) fn of(name: &[u8]) -> Field {
+        match name {
+            b"type" => Field::Type,
+            b"f" => Field::F,
+            b"process" | b"client" => Field::Process,
+            b"value" => Field::Value,
+            b"time" => Field::Time,
+            b"index" => Field::Index,
+            b"error" => Field::Error,
+            b"node" => Field::Node,
+            b"thread" => Field::Thread,
+            b"key" => Field::Key,
+            _ => Field::Other,
+        }
+    }
+}
+
+/// The fields of one event.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: Option<Kind>,
+    pub(crate) f: Option<u16>,
+    /// `None` where the file records no process: all such events are of one nameless process.
+    pub(crate) process: Option<ValueId>,
+    pub(crate) value: Option<ValueId>,
+    /// The key, in formats that give it a field of its own. It joins the value: `[key value]`.
+    pub(crate) key: Option<ValueId>,
+    pub(crate) time: i64,
+    pub(crate) error: Option<ValueId>,
+    pub(crate) node: Option<ValueId>,
+    pub(crate) thread: Option<u32>,
+    pub(crate) line: u32,
+}
+
+/// The function of an event that names none: in every known file it is a transaction.
+const NAMELESS: &str = "txn";
+
+impl Draft {
+    pub(crate) fn new(line: u32) -> Draft {
+        Draft { kind: None, f: None, process: None, value: None, key: None, time: NO_TIME, error: None, node: None, thread: None, line }
+    }
+
+    /// Appends the event, unless it lacks what every event has.
+    /// `at` is its offset in the text, for the fault.
+    pub(crate) fn push(self, builder: &mut Builder, at: usize) -> Result<u32, Fault> {
+        let Some(kind) = self.kind else {
+            return Err(Fault::event(at, "this is no event: it has no type (invoke, ok, fail or info)"));
+        };
+        if !builder.has_room() {
+            return Err(Fault::limit(at, "more events or distinct values than fit into one history"));
+        }
+        let process = self.process.unwrap_or(ValueId::NIL);
+        let f = match self.f {
+            Some(f) => f,
+            None => intern(builder, NAMELESS, at)?,
+        };
+        let mut value = self.value.unwrap_or(ValueId::NIL);
+        if let Some(key) = self.key {
+            value = builder.values().vector(&[key, value]);
+            builder.meta().keyed = Some(true);
+        }
+        let event = builder.push(Event { process, kind, f, value, time: self.time, line: self.line });
+        if let Some(error) = self.error {
+            builder.error(event, error);
+        }
+        if let Some(node) = self.node {
+            builder.node_value(process, node);
+        }
+        if let Some(thread) = self.thread {
+            builder.thread(process, thread);
+        }
+        Ok(event)
+    }
+}
+
+/// The nanoseconds that a value of a time field stands for; doubles are rounded. `None` if it is no number.
+pub(crate) fn time_of(values: &Values, id: ValueId) -> Option<i64> {
+    match values.view(id) {
+        View::Int(i) => Some(i),
+        View::Float(x) if x.is_finite() => Some(x.round() as i64),
+        View::Number(text) => text.trim_end_matches(['M', 'N']).parse::<f64>().ok().map(|x| x.round() as i64),
+        _ => None,
+    }
+}
+
+/// Interns a function's name.
+#[inline]
+pub(crate) fn intern(builder: &mut Builder, name: &str, at: usize) -> Result<u16, Fault> {
+    builder.try_name(name).ok_or_else(|| Fault::limit(at, "more than 65,536 distinct functions in one history"))
+}

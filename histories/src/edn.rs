@@ -1,0 +1,747 @@
+//! Reads Jepsen's EDN histories, event by event, straight from the text into a [`Builder`].
+//!
+//! One op map after another (a line is not an op), or one vector or list of them; commas, comments, `#_` discards; records
+//! (`#jepsen.history.Op{...}`) and every other tag, known or not; ops as vectors `[process type f value error?]`. Values are
+//! assembled on an explicit stack with a limit on nesting, so no input can exhaust the machine's stack, and nothing is boxed.
+//!
+//! Wider than the EDN specification where Jepsen's files are: `\x` characters and `#"..."` patterns, `#<...>` of old Clojure
+//! versions, `0x1f`, ratios and `##NaN`, bare symbols such as `<init>` and `a$b__1`, metadata (passed over).
+
+use crate::draft::{Draft, Field, intern, time_of};
+use crate::error::Fault;
+use crate::history::{Builder, Kind, NO_TIME};
+use crate::sink::{NESTING_MAX, Nowhere, Sink};
+use crate::text::{Container, newlines, unescape};
+use crate::value::{ValueId, Values};
+
+/// A composite value, or a prefix that takes the next value, whose parts are still being read.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    open: Open,
+    /// Where its parts begin in [`Reader::items`].
+    start: usize,
+    /// Where it begins in the text.
+    at: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    List,
+    Vector,
+    Set,
+    Map,
+    /// The tag is the word of a symbol.
+    Tag(ValueId),
+    /// `#_`, and the map after `^`: the next value is read and dropped.
+    Discard,
+}
+
+impl Open {
+    fn closer(self) -> Option<u8> {
+        match self {
+            Open::List => Some(b')'),
+            Open::Vector => Some(b']'),
+            Open::Set | Open::Map => Some(b'}'),
+            Open::Tag(_) | Open::Discard => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Open::List => "a list",
+            Open::Vector => "a vector",
+            Open::Set => "a set",
+            Open::Map => "a map",
+            Open::Tag(_) => "a tagged value",
+            Open::Discard => "a discarded value",
+        }
+    }
+}
+
+/// Reads EDN from a text.
+#[derive(Debug)]
+pub(crate) struct Reader<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    at: usize,
+    frames: Vec<Frame>,
+    items: Vec<ValueId>,
+    scratch: String,
+}
+
+type Parsed<T> = Result<T, Fault>;
+
+impl<'t> Reader<'t> {
+    pub(crate) fn new(text: &'t str) -> Reader<'t> {
+        Reader { text, bytes: text.as_bytes(), at: 0, frames: Vec::new(), items: Vec::new(), scratch: String::new() }
+    }
+
+    /// The position of the next byte.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Reads events to the end of the text. After a fault, [`Reader::position`] is the start of the event it is in.
+    pub(crate) fn events(&mut self, builder: &mut Builder, container: &mut Container, first_line: u32) -> Parsed<()> {
+        let mut line = first_line;
+        let mut counted = 0;
+        loop {
+            self.blank();
+            let start = self.at;
+            line += newlines(&self.bytes[counted..start]);
+            counted = start;
+            if start == self.bytes.len() {
+                return Ok(());
+            }
+            let read = self.top_level(builder, container, line);
+            if read.is_err() {
+                self.at = start;
+                self.frames.clear();
+                self.items.clear();
+                return read;
+            }
+        }
+    }
+
+    /// An event, or the container's bracket.
+    fn top_level(&mut self, builder: &mut Builder, container: &mut Container, line: u32) -> Parsed<()> {
+        let at = self.at;
+        match (self.bytes[at], *container) {
+            (_, Container::Closed) => {
+                Err(Fault::syntax(at, "something follows the closing bracket of the history").help("cut off what follows"))
+            }
+            (b'[' | b'(', Container::Unknown) if self.opens_container() => {
+                *container = Container::Open(if self.bytes[at] == b'[' { b']' } else { b')' });
+                self.at += 1;
+                Ok(())
+            }
+            (byte, Container::Open(closer)) if byte == closer => {
+                *container = Container::Closed;
+                self.at += 1;
+                Ok(())
+            }
+            (b'#', _) if self.bytes.get(at + 1) == Some(&b'_') => {
+                self.at += 2;
+                self.value(&mut Nowhere).map(drop)
+            }
+            _ => {
+                if *container == Container::Unknown {
+                    *container = Container::Bare;
+                }
+                self.event(builder, line)
+            }
+        }
+    }
+
+    /// Whether the bracket here opens a container of events, and not an event that is itself a vector.
+    fn opens_container(&self) -> bool {
+        let mut ahead = Reader::new(self.text);
+        ahead.at = self.at + 1;
+        ahead.blank();
+        matches!(ahead.bytes.get(ahead.at), Some(b'{' | b'[' | b'(' | b'#' | b']' | b')') | None)
+    }
+
+    fn event(&mut self, builder: &mut Builder, line: u32) -> Parsed<()> {
+        let start = self.at;
+        if self.bytes[start] == b'#' {
+            self.at += 1;
+            self.token();
+            self.blank();
+        }
+        match self.bytes.get(self.at) {
+            Some(b'{') => {
+                let draft = self.event_map(builder, line, start)?;
+                draft.push(builder, start)?;
+                Ok(())
+            }
+            Some(b'[' | b'(') => self.event_vector(builder, line, start),
+            Some(_) => Err(Fault::event(start, "this is no event: expected a map {...} or a vector [process type f value]")
+                .help("is this a history at all? Name its format with --format, or see which there are with --help")),
+            None => Err(Fault::ended(start, "a tagged value")),
+        }
+    }
+
+    fn event_map(&mut self, builder: &mut Builder, line: u32, start: usize) -> Parsed<Draft> {
+        self.at += 1;
+        let mut draft = Draft::new(line);
+        loop {
+            self.blank();
+            let at = self.at;
+            match self.bytes.get(at) {
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(draft);
+                }
+                Some(b':') => {
+                    self.at += 1;
+                    let name = self.token();
+                    self.blank();
+                    match self.bytes.get(self.at) {
+                        Some(b'}') => return Err(Fault::syntax(at, format!("the key :{name} has no value"))),
+                        Some(_) => self.field(Field::of(name.as_bytes()), name, &mut draft, builder)?,
+                        None => return Err(Fault::ended(start, "an event")),
+                    }
+                }
+                Some(b'#') if self.bytes.get(at + 1) == Some(&b'_') => {
+                    self.at += 2;
+                    self.value(&mut Nowhere)?;
+                }
+                Some(_) => {
+                    self.value(&mut Nowhere)?;
+                    self.blank();
+                    if self.bytes.get(self.at) == Some(&b'}') {
+                        return Err(Fault::syntax(at, "this key has no value"));
+                    }
+                    self.value(&mut Nowhere)?;
+                }
+                None => return Err(Fault::ended(start, "an event")),
+            }
+        }
+    }
+
+    #[inline]
+    fn field(&mut self, field: Field, name: &str, draft: &mut Draft, builder: &mut Builder) -> Parsed<()> {
+        match field {
+            Field::Type => draft.kind = Some(self.kind()?),
+            Field::F => draft.f = self.function(builder)?,
+            Field::Process => draft.process = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
+            Field::Value => draft.value = Some(self.value(builder.values())?),
+            Field::Key => draft.key = Some(self.value(builder.values())?),
+            Field::Error => draft.error = Some(self.value(builder.values())?),
+            Field::Node => draft.node = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
+            Field::Time => draft.time = self.time()?,
+            Field::Thread => match self.small_int() {
+                Some(id) => draft.thread = id.as_small_int().and_then(|i| u32::try_from(i).ok()),
+                None => drop(self.value(&mut Nowhere)?),
+            },
+            Field::Index => drop(self.value(&mut Nowhere)?),
+            Field::Other => {
+                builder.passed_over(name);
+                self.value(&mut Nowhere)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `[process type f value error?]`.
+    fn event_vector(&mut self, builder: &mut Builder, line: u32, start: usize) -> Parsed<()> {
+        let closer = if self.bytes[self.at] == b'[' { b']' } else { b')' };
+        self.at += 1;
+        let mut draft = Draft::new(line);
+        for position in 0.. {
+            self.blank();
+            match self.bytes.get(self.at) {
+                Some(&byte) if byte == closer => {
+                    self.at += 1;
+                    break;
+                }
+                None => return Err(Fault::ended(start, "an event")),
+                Some(_) => match position {
+                    0 => self.field(Field::Process, "", &mut draft, builder)?,
+                    1 => self.field(Field::Type, "", &mut draft, builder)?,
+                    2 => self.field(Field::F, "", &mut draft, builder)?,
+                    3 => self.field(Field::Value, "", &mut draft, builder)?,
+                    4 => self.field(Field::Error, "", &mut draft, builder)?,
+                    _ => {
+                        return Err(Fault::event(
+                            self.at,
+                            "an event as a vector has at most five elements: process, type, f, value, error",
+                        ));
+                    }
+                },
+            }
+        }
+        draft.push(builder, start)?;
+        Ok(())
+    }
+
+    /// A type: a keyword, or whatever else names one.
+    #[inline]
+    pub(crate) fn kind(&mut self) -> Parsed<Kind> {
+        let at = self.at;
+        let name = match self.bytes[at] {
+            b':' => {
+                self.at += 1;
+                self.token()
+            }
+            b'"' => self.plain_string()?,
+            _ => self.token(),
+        };
+        Kind::of(name)
+            .ok_or_else(|| Fault::event(at, format!("the type of an event is {name:?}")).help("types are :invoke, :ok, :fail and :info"))
+    }
+
+    /// The name of a function: a keyword, or whatever else stands there, as it is written. `None` for nil.
+    #[inline]
+    pub(crate) fn function(&mut self, builder: &mut Builder) -> Parsed<Option<u16>> {
+        let at = self.at;
+        if self.bytes[at] == b':' {
+            self.at += 1;
+            let name = self.token();
+            return intern(builder, name, at).map(Some);
+        }
+        let mut values = Values::new();
+        let id = self.value(&mut values)?;
+        if id.is_nil() {
+            return Ok(None);
+        }
+        match values.name(id) {
+            "" => intern(builder, &values.display(id), at).map(Some),
+            name => intern(builder, name, at).map(Some),
+        }
+    }
+
+    fn time(&mut self) -> Parsed<i64> {
+        let at = self.at;
+        let mut values = Values::new();
+        let id = if let Some(id) = self.small_int() { id } else { self.value(&mut values)? };
+        match time_of(&values, id) {
+            Some(time) => Ok(time),
+            None if id.is_nil() => Ok(NO_TIME),
+            None => {
+                Err(Fault::event(at, format!("the time of an event is {}", values.display(id))).help("times are numbers of nanoseconds"))
+            }
+        }
+    }
+
+    /// Passes over blanks, commas and comments.
+    #[inline]
+    pub(crate) fn blank(&mut self) {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            if CLASS[byte as usize] == BLANK {
+                self.at += 1;
+            } else if byte == b';' {
+                let rest = &self.bytes[self.at..];
+                self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// The text up to the next delimiter; may be empty.
+    #[inline]
+    pub(crate) fn token(&mut self) -> &'t str {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(|&byte| CLASS[byte as usize] == TOKEN) {
+            self.at += 1;
+        }
+        &self.text[start..self.at]
+    }
+
+    /// An integer of up to 18 digits. Anything else is left where it is.
+    #[inline]
+    fn small_int(&mut self) -> Option<ValueId> {
+        const DIGITS_MAX: usize = 18;
+        let negative = self.bytes.get(self.at) == Some(&b'-');
+        let start = self.at + usize::from(negative);
+        let mut end = start;
+        let mut value = 0_i64;
+        while let Some(digit) = self.bytes.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+            if end - start == DIGITS_MAX {
+                return None;
+            }
+            value = value * 10 + i64::from(digit);
+            end += 1;
+        }
+        let is_whole = end > start && self.bytes.get(end).is_none_or(|&byte| CLASS[byte as usize] != TOKEN);
+        let is_octal = end > start + 1 && self.bytes[start] == b'0';
+        if !is_whole || is_octal {
+            return None;
+        }
+        self.at = end;
+        ValueId::small_int(if negative { -value } else { value })
+    }
+
+    /// Reads one value.
+    pub(crate) fn value<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
+        let start = self.at;
+        debug_assert!(self.frames.is_empty(), "one value at a time");
+        loop {
+            self.blank();
+            let at = self.at;
+            let Some(&byte) = self.bytes.get(at) else {
+                let (at, inside) = self.frames.last().map_or((start, "a value"), |frame| (frame.at, frame.open.name()));
+                return Err(Fault::ended(at, inside));
+            };
+            let mut done = match byte {
+                b'0'..=b'9' | b'-' | b'+' => {
+                    if let Some(id) = self.small_int() {
+                        id
+                    } else {
+                        self.number_or_symbol(sink)?
+                    }
+                }
+                b'[' => {
+                    self.open(Open::Vector, 1)?;
+                    continue;
+                }
+                b':' => {
+                    self.at += 1;
+                    let name = self.token();
+                    sink.keyword(name)
+                }
+                b'{' => {
+                    self.open(Open::Map, 1)?;
+                    continue;
+                }
+                b'(' => {
+                    self.open(Open::List, 1)?;
+                    continue;
+                }
+                b')' | b']' | b'}' => self.close(byte, sink)?,
+                b'"' => self.string(sink)?,
+                b'#' => match self.dispatch(sink)? {
+                    Some(id) => id,
+                    None => continue,
+                },
+                b'^' => {
+                    self.open(Open::Discard, 1)?;
+                    continue;
+                }
+                b'\\' => self.character(sink)?,
+                _ => match self.token() {
+                    "nil" => ValueId::NIL,
+                    "true" => ValueId::TRUE,
+                    "false" => ValueId::FALSE,
+                    name => sink.symbol(name),
+                },
+            };
+            // The value goes to whatever is open around it.
+            loop {
+                match self.frames.last() {
+                    None => return Ok(done),
+                    Some(Frame { open: Open::Discard, .. }) => {
+                        self.frames.pop();
+                        break;
+                    }
+                    Some(&Frame { open: Open::Tag(tag), .. }) => {
+                        self.frames.pop();
+                        done = sink.tagged(tag, done);
+                    }
+                    Some(_) => {
+                        self.items.push(done);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, open: Open, length: usize) -> Parsed<()> {
+        if self.frames.len() == NESTING_MAX {
+            return Err(Fault::limit(self.at, format!("values nest deeper than {NESTING_MAX} levels")));
+        }
+        self.frames.push(Frame { open, start: self.items.len(), at: self.at });
+        self.at += length;
+        Ok(())
+    }
+
+    fn close<S: Sink>(&mut self, byte: u8, sink: &mut S) -> Parsed<ValueId> {
+        let shown = char::from(byte);
+        let Some(&Frame { open, start, at }) = self.frames.last() else {
+            return Err(Fault::syntax(self.at, format!("expected a value, found {shown:?}")));
+        };
+        if open.closer() != Some(byte) {
+            return Err(Fault::syntax(self.at, format!("{shown:?} inside {}", open.name())));
+        }
+        let items = &self.items[start..];
+        let id = match open {
+            Open::List => sink.list(items),
+            Open::Vector => sink.vector(items),
+            Open::Set => sink.set(items),
+            Open::Map if items.len().is_multiple_of(2) => sink.map(items),
+            Open::Map => return Err(Fault::syntax(at, "a map has a key without a value")),
+            Open::Tag(_) | Open::Discard => unreachable!("they have no closing bracket"),
+        };
+        self.items.truncate(start);
+        self.frames.pop();
+        self.at += 1;
+        Ok(id)
+    }
+
+    /// What follows a `#`. `None`: something was opened, or passed over.
+    fn dispatch<S: Sink>(&mut self, sink: &mut S) -> Parsed<Option<ValueId>> {
+        let at = self.at;
+        match self.bytes.get(at + 1) {
+            Some(b'{') => self.open(Open::Set, 2)?,
+            Some(b'_' | b'^') => self.open(Open::Discard, 2)?,
+            Some(b'#') => {
+                self.at += 2;
+                let name = self.token();
+                return match name {
+                    "NaN" => Ok(Some(sink.float(f64::NAN))),
+                    "Inf" => Ok(Some(sink.float(f64::INFINITY))),
+                    "-Inf" => Ok(Some(sink.float(f64::NEG_INFINITY))),
+                    _ => Err(Fault::syntax(at, format!("unknown symbolic value ##{name}"))),
+                };
+            }
+            Some(b'"') => {
+                self.at += 1;
+                let text = self.raw_string()?;
+                let text = sink.str(text);
+                let tag = sink.symbol("regex");
+                return Ok(Some(sink.tagged(tag, text)));
+            }
+            Some(b'<') => {
+                let rest = &self.bytes[at..];
+                let Some(length) = memchr::memchr2(b'>', b'\n', rest).filter(|&i| rest[i] == b'>') else {
+                    return Err(Fault::syntax(at, "#< without a > on its line"));
+                };
+                let text = sink.str(&self.text[at + 2..at + length]);
+                self.at += length + 1;
+                let tag = sink.symbol("unreadable");
+                return Ok(Some(sink.tagged(tag, text)));
+            }
+            Some(_) => {
+                self.at += 1;
+                let tag = self.token();
+                if tag.is_empty() {
+                    return Err(Fault::syntax(at, "a # without a tag"));
+                }
+                if tag.starts_with('\'') {
+                    return Ok(Some(sink.symbol(&self.text[at..self.at])));
+                }
+                let tag = sink.symbol(tag);
+                self.open(Open::Tag(tag), 0)?;
+            }
+            None => return Err(Fault::ended(at, "a tagged value")),
+        }
+        Ok(None)
+    }
+
+    /// A number that is no small integer, or a symbol that begins like one (`-`, `->x`).
+    fn number_or_symbol<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
+        let at = self.at;
+        let token = self.token();
+        let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
+        if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+            return Ok(sink.symbol(token));
+        }
+        match Number::of(token) {
+            Some(Number::Int(i)) => Ok(sink.int(i)),
+            Some(Number::Float(x)) => Ok(sink.float(x)),
+            Some(Number::Other) => Ok(sink.number(token)),
+            None => Err(Fault::syntax(at, format!("{token:?} is no number"))),
+        }
+    }
+
+    /// `\a`, `\newline`, `\u0041`: kept as the symbol that writes it.
+    fn character<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
+        let start = self.at;
+        let Some(c) = self.text[start + 1..].chars().next() else {
+            return Err(Fault::ended(start, "a character"));
+        };
+        self.at += 1 + c.len_utf8();
+        self.token();
+        Ok(sink.symbol(&self.text[start..self.at]))
+    }
+
+    /// The text between two quotes, its escapes left as they are.
+    fn raw_string(&mut self) -> Parsed<&'t str> {
+        let start = self.at;
+        let mut at = start + 1;
+        loop {
+            let Some(found) = memchr::memchr2(b'"', b'\\', &self.bytes[at..]) else {
+                return Err(Fault::ended(start, "a string"));
+            };
+            at += found;
+            if self.bytes[at] == b'"' {
+                self.at = at + 1;
+                return Ok(&self.text[start + 1..at]);
+            }
+            at += 2;
+            if at > self.bytes.len() {
+                return Err(Fault::ended(start, "a string"));
+            }
+        }
+    }
+
+    fn plain_string(&mut self) -> Parsed<&'t str> {
+        let at = self.at;
+        let text = self.raw_string()?;
+        if text.contains('\\') { Err(Fault::event(at, "the type of an event has escapes in it")) } else { Ok(text) }
+    }
+
+    fn string<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
+        let start = self.at;
+        let raw = self.raw_string()?;
+        if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+            return Ok(sink.str(raw));
+        }
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        let unescaped = unescape(raw, &mut text).map_err(|(at, message)| Fault::syntax(start + 1 + at, message));
+        let id = unescaped.map(|()| sink.str(&text));
+        self.scratch = text;
+        id
+    }
+}
+
+/// What a token that begins with a digit, or with a sign and a digit, denotes.
+#[derive(Debug, PartialEq)]
+enum Number {
+    Int(i64),
+    Float(f64),
+    /// A number that neither holds: kept as it is written.
+    Other,
+}
+
+impl Number {
+    fn of(token: &str) -> Option<Number> {
+        let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
+        let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        if all_digits(digits) && (digits.len() == 1 || !digits.starts_with('0')) {
+            return Some(token.parse().map_or(Number::Other, Number::Int));
+        }
+        if let Some(whole) = digits.strip_suffix('N') {
+            let sign = &token[..token.len() - digits.len()];
+            let int = all_digits(whole).then(|| format!("{sign}{whole}").parse().map_or(Number::Other, Number::Int));
+            return int.or_else(|| is_radix(digits).then_some(Number::Other));
+        }
+        if let Some(decimal) = digits.strip_suffix('M') {
+            return decimal.parse::<f64>().is_ok().then_some(Number::Other);
+        }
+        if let Some((numerator, denominator)) = digits.split_once('/') {
+            return (all_digits(numerator) && all_digits(denominator)).then_some(Number::Other);
+        }
+        if is_radix(digits) || digits.strip_prefix('0').is_some_and(all_digits) {
+            return Some(Number::Other);
+        }
+        let is_decimal = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+        if is_decimal { token.parse().ok().map(Number::Float) } else { None }
+    }
+}
+
+/// `0x1f`, `2r1011`, `36rZZ`.
+fn is_radix(digits: &str) -> bool {
+    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    if let Some(hexadecimal) = hexadecimal {
+        let hexadecimal = hexadecimal.strip_suffix('N').unwrap_or(hexadecimal);
+        return !hexadecimal.is_empty() && hexadecimal.bytes().all(|b| b.is_ascii_hexdigit());
+    }
+    digits.split_once(['r', 'R']).is_some_and(|(radix, digits)| {
+        let radix = radix.parse().ok().filter(|radix| (2..=36).contains(radix));
+        radix.is_some_and(|radix| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)))
+    })
+}
+
+const TOKEN: u8 = 0;
+const BLANK: u8 = 1;
+const DELIMITER: u8 = 2;
+
+/// What each byte is to the reader. Bytes above 127 are parts of letters.
+static CLASS: [u8; 256] = {
+    let mut class = [TOKEN; 256];
+    let blanks = b" ,\n\r\t\x0b\x0c\x1c\x1d\x1e\x1f";
+    let mut i = 0;
+    while i < blanks.len() {
+        class[blanks[i] as usize] = BLANK;
+        i += 1;
+    }
+    let delimiters = b"()[]{}\";";
+    i = 0;
+    while i < delimiters.len() {
+        class[delimiters[i] as usize] = DELIMITER;
+        i += 1;
+    }
+    class
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+
+    fn values(text: &str) -> String {
+        let mut values = Values::new();
+        let mut reader = Reader::new(text);
+        let id = reader.value(&mut values).unwrap();
+        values.display(id)
+    }
+
+    fn history(text: &str) -> Result<History, String> {
+        crate::read_bytes(text.as_bytes(), None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn values_print_as_they_are_read() {
+        for text in [
+            "nil",
+            "[1 -2 9223372036854775807 -9223372036854775808]",
+            "12345678901234567890",
+            "[1.5 -0.0 1e300 ##NaN ##Inf ##-Inf]",
+            "[-0.0955M 1/3 0x1a 2r101 017]",
+            "(:a/b :c \"d\\n\\\"\\\\\" e <init> a$b__1 -> - +x \\a \\newline)",
+            "{:from 5, :to #{1 2}, nil []}",
+            "#inst \"2020-01-01\"",
+            "#object [org.joda.time.DateTime 0x6ac81443 \"2015\"]",
+            "#:ns {:a 1}",
+            "#a #b c",
+        ] {
+            assert_eq!(values(text), text);
+        }
+    }
+
+    #[test]
+    fn values_print_as_what_they_mean() {
+        for (text, meaning) in [
+            ("5N", "5"),
+            ("+5", "5"),
+            ("[1,2]", "[1 2]"),
+            ("[1 #_ 2 #_ #_ 3 4 5]", "[1 5]"),
+            ("^{:line 1} [1]", "[1]"),
+            ("#<Foo foo@1f>", "#unreadable \"Foo foo@1f\""),
+            ("#\"a\\d\"", "#regex \"a\\\\d\""),
+            ("\"\\u00e9\\uD83D\\uDE00\\101\"", "\"é😀A\""),
+            ("[1;2 3\n4]", "[1 4]"),
+            ("#object[a 1]", "#object [a 1]"),
+        ] {
+            assert_eq!(values(text), meaning, "{text}");
+        }
+    }
+
+    #[test]
+    fn shapes() {
+        let event = "{:type :invoke, :f :read, :process 0, :value nil}";
+        for text in [
+            format!("{event}{event}"),
+            format!("[{event},\n {event}]"),
+            format!("({event} {event})"),
+            format!("; comment\n#jepsen.history.Op{event}\n\n#_{event} #a.b.Op {event}"),
+            "[0 :invoke :read nil]\n(0 :invoke :read)".into(),
+            "[[0 :invoke :read nil] [0 :invoke :read nil :why]]".into(),
+            "{:type :invoke\n:f :read\n, :process 0 #_ :x :meta {:a [1 {}]} \"k\" 1} {:process 0 :type :invoke :f :read}".into(),
+        ] {
+            let history = history(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(history.len(), 2, "{text}");
+            assert_eq!(history.names(), ["read".into()], "{text}");
+        }
+        let history = history("[]").unwrap();
+        assert!(history.is_empty());
+    }
+
+    #[test]
+    fn refusals_name_the_place() {
+        for (text, error) in [
+            ("{:type :invoke, :f :read\n", "1:1: the file ends inside an event"),
+            ("{:type :ok :value [1}", "1:21: '}' inside a vector"),
+            ("{:type :ok}\n  {:type :maybe}", "2:10: the type of an event is \"maybe\""),
+            ("{:f :read}", "1:1: this is no event: it has no type"),
+            ("{:type :ok :value 12x}", "1:19: \"12x\" is no number"),
+            ("{:type :ok :value}", "1:12: the key :value has no value"),
+            ("[{:type :ok}", "1:13: the file ends inside the history"),
+            ("[{:type :ok}] {:type :ok}", "1:15: something follows"),
+            ("{:type :ok :value \"a\\q\"}", "1:21: an unknown escape"),
+            ("{:type :ok :time :now}", "1:18: the time of an event is :now"),
+            ("{:type :ok :value {1}}", "1:19: a map has a key without a value"),
+            ("{:type :ok :value ##Nan}", "1:19: unknown symbolic value"),
+            ("{:type :ok :value [1 #_]}", "1:24: ']' inside a discarded value"),
+        ] {
+            let refusal = history(text).unwrap_err();
+            assert!(refusal.starts_with(error), "{text}: {refusal}");
+        }
+        let deep = format!("{{:type :ok :value {}", "[".repeat(1_000_000));
+        assert!(history(&deep).unwrap_err().contains("nest deeper than 128"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Why a history was refused, and where.
+
+use std::fmt;
+
+/// What kind of thing is wrong with the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadErrorKind {
+    /// The bytes could not be read at all.
+    Io,
+    /// No known format looks like this.
+    UnknownFormat,
+    /// The text is not what its format's grammar allows.
+    Syntax,
+    /// The text is well-formed, but is no event.
+    Event,
+    /// A limit of the reader: nesting, the size of one event, the number of distinct functions.
+    Limit,
+}
+
+/// A refused history: the place, the offending text, what is wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ReadError {
+    /// What kind of thing is wrong.
+    pub kind: ReadErrorKind,
+    /// The file, if the input is one.
+    pub file: Option<Box<str>>,
+    /// Line and column, from 1; the column counts characters. `None` where there is no place.
+    pub place: Option<(u64, u32)>,
+    /// The text from that place on, elided; empty where there is none.
+    pub text: Box<str>,
+    /// What is wrong.
+    pub message: Box<str>,
+    /// What to do about it; may be empty.
+    pub help: Box<str>,
+}
+
+impl fmt::Display for ReadError {
+    /// `history.edn:12:8: message`, then the text and the help, a line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+        }
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        if self.file.is_some() || self.place.is_some() {
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.message)?;
+        if !self.text.is_empty() {
+            write!(f, "\n  near: {}", self.text)?;
+        }
+        if !self.help.is_empty() {
+            write!(f, "\n  help: {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+impl ReadError {
+    /// Names the file.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<Box<str>>) -> ReadError {
+        self.file = Some(file.into());
+        self
+    }
+
+    pub(crate) fn io(error: &std::io::Error) -> ReadError {
+        let help = match error.kind() {
+            std::io::ErrorKind::NotFound => "check the path",
+            std::io::ErrorKind::PermissionDenied => "check the permissions of the file and of its directory",
+            std::io::ErrorKind::IsADirectory => "name the history file inside it",
+            _ => "",
+        };
+        ReadError {
+            kind: ReadErrorKind::Io,
+            file: None,
+            place: None,
+            text: "".into(),
+            message: format!("cannot read it: {error}").into(),
+            help: help.into(),
+        }
+    }
+}
+
+/// Something wrong at an offset of a text: a [`ReadError`] before its line is known.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) kind: ReadErrorKind,
+    pub(crate) at: usize,
+    pub(crate) message: String,
+    pub(crate) help: &'static str,
+    /// The text ended too early: more text might mend it.
+    pub(crate) ended: bool,
+}
+
+impl Fault {
+    pub(crate) fn syntax(at: usize, message: impl Into<String>) -> Fault {
+        Fault { kind: ReadErrorKind::Syntax, at, message: message.into(), help: "", ended: false }
+    }
+
+    pub(crate) fn event(at: usize, message: impl Into<String>) -> Fault {
+        Fault { kind: ReadErrorKind::Event, ..Fault::syntax(at, message) }
+    }
+
+    pub(crate) fn limit(at: usize, message: impl Into<String>) -> Fault {
+        Fault { kind: ReadErrorKind::Limit, ..Fault::syntax(at, message) }
+    }
+
+    /// The text ended inside something that began at `at`.
+    pub(crate) fn ended(at: usize, inside: &str) -> Fault {
+        let help = "was the file cut off while it was copied, or its writer killed? Cut the last, incomplete event off";
+        Fault { ended: true, help, ..Fault::syntax(at, format!("the file ends inside {inside}")) }
+    }
+
+    pub(crate) fn help(mut self, help: &'static str) -> Fault {
+        self.help = help;
+        self
+    }
+
+    /// The error at its place in `text`, which begins at line `first_line` of the input.
+    pub(crate) fn locate(self, text: &[u8], first_line: u64) -> ReadError {
+        let at = self.at.min(text.len());
+        let line_start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |i| i + 1);
+        let line = first_line + memchr::memchr_iter(b'\n', &text[..at]).count() as u64;
+        let column = String::from_utf8_lossy(&text[line_start..at]).chars().count() as u32 + 1;
+        let text = elide(&text[at..]).into();
+        ReadError { kind: self.kind, file: None, place: Some((line, column)), text, message: self.message.into(), help: self.help.into() }
+    }
+}
+
+/// The first 60 characters of the first line, control characters made visible.
+fn elide(text: &[u8]) -> String {
+    const WIDTH: usize = 60;
+    let line = &text[..memchr::memchr(b'\n', text).unwrap_or(text.len())];
+    let line = String::from_utf8_lossy(&line[..line.len().min(WIDTH * 4)]);
+    let mut shown = String::new();
+    for c in line.chars().take(WIDTH) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    if line.chars().nth(WIDTH).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locates_and_shows() {
+        let text = "one\nzwö\tdrei".as_bytes();
+        let error = Fault::syntax(9, "no").help("do").locate(text, 10).in_file("f.edn");
+        assert_eq!(error.to_string(), "f.edn:11:5: no\n  near: drei\n  help: do");
+        let error = Fault::syntax(8, "no").locate(text, 1);
+        assert_eq!(error.to_string(), "2:4: no\n  near: \\tdrei");
+        assert_eq!(Fault::syntax(0, "no").locate("é".repeat(70).as_bytes(), 1).text.as_ref(), "é".repeat(60) + "…");
+    }
+}

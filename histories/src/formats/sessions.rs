@@ -1,0 +1,108 @@
+//! Session text: transactions of reads and writes, in the order in which each session committed them. No invocations, hence no
+//! real-time order; every transaction is an `ok` op whose value is a vector of micro-ops `[:r key value]`, `[:w key value]`,
+//! and every session is a process.
+//!
+//! AWDIT's: a line `r key value` or `w key value` per micro-op, `-----` between transactions, `=====` between sessions.
+//! Plume's: a line `r(key,value,session,txn)` or `w(key,value,session,txn)` per micro-op.
+
+use crate::draft::{Draft, intern};
+use crate::error::Fault;
+use crate::history::{Builder, Kind};
+use crate::value::ValueId;
+use hashbrown::HashMap;
+
+/// A transaction in the making.
+#[derive(Debug)]
+struct Transaction {
+    session: i64,
+    line: u32,
+    micro_ops: Vec<ValueId>,
+}
+
+impl Transaction {
+    fn push(self, builder: &mut Builder) -> Result<(), Fault> {
+        let mut draft = Draft::new(self.line);
+        draft.kind = Some(Kind::Ok);
+        draft.process = Some(builder.values().int(self.session));
+        draft.value = Some(builder.values().vector(&self.micro_ops));
+        draft.f = Some(intern(builder, "txn", 0)?);
+        draft.push(builder, 0)?;
+        Ok(())
+    }
+}
+
+fn micro_op(builder: &mut Builder, name: &str, key: i64, value: i64) -> ValueId {
+    let values = builder.values();
+    let parts = [values.keyword(name), values.int(key), values.int(value)];
+    values.vector(&parts)
+}
+
+/// Reads AWDIT's session text.
+pub(crate) fn read_awdit(text: &str, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
+    let mut session = 0;
+    let mut open: Option<Transaction> = None;
+    let mut at = 0;
+    for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
+        let start = at + content.len() - content.trim_start().len();
+        at += content.len();
+        let content = content.trim();
+        let is_rule = |c: char| content.len() >= 3 && content.chars().all(|d| d == c);
+        if content.is_empty() {
+            continue;
+        }
+        if is_rule('-') || is_rule('=') {
+            if let Some(transaction) = open.take() {
+                transaction.push(builder)?;
+            }
+            session += i64::from(is_rule('='));
+            continue;
+        }
+        let mut words = content.split_ascii_whitespace();
+        let parsed = (words.next(), words.next().and_then(number), words.next().and_then(number), words.next());
+        let (Some(name @ ("r" | "w")), Some(key), Some(value), None) = parsed else {
+            let help = "a line is `r key value`, `w key value`, ----- between transactions or ===== between sessions";
+            return Err(Fault::syntax(start, "this is no read, no write and no separator").help(help));
+        };
+        let micro_op = micro_op(builder, name, key, value);
+        open.get_or_insert(Transaction { session, line, micro_ops: Vec::new() }).micro_ops.push(micro_op);
+    }
+    open.map_or(Ok(()), |transaction| transaction.push(builder))
+}
+
+/// Reads Plume's session text. Transactions of different sessions may be interleaved; each stands where it begins.
+pub(crate) fn read_plume(text: &str, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
+    let mut transactions: Vec<Transaction> = Vec::new();
+    let mut index: HashMap<(i64, i64), usize> = HashMap::new();
+    let mut at = 0;
+    for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
+        let start = at + content.len() - content.trim_start().len();
+        at += content.len();
+        let content = content.trim();
+        if content.is_empty() {
+            continue;
+        }
+        let Some((name, [key, value, session, transaction])) = plume_line(content) else {
+            let help = "a line is `r(key,value,session,txn)` or `w(key,value,session,txn)`";
+            return Err(Fault::syntax(start, "this is no read and no write").help(help));
+        };
+        let micro_op = micro_op(builder, name, key, value);
+        let next = transactions.len();
+        let position = *index.entry((session, transaction)).or_insert(next);
+        if position == next {
+            transactions.push(Transaction { session, line, micro_ops: Vec::new() });
+        }
+        transactions[position].micro_ops.push(micro_op);
+    }
+    transactions.into_iter().try_for_each(|transaction| transaction.push(builder))
+}
+
+fn plume_line(line: &str) -> Option<(&str, [i64; 4])> {
+    let (name, rest) = line.split_once('(')?;
+    let mut numbers = rest.strip_suffix(')')?.split(',').map(|word| number(word.trim()));
+    let parsed = [numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??];
+    (matches!(name, "r" | "w") && numbers.next().is_none()).then_some((name, parsed))
+}
+
+fn number(word: &str) -> Option<i64> {
+    word.parse().ok()
+}

@@ -1,0 +1,125 @@
+//! Op lines: `process :type :f value error?`, separated by tabs or blanks.
+//!
+//! Jepsen's `history.txt` is made of them, its console logs hold them among everything else (`INFO [...] jepsen.util: 3 :invoke
+//! :read nil`), and so does Porcupine's test data (`INFO  jepsen.util - 3 :invoke :read nil`), where the value of an op that
+//! ended `info` is its error.
+
+use crate::draft::Draft;
+use crate::edn;
+use crate::error::Fault;
+use crate::history::{Builder, Kind};
+use crate::sink::Nowhere;
+use crate::value::View;
+
+/// What may stand on the lines that are no ops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// Every line is an op, a comment or empty.
+    Ops,
+    /// A log: an op stands at the end of a line; other lines are passed over.
+    Log,
+    /// As [`Lines::Log`], and the value of an `info` is its error.
+    EtcdLog,
+}
+
+/// Reads op lines to the end of the text. `Err` holds a fault in a line that must be an op and is none.
+pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
+    let mut at = 0;
+    for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
+        let trimmed = content.trim();
+        if !trimmed.is_empty() && !trimmed.starts_with(';') {
+            let op = find_op(trimmed);
+            match op {
+                Some(start) if lines != Lines::Ops || start == 0 => {
+                    let offset = at + content.len() - content.trim_start().len() + start;
+                    read_op(&trimmed[start..], lines, builder, line).map_err(|fault| Fault { at: fault.at + offset, ..fault })?;
+                }
+                _ if lines == Lines::Ops => {
+                    let help = "a line is: process, :invoke, :ok, :fail or :info, function, value, and an error if there is one";
+                    return Err(Fault::event(at, "this line is no op").help(help));
+                }
+                _ => {}
+            }
+        }
+        at += content.len();
+    }
+    Ok(())
+}
+
+/// Where the op of a line begins: a process, directly followed by a type and a function.
+pub(crate) fn find_op(line: &str) -> Option<usize> {
+    [" :", "\t:"].iter().filter_map(|separator| find_op_by(line, separator)).min()
+}
+
+fn find_op_by(line: &str, separator: &str) -> Option<usize> {
+    line.match_indices(separator).find_map(|(i, _)| {
+        let rest = line[i + separator.len()..].split([' ', '\t']).next().unwrap_or("");
+        Kind::of(rest)?;
+        let before = line[..i].trim_end();
+        let start = before.rfind([' ', '\t']).map_or(0, |blank| blank + 1);
+        let process = &before[start..];
+        let is_process = process.starts_with(':') || process.bytes().all(|b| b.is_ascii_digit());
+        (is_process && !process.is_empty()).then_some(start)
+    })
+}
+
+/// Reads an op from its process to the end of the line.
+fn read_op(line: &str, lines: Lines, builder: &mut Builder, number: u32) -> Result<(), Fault> {
+    let mut reader = edn::Reader::new(line);
+    let mut draft = Draft::new(number);
+    draft.process = Some(reader.value(builder.values())?);
+    reader.blank();
+    draft.kind = Some(reader.kind()?);
+    reader.blank();
+    if reader.position() == line.len() {
+        return Err(Fault::event(reader.position(), "this op has no function"));
+    }
+    draft.f = reader.function(builder)?;
+    reader.blank();
+    let rest = line[reader.position()..].trim_end();
+    let (value, error) = split_value(rest);
+    let mut read = |text: &str| {
+        if is_one_value(text) { edn::Reader::new(text).value(builder.values()).ok() } else { Some(builder.values().str(text)) }
+    };
+    draft.value = value.and_then(&mut read);
+    draft.error = error.and_then(&mut read);
+    let is_error = |value| matches!(builder.values().view(value), View::Keyword(_) | View::Str(_));
+    if lines == Lines::EtcdLog && draft.kind == Some(Kind::Info) && draft.error.is_none() && draft.value.is_some_and(is_error) {
+        draft.error = draft.value.take();
+    }
+    draft.push(builder, 0)?;
+    Ok(())
+}
+
+/// The value column and the error column. What begins like a value and goes on like prose is prose: all of it is the value.
+fn split_value(rest: &str) -> (Option<&str>, Option<&str>) {
+    if rest.is_empty() {
+        return (None, None);
+    }
+    if let Some((value, error)) = rest.split_once('\t')
+        && is_one_value(value)
+    {
+        return (Some(value), Some(error.trim()).filter(|error| !error.is_empty()));
+    }
+    let mut reader = edn::Reader::new(rest);
+    if reader.value(&mut Nowhere).is_err() {
+        return (Some(rest), None);
+    }
+    let end = reader.position();
+    let error = rest[end..].trim();
+    match error {
+        "" => (Some(rest), None),
+        error if is_one_value(error) => (Some(&rest[..end]), Some(error)),
+        _ => (Some(rest), None),
+    }
+}
+
+/// Whether a text is one EDN value and nothing else.
+fn is_one_value(text: &str) -> bool {
+    let mut reader = edn::Reader::new(text);
+    if reader.value(&mut Nowhere).is_err() {
+        return false;
+    }
+    reader.blank();
+    reader.position() == text.len()
+}

@@ -1,0 +1,91 @@
+//! Reads every file of a corpus of recorded histories and compares what was read with what its index says.
+//!
+//! `RASHOMON_CORPUS` names the directory; its `index.tsv` has a line per file.
+
+use histories::{History, Kind, jsonl, read_bytes, read_path};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+struct Entry {
+    fields: HashMap<String, String>,
+}
+
+impl Entry {
+    fn get(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+
+    fn count(&self, name: &str) -> Option<usize> {
+        self.get(name).parse().ok()
+    }
+}
+
+fn corpus() -> Option<PathBuf> {
+    let Some(directory) = std::env::var_os("RASHOMON_CORPUS") else {
+        eprintln!("not run: RASHOMON_CORPUS names no directory");
+        return None;
+    };
+    Some(directory.into())
+}
+
+fn index(directory: &std::path::Path) -> Vec<Entry> {
+    let text = std::fs::read_to_string(directory.join("index.tsv")).unwrap();
+    let mut lines = text.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    lines.map(|line| Entry { fields: header.iter().cloned().zip(line).collect() }).collect()
+}
+
+/// The index counts `info` events of clients, not ops of unknown outcome.
+fn infos(history: &History) -> usize {
+    (0..history.len() as u32).filter(|&e| history.kind(e) == Kind::Info && history.is_client(history.process(e))).count()
+}
+
+#[test]
+fn counts_are_those_of_the_index() {
+    let Some(directory) = corpus() else { return };
+    let entries = index(&directory);
+    assert!(entries.len() > 200, "the index of the corpus holds {} files", entries.len());
+    let mut wrong = Vec::new();
+    for entry in &entries {
+        let file = entry.get("file");
+        let history = match read_path(directory.join(file), None) {
+            Ok(history) => history,
+            Err(error) => {
+                wrong.push(format!("{error}"));
+                continue;
+            }
+        };
+        let is_text = entry.get("format").ends_with("-text");
+        let processes = (0..history.process_count() as u32).filter(|&p| history.is_client(histories::Process(p))).count();
+        let events = if is_text { None } else { Some(history.len()) };
+        let found = [
+            ("ops", Some(history.ops().len())),
+            ("events", events),
+            ("processes", Some(processes)),
+            ("info", Some(infos(&history))),
+            ("nemesis", Some(history.nemesis_events().count())),
+        ];
+        for (name, found) in found {
+            if let (Some(stated), Some(found)) = (entry.count(name), found)
+                && stated != found
+            {
+                wrong.push(format!("{file} ({}, {}): {name} {found}, the index says {stated}", entry.get("format"), history.meta.format));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn our_own_format_holds_every_history() {
+    let Some(directory) = corpus() else { return };
+    for entry in index(&directory) {
+        let history = read_path(directory.join(entry.get("file")), None).unwrap();
+        let mut written = Vec::new();
+        jsonl::write_history(&mut written, &history).unwrap();
+        let again = read_bytes(&written, None).unwrap_or_else(|error| panic!("{}: {error}", entry.get("file")));
+        assert_eq!(again.meta.format, "jsonl");
+        assert_eq!(history.difference(&again), None, "{}", entry.get("file"));
+        assert_eq!(history.ops(), again.ops(), "{}", entry.get("file"));
+    }
+}

@@ -1,14 +1,25 @@
 //! The system `etcd`: a cluster of etcd servers, asked through their JSON gateway.
 //!
-//! [`client`] asks, [`errors`] says what its errors mean.
+//! [`client`] asks, [`errors`] says what its errors mean. The servers run below the agents' directories on the nodes, with data
+//! and ports of their own, whatever else of etcd there is: `server` says how, `database` starts and hurts them, `status` asks
+//! them who leads.
 
 pub mod client;
 pub mod errors;
 
+mod database;
+mod server;
+mod status;
+
 pub use client::EtcdClient;
 
+use crate::client::Client;
+use crate::system::System;
+use database::EtcdDatabase;
+use nemesis::{AgentNetwork, Agents, Cluster, Database, Network, Node, NodeError};
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How a read is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,4 +63,49 @@ impl Default for EtcdOptions {
 /// `address:port` as it stands in a URL: an IPv6 address in brackets.
 fn authority(address: &str, port: u16) -> String {
     if address.parse::<Ipv6Addr>().is_ok() { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+/// A cluster of etcd servers on nodes that are reached by agents.
+pub struct Etcd {
+    options: EtcdOptions,
+    database: Arc<EtcdDatabase>,
+    network: Arc<AgentNetwork>,
+}
+
+impl Etcd {
+    /// The cluster on these nodes, whose agents these are. Nothing is started yet.
+    ///
+    /// # Errors
+    /// For each node whose address cannot be looked up.
+    pub fn new(options: EtcdOptions, cluster: &Cluster, agents: &Agents) -> Result<Etcd, Vec<NodeError>> {
+        let database = Arc::new(EtcdDatabase::new(options.clone(), cluster, agents.clone())?);
+        let network = Arc::new(AgentNetwork::new(cluster, agents.clone())?);
+        Ok(Etcd { options, database, network })
+    }
+}
+
+impl System for Etcd {
+    fn name(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn database(&self) -> Arc<dyn Database> {
+        self.database.clone()
+    }
+
+    fn network(&self) -> Arc<dyn Network> {
+        self.network.clone()
+    }
+
+    fn offers(&self, f: &str) -> bool {
+        ["read", "write", "cas"].contains(&f)
+    }
+
+    fn client(&self, node: &Node) -> Box<dyn Client> {
+        Box::new(EtcdClient::new(&node.address, self.options.client_port, self.options.read))
+    }
+
+    fn describe(&self) -> Vec<(String, String)> {
+        server::describe(&self.options)
+    }
 }

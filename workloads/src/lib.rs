@@ -16,7 +16,7 @@ pub mod system;
 pub mod workload;
 
 pub use client::{Client, Completion, Invocation, OpError};
-pub use etcd::EtcdOptions;
+pub use etcd::{Etcd, EtcdOptions};
 pub use generator::{Generator, Next};
 pub use register::RegisterOptions;
 pub use system::System;

@@ -1,0 +1,171 @@
+//! etcd as a database under test: one server per node, started and hurt through the node's agent.
+
+use super::server::{self, BINARY, DATA, DIRECTORY, LOG, Member, NAME};
+use super::{EtcdOptions, authority, status};
+use nemesis::{Agent, Agents, Cluster, Command, Database, Node, NodeError, ProcessState};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a cluster that comes up is looked at.
+const POLL: Duration = Duration::from_millis(100);
+/// What of a server's log goes into an error message.
+const LAST_LINES: u32 = 6;
+
+/// The servers of a cluster.
+pub(super) struct EtcdDatabase {
+    options: EtcdOptions,
+    members: Vec<Member>,
+    agents: Agents,
+}
+
+impl EtcdDatabase {
+    /// The servers on the nodes of `cluster`, whose agents these are.
+    pub(super) fn new(options: EtcdOptions, cluster: &Cluster, agents: Agents) -> Result<EtcdDatabase, Vec<NodeError>> {
+        Ok(EtcdDatabase { members: Member::all(cluster)?, options, agents })
+    }
+
+    fn agent(&self, node: &Node) -> &Agent {
+        self.agents.of(node)
+    }
+
+    /// Where clients find each of these nodes.
+    fn authorities(&self, cluster: &Cluster) -> Vec<String> {
+        cluster.nodes.iter().map(|node| authority(&node.address, self.options.client_port)).collect()
+    }
+
+    /// Puts the binary in place, if one was given, and asks it for its version: it is there, and runs on this node.
+    fn install(&self, node: &Node) -> Result<(), NodeError> {
+        if let Some(binary) = &self.options.binary {
+            self.agent(node).upload(binary, BINARY, 0o755)?;
+        }
+        self.version(node).map(|_| ())
+    }
+
+    /// The binary's name or path on the node.
+    fn binary(&self, node: &Node) -> String {
+        if self.options.binary.is_some() { format!("{}/{BINARY}", self.agent(node).directory()) } else { NAME.into() }
+    }
+
+    /// What to do about a binary that does not run.
+    fn binary_hint(&self) -> &'static str {
+        if self.options.binary.is_some() {
+            "is the binary given by --etcd-binary made for this node's system and architecture?"
+        } else {
+            "install it on this node (Debian and Ubuntu: apt-get install etcd-server), or give a binary by --etcd-binary"
+        }
+    }
+
+    /// The end of the server's log, for an error that it explains.
+    fn last_words(&self, node: &Node) -> String {
+        let log = format!("{}/{LOG}", self.agent(node).directory());
+        let tail = Command::new(["tail", "-n", &LAST_LINES.to_string(), &log]);
+        match self.agent(node).run_ok(&tail) {
+            Ok(output) if !output.text().is_empty() => format!("the end of its log ({log}):\n{}", output.text()),
+            Ok(_) => format!("its log ({log}) is empty"),
+            Err(error) => format!("its log ({log}) cannot be read: {}", error.message),
+        }
+    }
+
+    /// Whether all servers are healthy and follow one leader; if not, the first node that is not, and why.
+    fn readiness(&self, cluster: &Cluster) -> Result<(), (usize, String)> {
+        let authorities = self.authorities(cluster);
+        for (i, health) in status::healthy(&authorities).into_iter().enumerate() {
+            health.map_err(|why| (i, why))?;
+        }
+        let mut leader = None;
+        for (i, said) in status::ask(&authorities).into_iter().enumerate() {
+            let said = said.map_err(|why| (i, why))?;
+            let followed = said.leader.ok_or((i, "it knows no leader".to_owned()))?;
+            if *leader.get_or_insert_with(|| followed.clone()) != followed {
+                return Err((i, "it follows another leader than the others".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// An error for a node whose server has ended, if there is one: no use in waiting for it.
+    fn ended(&self, node: &Node) -> Result<(), NodeError> {
+        match self.state(node)? {
+            ProcessState::Down => Err(NodeError::new(&node.name, format!("etcd ended at once; {}", self.last_words(node)))),
+            ProcessState::Running | ProcessState::Paused => Ok(()),
+        }
+    }
+}
+
+impl Database for EtcdDatabase {
+    fn name(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn version(&self, node: &Node) -> Result<String, NodeError> {
+        let command = Command::new([self.binary(node), "--version".into()]);
+        let fail = |why: &str| NodeError::new(&node.name, format!("cannot run `{command}`: {why}; {}", self.binary_hint()));
+        let output = self.agent(node).run(&command)?;
+        if !output.success() {
+            return Err(fail(&output.complaint()));
+        }
+        let text = output.text();
+        let version = text.lines().find_map(|line| line.strip_prefix("etcd Version: "));
+        version.map(str::to_owned).ok_or_else(|| fail(&format!("it says `{text}`")))
+    }
+
+    fn setup(&self, _cluster: &Cluster, node: &Node) -> Result<(), NodeError> {
+        self.install(node)?;
+        self.agent(node).stop(NAME)?;
+        self.agent(node).remove_tree(DATA)?;
+        self.start(node)
+    }
+
+    fn await_ready(&self, cluster: &Cluster, within: Duration) -> Result<(), NodeError> {
+        let deadline = Instant::now() + within;
+        loop {
+            let Err((unready, why)) = self.readiness(cluster) else { return Ok(()) };
+            cluster.on_all(|node| self.ended(node))?;
+            if Instant::now() >= deadline {
+                let node = &cluster.nodes[unready];
+                let message = format!("etcd is not ready after {within:?}: {why}; {}", self.last_words(node));
+                return Err(NodeError::new(&node.name, message));
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn teardown(&self, node: &Node) -> Result<(), NodeError> {
+        self.agent(node).stop(NAME)?;
+        self.agent(node).remove_tree(DIRECTORY)
+    }
+
+    fn start(&self, node: &Node) -> Result<(), NodeError> {
+        let agent = self.agent(node);
+        let program = server::program(&self.options, &self.members, node.index, &agent.directory(), &agent.about().addresses);
+        agent.start(&program)
+    }
+
+    fn kill(&self, node: &Node) -> Result<(), NodeError> {
+        self.agent(node).kill(NAME)
+    }
+
+    fn pause(&self, node: &Node) -> Result<(), NodeError> {
+        self.agent(node).pause(NAME)
+    }
+
+    fn resume(&self, node: &Node) -> Result<(), NodeError> {
+        self.agent(node).resume(NAME)
+    }
+
+    fn state(&self, node: &Node) -> Result<ProcessState, NodeError> {
+        self.agent(node).state(NAME)
+    }
+
+    fn primaries(&self, cluster: &Cluster) -> Vec<usize> {
+        status::leaders(&self.authorities(cluster))
+    }
+
+    fn fetch_logs(&self, node: &Node, into: &Path) -> Result<Vec<PathBuf>, NodeError> {
+        std::fs::create_dir_all(into)
+            .map_err(|e| NodeError::new(&node.name, format!("cannot make {} for its log: {e}", into.display())))?;
+        let to = into.join("etcd.log");
+        self.agent(node).fetch(LOG, &to)?;
+        Ok(vec![to])
+    }
+}

@@ -3,6 +3,7 @@
 mod analyze;
 mod check;
 mod heal;
+mod lab;
 mod options;
 mod test;
 
@@ -67,6 +68,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Undo every fault that a killed run left on nodes
     Heal(heal::HealArgs),
+    /// Make hosts on this machine for tests to use
+    Lab(lab::LabArgs),
 }
 
 /// What a command ends with: an exit code, or an error that says what to do.
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
+        Command::Lab(args) => lab::run(&args, cli.global),
     };
     let code = outcome.unwrap_or_else(|failure| {
         let (text, code) = match failure {

@@ -4,7 +4,7 @@
 //! blocks on purpose: each node has one plain thread that owns its connection, never an async worker.
 //!
 //! Start reading at [`cluster`], then [`database`] (whose processes), [`network`] (whose packets) and [`fault`]. How nodes are
-//! reached is in [`remote`], what acts on them in [`agent`].
+//! reached is in [`remote`], what acts on them in [`agent`], and hosts to try it all on are made in [`lab`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod command;
 pub mod database;
 pub mod fault;
+pub mod lab;
 pub mod network;
 pub mod remote;
 

@@ -49,6 +49,11 @@ impl Cluster {
         self.nodes.is_empty()
     }
 
+    /// The names of some nodes, with blanks between them.
+    pub fn names(&self, nodes: &[usize]) -> String {
+        nodes.iter().map(|&i| self.nodes[i].name.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
     /// Does the same on several nodes at once, each on a thread of its own, and returns the results in the order of `nodes`.
     pub fn on<T: Send>(&self, nodes: &[usize], act: impl Fn(&Node) -> T + Sync) -> Vec<T> {
         std::thread::scope(|scope| {
@@ -62,5 +67,16 @@ impl Cluster {
     pub fn on_all<T: Send>(&self, act: impl Fn(&Node) -> Result<T, NodeError> + Sync) -> Result<Vec<T>, NodeError> {
         let all: Vec<usize> = (0..self.len()).collect();
         self.on(&all, act).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Nodes n1..nN at closed addresses of this machine.
+    pub(crate) fn cluster(n: usize) -> Cluster {
+        let node = |index: usize| Node { index, name: format!("n{}", index + 1), address: "127.0.0.1".into() };
+        Cluster { nodes: (0..n).map(node).collect() }
     }
 }

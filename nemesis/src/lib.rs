@@ -3,8 +3,10 @@
 //! This crate knows nothing of workloads or checkers: it starts, breaks and heals the nodes of a [`Cluster`]. Everything in it
 //! blocks on purpose: each node has one plain thread that owns its connection, never an async worker.
 //!
-//! Start reading at [`cluster`], then [`database`] (whose processes), [`network`] (whose packets) and [`fault`]. How nodes are
-//! reached is in [`remote`], what acts on them in [`agent`], and hosts to try it all on are made in [`lab`].
+//! Start reading at [`cluster`], then [`database`] (whose processes), [`network`] (whose packets) and [`fault`]. Each class of
+//! faults is a file (`partition`, `kill`, `pause`); [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
+//! performs it. How nodes are reached is in [`remote`], what acts on them in [`agent`], and hosts to try it all on are made
+//! in [`lab`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -13,14 +15,25 @@ pub mod cluster;
 pub mod command;
 pub mod database;
 pub mod fault;
+pub mod grudge;
+pub mod kill;
 pub mod lab;
+pub mod nemesis;
 pub mod network;
+pub mod partition;
+pub mod pause;
 pub mod remote;
+pub mod schedule;
+pub mod spec;
+pub mod target;
+
+mod observe;
 
 pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, Output, Program};
 pub use database::{Database, ProcessState};
 pub use fault::{Action, Context, Fault, Phase, Report};
+pub use nemesis::Nemesis;
 pub use network::Network;
 pub use remote::{Access, SshOptions};

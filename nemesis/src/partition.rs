@@ -1,0 +1,176 @@
+//! Partitions: nodes that no longer hear each other.
+
+use crate::fault::{Context, Fault, Report};
+use crate::grudge::Grudge;
+use crate::target::Target;
+use crate::{Cluster, NodeError, observe};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// A way to cut a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The first half of the nodes from the others.
+    Halves,
+    /// A random half of the nodes from the others.
+    RandomHalves,
+    /// These nodes, as one group, from the others.
+    Group(Target),
+    /// These nodes, or a random half, hear nobody outside the group; they are heard.
+    OneWay(Option<Target>),
+}
+
+impl Cut {
+    /// Reads `halves`, `random-halves`, `one-way`, `one-way@TARGET`, or a target, and refuses what cuts nothing or everything
+    /// on this cluster.
+    pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Cut, String> {
+        let target = target.map(|text| Target::parse(text, cluster)).transpose()?;
+        let cut = match (how, target) {
+            (Some("one-way"), target) => Cut::OneWay(target),
+            (Some("halves"), None) => Cut::Halves,
+            (Some("random-halves"), None) => Cut::RandomHalves,
+            (Some(how @ ("halves" | "random-halves")), Some(_)) => return Err(format!("`{how}` takes no target")),
+            (Some(how), Some(_)) => return Err(format!("only `one-way` takes a target behind @, `{how}` does not")),
+            (Some(how), None) => {
+                Cut::Group(Target::parse(how, cluster).map_err(|why| format!("{why}; or halves, random-halves, one-way"))?)
+            }
+            (None, Some(target)) => Cut::Group(target),
+            (None, None) => return Err("say how to cut".into()),
+        };
+        cut.check(cluster.len())?;
+        Ok(cut)
+    }
+
+    /// What is drawn from when nobody says how, as far as it makes sense for `n` nodes.
+    pub fn usual(n: usize) -> Vec<Cut> {
+        let cuts = [Cut::RandomHalves, Cut::Group(Target::One), Cut::Group(Target::Primary), Cut::OneWay(None)];
+        cuts.into_iter().filter(|cut| cut.check(n).is_ok()).collect()
+    }
+
+    /// Refuses a cut that cuts nothing or everything on `n` nodes.
+    fn check(&self, n: usize) -> Result<(), String> {
+        if let Cut::Group(target) | Cut::OneWay(Some(target)) = self {
+            target.check(n)?;
+        }
+        let example = self.side(n, &mut rand::SeedableRng::seed_from_u64(0), || vec![0]);
+        self.grudge(n, &example).check()
+    }
+
+    fn grudge(&self, n: usize, side: &[usize]) -> Grudge {
+        match self {
+            Cut::OneWay(_) => Grudge::one_way(n, side),
+            _ => Grudge::split(n, side),
+        }
+    }
+
+    /// The side that is cut off, ascending. Empty only if nobody leads.
+    fn side(&self, n: usize, rng: &mut ChaCha8Rng, primaries: impl FnOnce() -> Vec<usize>) -> Vec<usize> {
+        match self {
+            Cut::Halves => (0..n / 2).collect(),
+            Cut::RandomHalves | Cut::OneWay(None) => {
+                let mut order: Vec<usize> = (0..n).collect();
+                order.shuffle(rng);
+                order.truncate(n / 2);
+                order.sort_unstable();
+                order
+            }
+            Cut::Group(target) | Cut::OneWay(Some(target)) => {
+                let mut side = target.choose(n, rng, primaries);
+                // All nodes are no side: one stays on the other.
+                if *target == Target::Random && side.len() == n {
+                    side.remove(rng.random_range(0..n));
+                }
+                side
+            }
+        }
+    }
+
+    /// In words: `n1 n3 | n2 n4 n5`, `n2 does not hear n1 n3`.
+    fn tell(&self, cluster: &Cluster, side: &[usize]) -> String {
+        let others: Vec<usize> = (0..cluster.len()).filter(|i| !side.contains(i)).collect();
+        let (side, others) = (cluster.names(side), cluster.names(&others));
+        match self {
+            Cut::OneWay(_) => format!("{side} does not hear {others}"),
+            _ => format!("{side} | {others}"),
+        }
+    }
+}
+
+/// Cuts the network; heals it. One partition at a time.
+pub struct Partition {
+    /// One of them is drawn each time.
+    cuts: Vec<Cut>,
+    /// Whether the user named the cuts: then a cut that finds no leader does nothing, and says so, instead of taking any node.
+    named: bool,
+    active: Option<Grudge>,
+}
+
+impl Partition {
+    /// A partition that draws one of these cuts each time; the usual ones if there are none.
+    pub fn new(cuts: Vec<Cut>, cluster: &Cluster) -> Result<Partition, String> {
+        let named = !cuts.is_empty();
+        let cuts = if named { cuts } else { Cut::usual(cluster.len()) };
+        if cuts.is_empty() {
+            return Err(format!("there is no partition of {} node(s)", cluster.len()));
+        }
+        Ok(Partition { cuts, named, active: None })
+    }
+}
+
+impl Fault for Partition {
+    fn name(&self) -> &'static str {
+        "partition"
+    }
+
+    /// Every link must be heard before any is cut: otherwise silence would prove nothing.
+    fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
+        apply(context, &Grudge::none(context.cluster.len()))?;
+        observe::all_heard(context)
+    }
+
+    fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
+        let n = context.cluster.len();
+        let cut = self.cuts[rng.random_range(0..self.cuts.len())].clone();
+        let anyone = rng.random_range(0..n);
+        let mut side = cut.side(n, rng, || observe::primaries(context));
+        let mut note = "";
+        if side.is_empty() && !self.named {
+            side.push(anyone);
+            note = " (no node says that it leads: one is taken at random)";
+        }
+        let grudge = cut.grudge(n, &side);
+        if let Err(why) = grudge.check() {
+            return Ok(Report::nothing(format!("nothing is cut: {}", if side.is_empty() { "no node says that it leads" } else { &why })));
+        }
+        let mut report = Report::of(grudge.nodes(), format!("{}{note}", cut.tell(&context.cluster, &side)));
+        report.facts.push(("grudge".into(), grudge.to_value(&context.cluster)));
+        self.active = Some(grudge.clone());
+        match apply(context, &grudge) {
+            Ok(()) => report.seen(observe::cut(context, &grudge)),
+            Err(error) => report.seen = error.to_string(),
+        }
+        Ok(report)
+    }
+
+    fn recover(&mut self, context: &Context) -> Result<Report, NodeError> {
+        let Some(grudge) = &self.active else { return Ok(Report::idle()) };
+        apply(context, &Grudge::none(context.cluster.len()))?;
+        let mut report = Report::of(grudge.nodes(), "healed".into());
+        report.seen(observe::healed(context, grudge));
+        self.active = None;
+        Ok(report)
+    }
+}
+
+/// Makes every node drop what the grudge says and nothing else. All nodes are tried even if one fails.
+fn apply(context: &Context, grudge: &Grudge) -> Result<(), NodeError> {
+    let nodes = &context.cluster.nodes;
+    context
+        .cluster
+        .on_all(|node| {
+            let from: Vec<_> = grudge.dropped_by(node.index).iter().map(|&i| &nodes[i]).collect();
+            context.network.drop_from(node, &from)
+        })
+        .map(|_| ())
+}

@@ -1,0 +1,169 @@
+//! What the user asks of the nemesis: `--nemesis partition,kill:minority,pause@n1+n3`.
+//!
+//! Items have commas between them: `CLASS`, `CLASS:HOW`, `CLASS@TARGET` or `CLASS:HOW@TARGET`. Several items of one class are one
+//! fault that draws one of them each time. `all` is every class, `none` is none.
+
+use crate::Cluster;
+use crate::fault::Fault;
+use crate::kill::Kill;
+use crate::partition::{Cut, Partition};
+use crate::pause::Pause;
+use crate::target::{Choice, Target};
+use thiserror::Error;
+
+/// A class of faults: what it is called, what it does, and how to make it.
+pub struct Class {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does and what may be said about it, for `--help`.
+    pub help: &'static str,
+    make: fn(&[Item<'_>], &Cluster) -> Result<Box<dyn Fault>, String>,
+}
+
+/// Every class there is. A new fault is a file of its own and a line here.
+pub const CLASSES: &[Class] = &[
+    Class {
+        name: "partition",
+        help: "cuts the network between nodes: halves, random-halves, one-way, or a TARGET to cut off; one-way@TARGET",
+        make: |items, cluster| {
+            let cuts = items.iter().filter(|item| !item.is_bare()).map(|item| Cut::parse(item.how, item.target, cluster));
+            Ok(Box::new(Partition::new(cuts.collect::<Result<_, _>>()?, cluster)?))
+        },
+    },
+    Class {
+        name: "kill",
+        help: "kills processes by SIGKILL and starts them again: a TARGET",
+        make: |items, cluster| Ok(Box::new(Kill::new(choice(items, cluster)?))),
+    },
+    Class {
+        name: "pause",
+        help: "stops processes by SIGSTOP and lets them run on: a TARGET",
+        make: |items, cluster| Ok(Box::new(Pause::new(choice(items, cluster)?))),
+    },
+];
+
+/// One item: `class:how@target`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Item<'a> {
+    class: &'a str,
+    how: Option<&'a str>,
+    target: Option<&'a str>,
+}
+
+impl<'a> Item<'a> {
+    fn parse(text: &'a str) -> Item<'a> {
+        let (rest, target) = text.split_once('@').map_or((text, None), |(rest, target)| (rest, Some(target.trim())));
+        let (class, how) = rest.split_once(':').map_or((rest, None), |(class, how)| (class, Some(how.trim())));
+        Item { class: class.trim(), how, target }
+    }
+
+    fn is_bare(self) -> bool {
+        self.how.is_none() && self.target.is_none()
+    }
+}
+
+/// A request that makes no sense; the text says what would.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("--nemesis {item}: {why}")]
+pub struct SpecError {
+    /// The item that makes no sense.
+    pub item: String,
+    /// Why not, and what to say instead.
+    pub why: String,
+}
+
+/// Reads what the user asks for and makes the faults, in the order of [`CLASSES`].
+pub fn parse(text: &str, cluster: &Cluster) -> Result<Vec<Box<dyn Fault>>, SpecError> {
+    let items: Vec<Item<'_>> = text.split(',').map(str::trim).filter(|item| !matches!(*item, "" | "none")).map(Item::parse).collect();
+    let everything = items.iter().any(|item| item.class == "all");
+    if let Some(item) = items.iter().find(|item| item.class == "all" && !item.is_bare()) {
+        return Err(error(item, "`all` takes nothing behind it".into()));
+    }
+    if let Some(item) = items.iter().find(|item| item.class != "all" && CLASSES.iter().all(|class| class.name != item.class)) {
+        let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
+        return Err(error(item, format!("there is no such fault: say some of {}, with commas between them, or all", names.join(", "))));
+    }
+    let mut faults = Vec::new();
+    for class in CLASSES {
+        let own: Vec<Item<'_>> = items.iter().filter(|item| item.class == class.name).copied().collect();
+        if own.is_empty() && !everything {
+            continue;
+        }
+        // Each item alone first, so that the error names the one that is wrong.
+        for item in &own {
+            (class.make)(&[*item], cluster).map_err(|why| error(item, why))?;
+        }
+        let whole = Item { class: class.name, how: None, target: None };
+        faults.push((class.make)(&own, cluster).map_err(|why| error(&whole, why))?);
+    }
+    Ok(faults)
+}
+
+/// The targets of a fault on processes: `kill:minority` and `kill@minority` are the same.
+fn choice(items: &[Item<'_>], cluster: &Cluster) -> Result<Choice, String> {
+    let mut targets = Vec::new();
+    for item in items.iter().filter(|item| !item.is_bare()) {
+        let text = match (item.how, item.target) {
+            (Some(_), Some(_)) => return Err(format!("`{}` takes one target", item.class)),
+            (how, target) => how.or(target).unwrap_or_default(),
+        };
+        let target = Target::parse(text, cluster)?;
+        target.check(cluster.len())?;
+        targets.push(target);
+    }
+    Ok(Choice::new(targets, cluster.len()))
+}
+
+fn error(item: &Item<'_>, why: String) -> SpecError {
+    let how = item.how.map(|how| format!(":{how}")).unwrap_or_default();
+    let target = item.target.map(|target| format!("@{target}")).unwrap_or_default();
+    SpecError { item: format!("{}{how}{target}", item.class), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::cluster;
+
+    fn names(text: &str, n: usize) -> Result<Vec<&'static str>, String> {
+        parse(text, &cluster(n)).map(|faults| faults.iter().map(|fault| fault.name()).collect()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_makes_sense_is_read() {
+        for (text, expected) in [
+            ("", &[][..]),
+            ("none", &[]),
+            ("partition", &["partition"]),
+            ("kill, partition", &["partition", "kill"]),
+            ("all", &["partition", "kill", "pause"]),
+            ("kill:minority,kill@n1+n3,pause:all", &["kill", "pause"]),
+            ("partition:halves,partition:one,partition:one-way@n2,partition@primary", &["partition"]),
+            ("partition:majority,partition:n1+n2", &["partition"]),
+        ] {
+            assert_eq!(names(text, 5).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (text, n, words) in [
+            ("clock", 5, "--nemesis clock: there is no such fault: say some of partition, kill, pause"),
+            ("kill:minority-third", 3, "--nemesis kill:minority-third: `minority-third` selects no node of 3"),
+            ("kill,kill:n9", 5, "--nemesis kill:n9: `n9` is no target"),
+            ("kill:one@n1", 5, "`kill` takes one target"),
+            ("kill:", 5, "`` is no target"),
+            ("partition:all", 5, "cuts no link"),
+            ("partition:n1+n2+n3", 3, "cuts no link"),
+            ("partition:halves", 1, "cuts no link"),
+            ("partition", 1, "there is no partition of 1 node"),
+            ("partition:halves@n1", 5, "takes no target"),
+            ("partition:one@n1", 5, "only `one-way` takes a target"),
+            ("partition:minority", 2, "selects no node"),
+            ("all:one", 5, "takes nothing behind it"),
+        ] {
+            let error = names(text, n).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

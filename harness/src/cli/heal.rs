@@ -2,6 +2,7 @@
 
 use super::{Failure, Global, Outcome, options};
 use clap::Args;
+use nemesis::lab;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,8 +18,9 @@ pub(super) struct HealArgs {
     #[arg(long, value_name = "NODES", value_delimiter = ',', required_unless_present = "lab")]
     pub(super) nodes: Vec<String>,
     /// The hosts of `rashomon lab up`
-    #[arg(long, conflicts_with = "nodes")]
-    pub(super) lab: bool,
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = lab::NAME_DEFAULT)]
+    #[arg(conflicts_with = "nodes")]
+    pub(super) lab: Option<String>,
     #[command(flatten)]
     pub(super) ssh: options::SshArgs,
 }

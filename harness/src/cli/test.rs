@@ -3,6 +3,7 @@
 use super::{Failure, Global, Outcome, options};
 use crate::words;
 use clap::{Args, ValueEnum};
+use nemesis::lab;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +28,9 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
     /// Use the hosts of `rashomon lab up` as nodes (Linux, root)
-    #[arg(long, conflicts_with = "nodes")]
-    pub(super) lab: bool,
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = lab::NAME_DEFAULT)]
+    #[arg(conflicts_with = "nodes")]
+    pub(super) lab: Option<String>,
     /// The directory that holds all runs
     #[arg(long, value_name = "DIR", default_value = "store")]
     pub(super) store: PathBuf,

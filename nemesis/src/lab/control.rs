@@ -270,14 +270,16 @@ struct Start {
 fn start_host(folder: &Folder, host: u8) -> Result<Start, LabError> {
     let console = folder.host_file(host, "console.log");
     let open = || File::options().append(true).create(true).mode(0o600).open(&console).or_say(|| format!("write {}", console.display()));
-    let (handshake, stdin) = Handshake::pair()?;
+    let (mut handshake, stdin) = Handshake::pair()?;
     let mut command = Command::new("/proc/self/exe");
     command.args(["lab", "init"]).arg(folder.path()).arg(host_name(host));
     command.env_clear().env("PATH", PATH).current_dir("/").stdin(stdin).stdout(open()?).stderr(open()?);
     let pid = exec_in_new_namespaces(&mut command)?;
     drop(command);
     let id = ProcessId::of(pid).or_say(|| format!("look at {}", host_name(host)))?;
+    // Only now that it is written down may it make anything.
     write_json(&folder.host_file(host, "init.json"), &id)?;
+    handshake.go().or_say(|| format!("start {}", host_name(host)))?;
     Ok(Start { id, handshake })
 }
 

@@ -24,8 +24,11 @@ const DROPPED: [CapabilitySet; 2] = [CapabilitySet::SYS_TIME, CapabilitySet::SYS
 /// or if the control process died before the host was made.
 pub(super) fn main(folder: &Folder, host: u8) -> Result<(), LabError> {
     let mut control = Handshake::from_stdin()?;
-    // From here on the host dies with the control process. If that has died already, the handshake's socket is at its end.
+    // From here on the host dies with the control process. If that has died already, its end of the handshake is closed.
     set_parent_process_death_signal(Some(Signal::KILL)).or_say(|| "tie the host to the lab".into())?;
+    if !control.await_go() {
+        return Ok(());
+    }
     let Some(state) = report(&mut control, make(folder, host)) else { return Ok(()) };
     // The control process now plugs the host in.
     if !control.await_go() {

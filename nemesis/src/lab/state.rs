@@ -225,17 +225,25 @@ impl Folder {
             let why = format!("{} is mounted there, and no lab mounts anything outside its hosts: unmount it", mount.display());
             return Err(LabError::Base { path: self.path.clone(), why });
         }
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).or_say(|| format!("remove {}", self.path.display()));
-            }
-            _ => {}
-        }
+        remove_tree(&self.path)?;
         if let Some(base) = self.path.parent() {
             // Fails if another lab is in there, which is right.
             let _ = fs::remove_dir(base);
         }
         Ok(())
+    }
+}
+
+/// Removes a folder with all that is in it. A program that a killed command had started may write one more file meanwhile.
+fn remove_tree(path: &Path) -> Result<(), LabError> {
+    let mut tries = 5;
+    loop {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries > 0 => tries -= 1,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).or_say(|| format!("remove {}", path.display())),
+            _ => return Ok(()),
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,0 +1,347 @@
+//! The proof of `invalid`: a few ops that cannot be put in any order, drawn, explained step by step, and as a table.
+
+use super::figure::{self, Picture, Subject};
+use super::layout::{CORE_OPS_MAX, Sheet};
+use super::op::{Mark, Palette, chip};
+use super::text::{capital, count, list, many, spelled};
+use super::view::View;
+use super::{Section, prose};
+use checker::verdict::{StepKind, Summary};
+use checker::{Answer, Counterexample, KeyVerdict};
+use histories::{OpId, Outcome};
+use maud::{Markup, html};
+use std::cmp::Reverse;
+
+/// A key that fails.
+pub(super) struct Example<'a> {
+    /// Its position in the verdict.
+    pub(super) place: usize,
+    /// The key.
+    pub(super) key: &'a KeyVerdict,
+    /// Why it fails.
+    pub(super) proof: &'a Counterexample,
+}
+
+impl Example<'_> {
+    /// The ops to draw: the core, or at least the op at which no order goes on.
+    pub(super) fn core(&self) -> Vec<OpId> {
+        if self.proof.core.is_empty() { self.proof.blocked.into_iter().collect() } else { self.proof.core.clone() }
+    }
+
+    /// The op that cannot be placed.
+    fn stuck(&self) -> Option<OpId> {
+        self.proof.stuck.or(self.proof.blocked)
+    }
+
+    /// The start and the end of the op that shows the contradiction.
+    pub(super) fn last_op(&self, view: &View<'_>) -> Option<(i64, i64)> {
+        let op = self.stuck()?;
+        let start = view.start(op);
+        Some((start, view.end(op).unwrap_or(start)))
+    }
+
+    /// When the contradiction was complete.
+    pub(super) fn detected(&self, view: &View<'_>) -> Option<i64> {
+        self.core().iter().filter_map(|&op| view.end(op)).max()
+    }
+}
+
+/// More failing keys than this are named but not drawn.
+const DRAWN_MAX: usize = 12;
+
+/// The failing keys, the one whose contradiction was complete first in front.
+pub(super) fn in_order<'a>(view: &View<'a>) -> Vec<Example<'a>> {
+    let mut examples: Vec<Example<'a>> = view
+        .keys(Summary::Invalid)
+        .filter_map(|(place, key)| match &key.answer {
+            Answer::Invalid(proof) => Some(Example { place, key, proof }),
+            Answer::Valid(_) | Answer::Unknown(_) => None,
+        })
+        .collect();
+    examples.sort_by_key(|example| (example.detected(view).is_none(), example.detected(view)));
+    examples
+}
+
+/// The section; none if no key fails.
+pub(super) fn section(view: &View<'_>) -> Option<Section> {
+    let examples = in_order(view);
+    let first = examples.first()?;
+    Some(Section {
+        id: "counter-example",
+        menu: "Counter-example",
+        heading: heading(view, first),
+        lead: lead(),
+        body: body(view, &examples),
+    })
+}
+
+fn heading(view: &View<'_>, first: &Example<'_>) -> String {
+    let key = view.key_name(first.key);
+    match first.proof.core.len() {
+        0 => format!("No order of the operations on {key} goes beyond one of them"),
+        1 => format!("One operation on {key} fits nowhere"),
+        n => format!("{} operations on {key} cannot be put in any order", spelled(n)),
+    }
+}
+
+fn lead() -> Markup {
+    html! {
+        "A bar lasts from invocation to completion. "
+        span class="chip w" { "w 5" } " filled: stores a value. "
+        span class="chip" { "r→5" } " outlined: sees one. No right end: nobody knows whether it took effect. "
+        "The arrows carry the numbers of the steps: grey for real time, coloured for a value that is seen, red for the order that cannot be."
+    }
+}
+
+fn body(view: &View<'_>, examples: &[Example<'_>]) -> Markup {
+    let drawn = &examples[..examples.len().min(DRAWN_MAX)];
+    let rest: Vec<String> = examples[drawn.len()..].iter().take(100).map(|e| view.key_name(e.key)).collect();
+    html! {
+        @if let [only] = drawn {
+            div class="pane" { (pane(view, only)) }
+        } @else {
+            div class="tabs" role="group" aria-label="Failing keys" {
+                span class="tabs-name" { "Failing keys, the earliest first:" }
+                @for (i, example) in drawn.iter().enumerate() {
+                    input type="radio" name="failing" id={ "failing-" (i) } checked[i == 0];
+                    label for={ "failing-" (i) } { (view.key_name(example.key)) " · " (many(example.core().len(), "op")) }
+                    div class="pane" { h3 class="print" { (capital(&view.key_name(example.key))) } (pane(view, example)) }
+                }
+            }
+        }
+        @if examples.len() > drawn.len() {
+            p class="note" {
+                (count(examples.len() - drawn.len())) " more keys fail and are not drawn: " (rest.join(", "))
+                @if examples.len() - drawn.len() > rest.len() { ", ..." }
+                "."
+            }
+        }
+    }
+}
+
+fn pane(view: &View<'_>, example: &Example<'_>) -> Markup {
+    let core = example.core();
+    let marks: Vec<Mark> = core.iter().map(|&op| Mark::new(view, op)).collect();
+    let gone = example.stuck().map(|op| Mark::new(view, op)).and_then(|mark| mark.sees);
+    let palette = Palette::new(gone.as_deref(), &marks);
+    html! {
+        div class={ "argument" @if example.proof.steps.is_empty() { " alone" } } {
+            (pictures(view, example, &core, &palette))
+            @if !example.proof.steps.is_empty() { (steps(view, example.proof, &palette)) }
+        }
+        @if core.len() > CORE_OPS_MAX {
+            p class="note" { "The last " (CORE_OPS_MAX) " of " (count(core.len())) " operations are drawn." }
+        }
+        (how_far(view, example, &palette))
+        (needed(view, example, &palette))
+        (table(view, example, &core))
+    }
+}
+
+/// The same picture for three needs: fitted, true to scale, and for a narrow screen. Style sheets choose.
+fn pictures(view: &View<'_>, example: &Example<'_>, core: &[OpId], palette: &Palette) -> Markup {
+    let subject = Subject {
+        example: example.proof,
+        core: &core[core.len().saturating_sub(CORE_OPS_MAX)..],
+        stuck: example.stuck(),
+        key_ops: &view.key_ops[example.place],
+        palette,
+        label: format!("Timeline of {}: {}", view.key_name(example.key), many(core.len(), "contradicting operation")),
+    };
+    let width = if example.proof.steps.is_empty() { 1184.0 } else { 816.0 };
+    let draw = |width: f64, gutter: f64, proportional: bool| figure::draw(view, &subject, Sheet { width, gutter, proportional });
+    let gutter = gutter(view, subject.core);
+    let fitted = draw(width, gutter, false);
+    let id = |name: &str| format!("{name}-{}", example.place);
+    html! {
+        div class="figure" {
+            input type="checkbox" class="scale" id=(id("scale"));
+            input type="checkbox" class="others" id=(id("others")) checked;
+            div class="scroll fitted" tabindex="0" role="group" aria-label="picture" { (fitted.svg) }
+            div class="scroll true" tabindex="0" role="group" aria-label="picture, true to scale" { (draw(width, gutter, true).svg) }
+            div class="scroll narrow" tabindex="0" role="group" aria-label="picture" { (draw(358.0, 0.0, false).svg) }
+            div class="tools" {
+                button type="button" class="js" data-zoom="in" aria-label="zoom in" { "+" }
+                button type="button" class="js" data-zoom="out" aria-label="zoom out" { "−" }
+                button type="button" class="js" data-zoom="fit" { "fit" }
+                label class="for-scale" for=(id("scale")) { "true time scale" }
+                @if fitted.context > 0 {
+                    label class="for-others" for=(id("others")) { "other ops on this key (" (count(fitted.context)) ")" }
+                }
+            }
+            (left_out(&fitted))
+        }
+    }
+}
+
+/// The space for the longest label of a row, and for the bracket of a partition's side.
+fn gutter(view: &View<'_>, core: &[OpId]) -> f64 {
+    let label = |op: OpId| "process ".len() + view.process(op).chars().count() + view.node(op).map_or(0, |node| 1 + node.chars().count());
+    let longest = core.iter().map(|&op| label(op)).max().unwrap_or(0).max("possible values".len());
+    30.0 + 6.5 * longest.min(40) as f64
+}
+
+/// What the picture does not show, said beside it.
+fn left_out(picture: &Picture) -> Markup {
+    let mut parts: Vec<String> = Vec::new();
+    if picture.left_out > 0 {
+        parts.push(format!("{} in this window are not drawn for want of room", many(picture.left_out, "more operation")));
+    }
+    if picture.open_before > 0 {
+        let verb = if picture.open_before == 1 { "is" } else { "are" };
+        parts.push(format!("{} of unknown outcome from before it {verb} still open", many(picture.open_before, "operation")));
+    }
+    let fitted = "Order and overlap are exact, lengths are fitted: the numbers above are the true times.";
+    html! { p class="note" { (fitted) @if !parts.is_empty() { " " (capital(&list(&parts))) "." } } }
+}
+
+fn steps(view: &View<'_>, example: &Counterexample, palette: &Palette) -> Markup {
+    html! {
+        ol class="steps" {
+            @for (i, step) in example.steps.iter().enumerate() {
+                @let against = step.kind == StepKind::Contradiction;
+                li class=[against.then_some("against")] tabindex="0" data-step=(i + 1) data-ops={ (step.from.0) " " (step.to.0) } {
+                    span class="number" aria-hidden="true" { (i + 1) }
+                    div {
+                        p { (prose::sentence(view, palette, &step.words)) }
+                        @if !step.because.is_empty() { p class="because" { (prose::sentence(view, palette, &step.because)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The longest prefix that can be ordered, and the op that fits after none of its orders.
+fn how_far(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
+    let Some(blocked) = example.proof.blocked else { return html! {} };
+    let states = &example.proof.states;
+    let key = view.key_name(example.key);
+    html! {
+        h3 { "How far an order gets" }
+        p {
+            (capital(&many(example.proof.prefix.len(), "operation"))) " on " (key) " can be ordered. "
+            "The next to complete, " (chip(view, palette, blocked)) " by " (prose::who(view, blocked))
+            @if let Some(end) = view.end(blocked) { " at " (view.moment_text(end, 3)) }
+            ", fits after none of these orders"
+            @if !states.is_empty() { ": the state there can only be " (states_in_words(states, palette)) }
+            "."
+        }
+        @if !example.proof.prefix.is_empty() { (order(view, example, palette, blocked)) }
+    }
+}
+
+fn states_in_words(states: &[String], palette: &Palette) -> Markup {
+    const SHOWN: usize = 8;
+    html! {
+        @for (i, state) in states.iter().take(SHOWN).enumerate() {
+            @if i > 0 { (if i + 1 == states.len() { " or " } else { ", " }) }
+            span class={ "value " (palette.class(Some(state))) } { (state) }
+        }
+        @if states.len() > SHOWN { " or one of " (count(states.len() - SHOWN)) " more" }
+    }
+}
+
+/// One order of the prefix as chips, from the core's first op on.
+fn order(view: &View<'_>, example: &Example<'_>, palette: &Palette, blocked: OpId) -> Markup {
+    const CHIPS_MAX: usize = 40;
+    let prefix = &example.proof.prefix;
+    let core = example.core();
+    let from = prefix.iter().position(|op| core.contains(op)).unwrap_or_else(|| prefix.len().saturating_sub(CHIPS_MAX));
+    let runs = runs(view, &prefix[from..]);
+    let (head, tail) = if runs.len() > CHIPS_MAX { (CHIPS_MAX / 4, CHIPS_MAX * 3 / 4) } else { (runs.len(), 0) };
+    let run = |(op, times): &(OpId, usize)| html! { (chip(view, palette, *op)) @if *times > 1 { span class="times" { "×" (times) } } };
+    html! {
+        p class="order" {
+            @if from > 0 { span { (many(from, "op")) " …" } }
+            @for item in &runs[..head] { (run(item)) }
+            @if tail > 0 { span { "…" } }
+            @for item in &runs[runs.len() - tail..] { (run(item)) }
+            span { "then" }
+            (chip(view, palette, blocked))
+            span class="bad" { "✗ fits nowhere" }
+        }
+    }
+}
+
+/// Neighbours that say the same and store nothing, counted together.
+pub(super) fn runs(view: &View<'_>, order: &[OpId]) -> Vec<(OpId, usize)> {
+    let mut runs: Vec<(OpId, usize, Mark)> = Vec::new();
+    for &op in order {
+        let mark = Mark::new(view, op);
+        match runs.last_mut() {
+            Some((_, times, last)) if last.label == mark.label && mark.stores.is_none() && mark.sees.is_some() => *times += 1,
+            _ => runs.push((op, 1, mark)),
+        }
+    }
+    runs.into_iter().map(|(op, times, _)| (op, times)).collect()
+}
+
+/// Why the picture is complete in itself.
+fn needed(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
+    let core = &example.proof.core;
+    if core.is_empty() {
+        return html! { p { "The check ended before a smaller contradiction was found." } };
+    }
+    let others = example.key.ops.saturating_sub(core.len());
+    let reads: Vec<OpId> = core.iter().copied().filter(|&op| Mark::new(view, op).sees.is_some()).collect();
+    html! {
+        p {
+            @if others > 0 && example.proof.minimal {
+                "The other " (many(others, "operation")) " on " (view.key_name(example.key)) " cannot repair this: "
+                "these " (core.len()) " contradict each other even if every other write happens at any moment between its invocation "
+                "and its completion, or never. "
+            }
+            @if example.proof.minimal {
+                "None of them can be spared"
+                @if let [first, rest @ ..] = reads.as_slice() {
+                    ": without " (chip(view, palette, *first))
+                    @for op in rest.iter().take(3) { " or " (chip(view, palette, *op)) }
+                    ", say, the rest can be ordered"
+                }
+                "."
+            } @else {
+                "The check ended before it was verified that none of these operations can be spared."
+            }
+        }
+    }
+}
+
+fn table(view: &View<'_>, example: &Example<'_>, core: &[OpId]) -> Markup {
+    let history = view.history();
+    let mut ops = core.to_vec();
+    ops.sort_by_key(|&op| (view.start(op), Reverse(view.end(op))));
+    html! {
+        details {
+            summary { (capital(&many(core.len(), "operation"))) " of this picture as a table, with exact times" }
+            div class="wide" { table {
+                thead { tr {
+                    th scope="col" { "operation" } th scope="col" { "process" } th scope="col" { "node" }
+                    th scope="col" class="n" { "invoked" } th scope="col" class="n" { "completed" } th scope="col" { "outcome" }
+                    th scope="col" class="n" { "line" }
+                } }
+                tbody { @for op in ops {
+                    @let row = history.op(op);
+                    tr class=[(example.stuck() == Some(op)).then_some("against")] {
+                        td { code { (Mark::new(view, op).label) } }
+                        td { (view.process(op)) }
+                        td { (view.node(op).unwrap_or("–")) }
+                        td class="n" { (view.moment_number(view.start(op), 6)) }
+                        td class="n" { (view.end(op).map_or_else(|| "no answer".into(), |end| view.moment_number(end, 6))) }
+                        td { (outcome(view.outcome(op))) }
+                        td class="n" { @match history.line(history.first_event(row)) { 0 => "–", line => (count(line as usize)) } }
+                    }
+                } }
+            } }
+        }
+    }
+}
+
+/// The word for an outcome.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Fail => "fail",
+        Outcome::Info => "info",
+    }
+}

@@ -1,0 +1,222 @@
+//! What was done to the nodes: injected, observed, healed. A fault counts only once it was seen.
+
+use super::Section;
+use super::figure::texture;
+use super::plot::{Axis, heads};
+use super::text::{Percent, count, list, many};
+use super::view::View;
+use crate::run::FaultWindow;
+use crate::words;
+use histories::Outcome;
+use maud::{Markup, html};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// More injections than this are summed up: those without effect first, then the earliest.
+const ROWS_MAX: usize = 60;
+/// So few injections need no sums by fault.
+const FEW: usize = 8;
+/// The share of the width below which a bar of the lanes is not labelled.
+const LABEL_SHARE_MIN: f64 = 0.055;
+
+/// The section; none if no fault was asked for and none happened.
+pub(super) fn section(view: &View<'_>) -> Option<Section> {
+    let (windows, asked) = (&view.run.windows, &view.run.coverage.faults);
+    if windows.is_empty() && asked.is_empty() {
+        return None;
+    }
+    let lead = html! {
+        "A fault counts only if it was seen, from outside what injected it, to have taken effect. "
+        @if view.timed && !windows.is_empty() { "A line: the node runs. Hatched: cut off. Dense: killed. Striped: paused. Dashed frame: no effect seen." }
+    };
+    let body = html! {
+        @if view.timed && !windows.is_empty() { (lanes(view)) }
+        @if windows.len() > FEW || asked.iter().any(|fault| fault.injected == 0) { (by_name(view)) }
+        @if !windows.is_empty() { (table(view)) }
+    };
+    Some(Section { id: "faults", menu: "Faults", heading: heading(view), lead, body })
+}
+
+fn heading(view: &View<'_>) -> String {
+    let windows = &view.run.windows;
+    let observed = windows.iter().filter(|w| w.observed).count();
+    let mut without: Vec<&str> = windows.iter().filter(|w| !w.observed).map(|w| w.fault.as_str()).collect();
+    without.dedup();
+    match (windows.len(), without.as_slice()) {
+        (0, _) => "No fault was injected".into(),
+        (1, []) => "The one fault took effect".into(),
+        (n, []) => format!("All {} faults took effect", count(n)),
+        (n, names) if names.len() <= 3 => {
+            format!("{} of {} took effect; not so: {}", count(observed), many(n, "fault"), list(names))
+        }
+        (n, _) => format!("{} of {} took effect", count(observed), many(n, "fault")),
+    }
+}
+
+/// A lane per node over the run.
+fn lanes(view: &View<'_>) -> Markup {
+    let axis = Axis::new(view.span, view.timed);
+    html! {
+        div class="chart lanes" role="group" aria-label="faults per node over time" {
+            (heads(view, &axis))
+            @for node in &view.nodes { (lane(view, &axis, node)) }
+            (axis.row())
+        }
+    }
+}
+
+fn lane(view: &View<'_>, axis: &Axis, node: &str) -> Markup {
+    let hits: Vec<&FaultWindow> = view.faults().iter().filter(|w| concerns(w, node)).collect();
+    html! {
+        div class="row lane" {
+            div class="name" { b { (node) } }
+            div class="plot" { svg width="100%" height="22" role="img" aria-label={ "faults of " (node) } {
+                @for x in axis.hairlines() { line class="hair" x1=(Percent(x)) x2=(Percent(x)) y1="0" y2="22" {} }
+                line class="up" x1="0" x2="100%" y1="11" y2="11" {}
+                @for window in hits { (bar(view, axis, window, node)) }
+            } }
+        }
+    }
+}
+
+fn concerns(window: &FaultWindow, node: &str) -> bool {
+    window.nodes.iter().chain(window.groups.iter().flatten()).any(|name| name == node)
+}
+
+fn bar(view: &View<'_>, axis: &Axis, window: &FaultWindow, node: &str) -> Markup {
+    let left = axis.share(view.moment(window.from_ns));
+    let right = window.to_ns.map_or(1.0, |end| axis.share(view.moment(end)));
+    let width = (right - left).max(0.002);
+    let label = match window.groups.iter().position(|group| group.iter().any(|name| name == node)) {
+        Some(side @ 0..26) => format!("side {}", char::from(b'A' + side as u8)),
+        _ => window.fault.clone(),
+    };
+    let texture = texture(&window.fault);
+    let title = format!("{}: {} ({})", window.fault, window.what, span_text(view, window));
+    html! {
+        g class=(if window.observed { "hit" } else { "hit none" }) {
+            title { (title) }
+            rect class="clear" x=(Percent(left)) y="3" width=(Percent(width)) height="16" {}
+            @if window.observed {
+                rect fill={ "url(#" (texture) ")" } x=(Percent(left)) y="3" width=(Percent(width)) height="16" {}
+                @if texture != "dense" { line class="up" x1=(Percent(left)) x2=(Percent(right)) y1="11" y2="11" {} }
+            }
+            rect class="frame" x=(Percent(left)) y="3" width=(Percent(width)) height="16" {}
+            @if width >= LABEL_SHARE_MIN {
+                text x=(Percent(left)) dx="5" y="14.5" { (label) @if !window.observed { ": no effect" } }
+            }
+        }
+    }
+}
+
+fn span_text(view: &View<'_>, window: &FaultWindow) -> String {
+    let from = view.moment_number(view.moment(window.from_ns), 3);
+    match window.to_ns {
+        Some(end) => format!("{from} to {}", view.moment_text(view.moment(end), 3)),
+        None => format!("from {from} s, not seen to end"),
+    }
+}
+
+/// What was asked for, and what came of it.
+fn by_name(view: &View<'_>) -> Markup {
+    let asked = &view.run.coverage.faults;
+    html! {
+        div class="wide" { table {
+            thead { tr {
+                th scope="col" { "fault asked for" } th scope="col" class="n" { "injected" } th scope="col" class="n" { "took effect" }
+                th scope="col" class="n" { "active" } th scope="col" { "nodes" }
+            } }
+            tbody { @for fault in asked {
+                tr {
+                    td { (fault.fault) }
+                    td class="n" { (count(fault.injected)) }
+                    td class="n" { span class=(if fault.observed > 0 { "good" } else { "doubt" }) { (count(fault.observed)) } }
+                    td class="n" { (words::duration(Duration::from_millis(fault.active_ms))) }
+                    td { (fault.nodes.join(" ")) }
+                }
+            } }
+        } }
+    }
+}
+
+fn table(view: &View<'_>) -> Markup {
+    let windows = &view.run.windows;
+    let mut shown: Vec<(usize, &FaultWindow)> = windows.iter().enumerate().collect();
+    shown.sort_by_key(|(i, window)| (window.observed, *i));
+    shown.truncate(ROWS_MAX);
+    shown.sort_by_key(|(i, _)| *i);
+    let asked = Asked::new(view);
+    html! {
+        div class="wide" { table class="faults" {
+            thead { tr {
+                th scope="col" class="n" { "#" } th scope="col" { "fault" } th scope="col" { "what was done" }
+                th scope="col" class="n" { "began, s" } th scope="col" class="n" { "seen, s" } th scope="col" class="n" { "gone, s" }
+                th scope="col" { "took effect" } th scope="col" { "evidence" }
+            } }
+            tbody { @for (i, window) in &shown { (row(view, &asked, *i, window)) } }
+        } }
+        @if shown.len() < windows.len() {
+            p class="note" { (count(windows.len() - shown.len())) " more injections took effect and are not listed." }
+        }
+    }
+}
+
+fn row(view: &View<'_>, asked: &Asked<'_>, i: usize, window: &FaultWindow) -> Markup {
+    let time = |at: Option<i64>| at.map_or_else(|| "–".into(), |at| view.moment_number(view.moment(at), 3));
+    html! {
+        tr {
+            td class="n" { (i + 1) }
+            td { (window.fault) }
+            td { (if window.what.is_empty() { window.nodes.join(" ") } else { window.what.clone() }) }
+            td class="n" { (time(Some(window.from_ns))) }
+            td class="n" { (time(window.injected_ns.filter(|_| window.observed))) }
+            td class="n" { (time(window.to_ns)) }
+            td { @if window.observed { span class="good" { "✓ yes" } } @else { span class="doubt" { "? not seen" } } }
+            td {
+                (window.seen)
+                @for (name, value) in &window.facts { span class="more" { (name) ": " (value) } }
+                @if let Some(meanwhile) = asked.meanwhile(view, window) { span class="more" { (meanwhile) } }
+                @match window.recovered {
+                    Some(false) => span class="more doubt" { "? was not seen to be gone afterwards" },
+                    None if window.to_ns.is_none() => span class="more doubt" { "? the recording ends before it was gone" },
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// Invocations by node, in order of time: what clients asked of a node while it was hurt.
+struct Asked<'a>(BTreeMap<&'a str, Vec<(i64, Outcome)>>);
+
+impl<'a> Asked<'a> {
+    fn new(view: &View<'a>) -> Asked<'a> {
+        let mut asked: BTreeMap<&str, Vec<(i64, Outcome)>> = BTreeMap::new();
+        for op in view.history().op_ids().filter(|_| view.timed) {
+            if let Some(node) = view.node(op) {
+                asked.entry(node).or_default().push((view.start(op), view.outcome(op)));
+            }
+        }
+        for ops in asked.values_mut() {
+            ops.sort_unstable();
+        }
+        Asked(asked)
+    }
+
+    fn meanwhile(&self, view: &View<'_>, window: &FaultWindow) -> Option<String> {
+        let from = view.moment(window.from_ns);
+        let to = window.to_ns.map_or(view.span.1, |end| view.moment(end));
+        let mut counts = [0_usize; 3];
+        for node in &window.nodes {
+            let ops = self.0.get(node.as_str())?;
+            let first = ops.partition_point(|op| op.0 < from);
+            let last = ops.partition_point(|op| op.0 <= to);
+            for op in &ops[first..last.max(first)] {
+                counts[op.1 as usize] += 1;
+            }
+        }
+        let [ok, fail, info] = counts.map(count);
+        let total: usize = counts.iter().sum();
+        (!window.nodes.is_empty()).then(|| format!("{} asked there meanwhile: {ok} ok, {fail} fail, {info} info", many(total, "op")))
+    }
+}

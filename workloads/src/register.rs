@@ -6,6 +6,16 @@
 //! stores a fresh one. All threads of a group, which covers every node, work on the same key at the same time: reads race
 //! with writes through other nodes, which is where stale reads are. After a few hundred ops the group takes the next key, so
 //! the crashed ops of a partition are spread over many small histories that stay cheap to check.
+//!
+//! | f | argument | result if `ok` |
+//! |---|---|---|
+//! | `read` | `[key nil]` | `[key value]`; `[key nil]` if nothing was written yet |
+//! | `write` | `[key value]` | the argument |
+//! | `cas` | `[key [old new]]` | the argument; if the key does not hold `old` it fails with [`OpError::MISMATCH`] |
+//!
+//! Keys and values are integers; keys count from 0, values from 1.
+//!
+//! [`OpError::MISMATCH`]: crate::OpError::MISMATCH
 
 use crate::client::{Completion, Invocation};
 use crate::generator::{Context, Event, Generator, Next, concurrent_keys, limit, rest, stream};

@@ -1,4 +1,28 @@
 //! Who is asked: a database, its clients, its processes and its network.
+//!
+//! # Adding a system
+//!
+//! One file (or a directory beside it) named after the store. [`crate::etcd`] is the example for a store on nodes reached by
+//! agents, [`crate::demo`] for one on this machine. It takes four things:
+//!
+//! 1. **A client**, a [`Client`]: one attempt per op, no retry, no sleep, no deadline of its own (the interpreter drops the
+//!    future), and no driver that retries or reconnects in silence. It understands the functions of the workloads it
+//!    [offers](System::offers) (`read`, `write`, `cas`: see each workload) and refuses others with `fail`.
+//! 2. **A table of errors**, as data with tests, like [`crate::etcd::errors`]. `fail` is only for what *provably* did not
+//!    happen and never will: refused before sending, or a code of the store's own that its source shows to be given instead
+//!    of the effect (look for codes that are given *after* it). Reads change nothing, so any error of one is `fail`. All else,
+//!    and whatever is not in the table, is `info`. A cas that found another value is `fail` with [`OpError::MISMATCH`].
+//! 3. **A database**, a [`Database`]: its own data directory and ports, teardown that works on a node where a run was killed
+//!    half-way, readiness seen from the outside, errors that name the node, what is missing and how to get it, and the end of
+//!    the server's log where the server is to blame.
+//! 4. **A struct of options** and an implementation of [`System`], which puts them together. Options that change what the
+//!    store promises (`--read serializable`) belong into [`System::describe`], so that the report shows them.
+//!
+//! Test the client twice: against the real store (skipped loudly where it is not installed) killed, stopped and refusing, and
+//! against a scripted server that cuts its answers short. A missing value is `nil`; a value that cannot be read back is an
+//! error, never a guess.
+//!
+//! [`OpError::MISMATCH`]: crate::OpError::MISMATCH
 
 use crate::client::Client;
 use nemesis::{Database, Network, Node};

@@ -1,4 +1,22 @@
 //! What is asked: generators and the model that must hold.
+//!
+//! # Adding a workload
+//!
+//! One file named after what is asked; [`crate::register`] is the example. It has a struct of options with a `Default`, and a
+//! function that makes a [`Workload`] of them, the number of nodes and threads, and the seed.
+//!
+//! - `main` is built from the combinators of [`crate::generator`]; its randomness comes from [`crate::generator::stream`]s
+//!   named after the workload, so that a seed repeats. Wrap it in [`crate::generator::rest`]: a node that is down refuses in
+//!   microseconds.
+//! - **Choose values that make violations visible**: unique ones, so that a read says which write it saw. A run with few
+//!   distinct values finds only some of the violations in it.
+//! - Keep histories cheap to check: many small objects ([`crate::generator::concurrent_keys`]) and not a big one, because
+//!   every crashed op stays open for the rest of its object's history.
+//! - `last` asks what must be known at the end (the final reads of a set, a queue's drain), on every node, until it is `ok`.
+//! - `options` names the model, and settles what a history alone leaves open: the initial value, what a read of `nil` means.
+//! - `must_succeed` names the functions without which a `valid` would mean nothing.
+//!
+//! What the functions mean to clients stands in the module's documentation: `f`, its argument, its result.
 
 use crate::generator::Generator;
 

@@ -103,6 +103,22 @@ impl Server {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Stops it, and waits until the last of its threads has stopped: until then it may answer.
+    fn pause(&self) {
+        self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // "pid (name) state ..."
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        while !std::fs::read_dir(&tasks).unwrap().all(|task| stopped(task.unwrap())) {
+            assert!(Instant::now() < deadline, "etcd does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -204,7 +220,7 @@ fn a_server_killed_with_ops_in_flight_leaves_writes_open() {
         for client in &mut clients {
             assert_eq!(kind(&client.invoke(&warm).await).0, "ok");
         }
-        server.signal("-STOP");
+        server.pause();
         let asked = clients.iter_mut().zip(&ops).map(|(client, op)| client.invoke(op));
         let (completions, ()) = tokio::join!(futures_util::future::join_all(asked), async {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -222,7 +238,7 @@ fn a_paused_server_answers_nobody_until_it_goes_on() {
     }
     let server = Server::single();
     let mut client = server.client(Consistency::Linearizable);
-    server.signal("-STOP");
+    server.pause();
     let op = Invocation { f: "write", value: Value::pair(1, 1) };
     assert_eq!(within(500, client.as_mut(), &op), None, "the client has no deadline of its own");
     server.signal("-CONT");

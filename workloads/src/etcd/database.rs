@@ -100,7 +100,8 @@ impl Database for EtcdDatabase {
     fn version(&self, node: &Node) -> Result<String, NodeError> {
         let command = Command::new([self.binary(node), "--version".into()]);
         let fail = |why: &str| NodeError::new(&node.name, format!("cannot run `{command}`: {why}; {}", self.binary_hint()));
-        let output = self.agent(node).run(&command)?;
+        // An agent that lives and answers with an error has tried: it is the node that cannot.
+        let output = self.agent(node).run(&command).map_err(|e| if self.agent(node).is_alive() { fail(&e.message) } else { e })?;
         if !output.success() {
             return Err(fail(&output.complaint()));
         }

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::system::System;
 use database::EtcdDatabase;
 use nemesis::{AgentNetwork, Agents, Cluster, Database, Network, Node, NodeError};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,8 +61,8 @@ impl Default for EtcdOptions {
 }
 
 /// `address:port` as it stands in a URL: an IPv6 address in brackets.
-fn authority(address: &str, port: u16) -> String {
-    if address.parse::<Ipv6Addr>().is_ok() { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+fn authority(address: IpAddr, port: u16) -> String {
+    SocketAddr::new(address, port).to_string()
 }
 
 /// A cluster of etcd servers on nodes that are reached by agents.
@@ -102,7 +102,7 @@ impl System for Etcd {
     }
 
     fn client(&self, node: &Node) -> Box<dyn Client> {
-        Box::new(EtcdClient::new(&node.address, self.options.client_port, self.options.read))
+        Box::new(EtcdClient::new(self.database.address(node), self.options.client_port, self.options.read))
     }
 
     fn describe(&self) -> Vec<(String, String)> {

@@ -93,7 +93,7 @@ impl Server {
     }
 
     fn client(&self, read: Consistency) -> Box<dyn Client> {
-        let mut client = EtcdClient::new("127.0.0.1", self.client, read);
+        let mut client = EtcdClient::new([127, 0, 0, 1].into(), self.client, read);
         client.open().now_or_never().unwrap().unwrap();
         Box::new(client)
     }

@@ -56,7 +56,7 @@ fn read_request(stream: &mut TcpStream) -> Option<()> {
 
 fn ask(address: SocketAddr, f: &'static str, value: Value) -> Completion {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut client = EtcdClient::new("127.0.0.1", address.port(), Consistency::Linearizable);
+    let mut client = EtcdClient::new([127, 0, 0, 1].into(), address.port(), Consistency::Linearizable);
     client.open().now_or_never().unwrap().unwrap();
     runtime
         .block_on(async { tokio::time::timeout(Duration::from_secs(10), client.invoke(&Invocation { f, value })).await })

@@ -14,6 +14,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, Url};
 use serde::Deserialize;
 use serde_json::json;
+use std::net::IpAddr;
 
 /// A client of one process.
 pub struct EtcdClient {
@@ -41,7 +42,7 @@ enum Op {
 
 impl EtcdClient {
     /// A client of the node at this address, not yet open.
-    pub fn new(address: &str, port: u16, read: Consistency) -> EtcdClient {
+    pub fn new(address: IpAddr, port: u16, read: Consistency) -> EtcdClient {
         EtcdClient { authority: authority(address, port), read, connection: None }
     }
 }
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_client_that_is_not_open_sends_nothing() {
-        let mut client = EtcdClient::new("127.0.0.1", 1, Consistency::Linearizable);
+        let mut client = EtcdClient::new([127, 0, 0, 1].into(), 1, Consistency::Linearizable);
         let op = Invocation { f: "write", value: Value::pair(1, 2) };
         let completion = client.invoke(&op).now_or_never();
         assert!(matches!(completion, Some(Completion::Fail(OpError { kind: "not-open", .. }))));

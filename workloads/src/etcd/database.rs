@@ -3,6 +3,7 @@
 use super::server::{self, BINARY, DATA, DIRECTORY, LOG, Member, NAME};
 use super::{EtcdOptions, authority, status};
 use nemesis::{Agent, Agents, Cluster, Command, Database, Node, NodeError, ProcessState};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,9 +29,14 @@ impl EtcdDatabase {
         self.agents.of(node)
     }
 
+    /// The address that a node's name was looked up to, once for the whole run.
+    pub(super) fn address(&self, node: &Node) -> IpAddr {
+        self.members[node.index].address
+    }
+
     /// Where clients find each of these nodes.
     fn authorities(&self, cluster: &Cluster) -> Vec<String> {
-        cluster.nodes.iter().map(|node| authority(&node.address, self.options.client_port)).collect()
+        cluster.nodes.iter().map(|node| authority(self.address(node), self.options.client_port)).collect()
     }
 
     /// Puts the binary in place, if one was given, and asks it for its version: it is there, and runs on this node.

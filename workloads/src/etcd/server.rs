@@ -64,7 +64,7 @@ impl Member {
 }
 
 fn url(address: IpAddr, port: u16) -> String {
-    format!("http://{}", authority(&address.to_string(), port))
+    format!("http://{}", authority(address, port))
 }
 
 /// The program of one member. `directory` is the agent's, absolute; `own` are the node's addresses.

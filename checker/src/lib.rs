@@ -6,16 +6,23 @@
 //!
 //! Start reading at [`verdict`] (what is said) and [`model`] (what an object promises).
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod certify;
+mod check;
+mod explain;
+mod linear;
+mod shrink;
+
 pub mod budget;
 pub mod model;
+pub mod options;
 pub mod verdict;
 
 pub use budget::Budget;
 pub use model::Model;
-pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
-
-pub mod options;
 pub use options::{FailedCas, NilRead, Options};
+pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 
 /// The models that [`check_linearizable`] knows, with a sentence each.
 pub const MODELS: &[(&str, &str)] = &[
@@ -30,6 +37,5 @@ pub const MODELS: &[(&str, &str)] = &[
 /// # Errors
 /// An unknown model, or ops that the model cannot read: a sentence that names the op's line, event and value, and what to do.
 pub fn check_linearizable(history: &histories::History, options: &Options, budget: &Budget) -> Result<Verdict, String> {
-    let _ = (history, options, budget);
-    Err("the search is missing".into())
+    check::check_linearizable(history, options, budget)
 }

@@ -1,5 +1,15 @@
 //! What an object promises when it is used by one client at a time.
 
+mod cas_register;
+mod kv;
+mod mutex;
+mod register;
+
+pub use cas_register::CasRegister;
+pub use kv::Kv;
+pub use mutex::Mutex;
+pub use register::Register;
+
 use histories::{Outcome, ValueId, Values};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -38,6 +48,17 @@ pub trait Model: Sync {
         false
     }
 
+    /// In which states `op` can happen, if that is easily said. What no op can see need not be told apart.
+    fn sees(&self, op: &Self::Op) -> Sees<Self::State> {
+        if self.is_blind_write(op) { Sees::Nothing } else { Sees::Something }
+    }
+
+    /// Whether [total](Sees::Total) ops may lead from one state to another. Must be reflexive and transitive.
+    fn may_become(&self, from: &Self::State, to: &Self::State) -> bool {
+        let _ = (from, to);
+        true
+    }
+
     /// The op in a few characters: `w 66`, `r→66`, `cas 1→2`. `values` is the history's arena.
     fn show_op(&self, op: &Self::Op, values: &Values) -> String {
         let _ = values;
@@ -64,6 +85,25 @@ pub struct Call<'a> {
     pub outcome: Outcome,
     /// The arena the values live in.
     pub values: &'a Values,
+}
+
+/// In which states an op can happen.
+///
+/// A state that none of some ops names, and that may become none that is named, is *dead* to them: each of them can happen in
+/// all dead states or in none, and leads from all of them to the same state, or to a dead one. So dead states are
+/// interchangeable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Sees<S> {
+    /// In every state, and the next one does not depend on it: an overwrite.
+    Nothing,
+    /// In this state only.
+    Only(S),
+    /// In every state but this one, and it changes none.
+    AllBut(S),
+    /// In every state, and the next one depends on it: an append. See [`Model::may_become`].
+    Total,
+    /// Not one of these.
+    Something,
 }
 
 /// What a model makes of a call.

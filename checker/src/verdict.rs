@@ -95,10 +95,13 @@ pub struct Witness {
 /// Why no order exists: a minimal contradiction, and how far an order gets.
 #[derive(Clone, Debug, Default)]
 pub struct Counterexample {
-    /// A few ops that cannot be put in any order, even if every other write may or may not take effect anywhere between its
-    /// two events and every other read is ignored. Leaving out any one of them, the rest can be ordered. In order of invocation.
+    /// The few ops that show it, in order of invocation: the `needed` ones, and the writes of the values that they saw.
     pub core: Vec<OpId>,
-    /// Whether the two statements about `core` were verified (always, unless the budget ended; said in the report).
+    /// The ops of the core that cannot be put in any order, **even if every other write takes effect at any moments between
+    /// its invocation and its completion, as often as it likes, or never, and every other read is ignored**. Leave out any
+    /// one of them in this sense, and the rest can be ordered.
+    pub needed: Vec<OpId>,
+    /// Whether the second statement was verified (the first always was). False only where that would have taken too long.
     pub minimal: bool,
     /// The op of the core that cannot be placed: drawn in red, subject of the sentence.
     pub stuck: Option<OpId>,

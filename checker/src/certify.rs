@@ -1,0 +1,332 @@
+//! The second look: every proof is re-checked here before anyone sees the answer.
+//!
+//! This module reads the ops out of the history by itself and shares no code with the searches. It is written to be believed,
+//! not to be fast: a witness is replayed, and a contradiction is established by plain enumeration of what its few ops allow.
+//!
+//! # What a contradiction claims
+//! Given a few ops of the history, the *needed* ones, take all other ops of the key back as far as that makes sense: ignore
+//! the pure ones (reads), and let each update take effect **at any moments between its invocation and its completion, as
+//! often as it likes, or never**; one of unknown outcome, at any moments after its invocation. Every order of the real history
+//! is an order of this relaxed one, so if the relaxed one has none, the history is not linearizable. The needed ops keep
+//! their meaning: those that returned took effect exactly once in between, those of unknown outcome at most once.
+//!
+//! The relaxed history is decided by following everything that can be: the set of pairs (state, which of the needed ops in
+//! flight are done), closed under every step that is possible at a moment. A needed op that returns keeps the pairs in which
+//! it is done. Nobody has to remember what the other ops did, so the set stays small whatever the length of the history.
+
+use crate::linear::problem::{NEVER, decode_op};
+use crate::model::{Model, Sees};
+use hashbrown::{HashMap, HashSet};
+use histories::keyed::{KeyOps, Keys};
+use histories::{History, OpId};
+use rustc_hash::FxBuildHasher;
+
+type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
+type FxSet<K> = HashSet<K, FxBuildHasher>;
+
+/// The ops of one key, as the definition sees them.
+pub(crate) struct Claims<'a, M: Model> {
+    model: &'a M,
+    ops: Vec<Item>,
+    kinds: Vec<M::Op>,
+    events: Vec<(u32, u32)>,
+}
+
+#[derive(Clone, Copy)]
+struct Item {
+    id: OpId,
+    kind: u32,
+    call: u32,
+    ret: u32,
+}
+
+/// The answer needs more steps than were allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooHard;
+
+impl<'a, M: Model> Claims<'a, M> {
+    /// Reads the ops of one key. Ops that cannot be decoded were refused before.
+    pub(crate) fn new(model: &'a M, history: &History, keys: &Keys, group: &KeyOps) -> Claims<'a, M> {
+        let mut claims = Claims { model, ops: Vec::new(), kinds: Vec::new(), events: Vec::new() };
+        let mut kind_of: FxMap<M::Op, u32> = FxMap::default();
+        for &id in &group.ops {
+            let Ok(Some((op, ret))) = decode_op(model, history, keys, id) else { continue };
+            let next = claims.kinds.len() as u32;
+            let kind = *kind_of.entry(op).or_insert_with_key(|op| {
+                claims.kinds.push(op.clone());
+                next
+            });
+            let index = claims.ops.len() as u32;
+            let call = history.op(id).invoke;
+            claims.ops.push(Item { id, kind, call, ret });
+            claims.events.push((call, index));
+            if ret != NEVER {
+                claims.events.push((ret, index));
+            }
+        }
+        claims.events.sort_unstable();
+        claims
+    }
+
+    /// Whether `order` explains everything: each op that returned is in it once, each of unknown outcome at most once, no
+    /// other op; it is legal; and no op stands before one that had completed before it was invoked.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn witness(&self, order: &[OpId]) -> Result<(), String> {
+        self.legal_order(order, NEVER)
+    }
+
+    /// The same for the ops that had returned before the event `until`; others may be in the order.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub(crate) fn prefix(&self, order: &[OpId], until: u32) -> Result<(), String> {
+        self.legal_order(order, until)
+    }
+
+    fn legal_order(&self, order: &[OpId], until: u32) -> Result<(), String> {
+        let mut seen = vec![false; self.ops.len()];
+        let mut state = self.model.init();
+        let mut latest_call = 0;
+        for &id in order {
+            let Ok(i) = self.ops.binary_search_by_key(&id, |item| item.id) else {
+                return Err(format!("op {} is in the order and does not belong there", id.0));
+            };
+            let item = self.ops[i];
+            if std::mem::replace(&mut seen[i], true) {
+                return Err(format!("op {} is in the order twice", id.0));
+            }
+            if item.ret < latest_call {
+                return Err(format!("op {} had completed before one was invoked that stands before it", id.0));
+            }
+            if item.call >= until {
+                return Err(format!("op {} was invoked after the end of the order", id.0));
+            }
+            latest_call = latest_call.max(item.call);
+            match self.model.step(&state, &self.kinds[item.kind as usize]) {
+                Some(next) => state = next,
+                None => return Err(format!("op {} cannot happen where it stands in the order", id.0)),
+            }
+        }
+        let missing = self.ops.iter().zip(&seen).find(|(item, seen)| item.ret < until && !**seen);
+        missing.map_or(Ok(()), |(item, _)| Err(format!("op {} is missing from the order", item.id.0)))
+    }
+
+    /// Whether the needed ops contradict each other, with all others relaxed as described above.
+    ///
+    /// # Errors
+    /// More than `limit` steps would be needed, or more than 64 needed ops are in flight at once.
+    pub(crate) fn contradict(&self, needed: &[OpId], limit: &mut u64) -> Result<bool, TooHard> {
+        let mut is_needed = vec![false; self.ops.len()];
+        for id in needed {
+            let i = self.ops.binary_search_by_key(id, |item| item.id).map_err(|_| TooHard)?;
+            is_needed[i] = true;
+        }
+        let mut sweep = Sweep::new(self, &is_needed);
+        for &(at, index) in &self.events {
+            let item = self.ops[index as usize];
+            let needed = is_needed[index as usize];
+            if !needed && !sweep.matters[item.kind as usize] {
+                continue;
+            }
+            match (at == item.call, needed) {
+                (true, true) => sweep.open_needed(index, limit)?,
+                (true, false) => sweep.open_other(item.kind, limit)?,
+                (false, true) => sweep.close_needed(index),
+                (false, false) => sweep.open[item.kind as usize] -= 1,
+            }
+            if sweep.reached.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A state, or `None` for all those that nothing that matters can see ([`Sees`]).
+type Seen<S> = Option<S>;
+
+/// The relaxed history, up to an event.
+struct Sweep<'c, 'a, M: Model> {
+    claims: &'c Claims<'a, M>,
+    /// The states that must be told apart; `None`: all.
+    visible: Option<Visible<M::State>>,
+    /// The kinds of other ops that can make a difference.
+    matters: Vec<bool>,
+    /// How many other ops of a kind are in flight.
+    open: Vec<u32>,
+    /// Needed ops in flight: (op, slot).
+    in_flight: Vec<(u32, u32)>,
+    free_slots: u64,
+    /// All that can be at this moment.
+    reached: FxSet<(Seen<M::State>, u64)>,
+    /// Those whose next steps have not been taken.
+    fresh: Vec<(Seen<M::State>, u64)>,
+    /// Kinds of other ops in flight.
+    open_kinds: Vec<u32>,
+}
+
+impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
+    fn new(claims: &'c Claims<'a, M>, is_needed: &[bool]) -> Self {
+        let model = claims.model;
+        let updates: Vec<bool> = claims.kinds.iter().map(|op| !model.is_pure(op)).collect();
+        let needed: Vec<&M::Op> =
+            claims.ops.iter().zip(is_needed).filter(|(_, needed)| **needed).map(|(item, _)| &claims.kinds[item.kind as usize]).collect();
+        let visible = visible(model, &needed, claims.kinds.iter().zip(&updates).filter(|(_, update)| **update).map(|(op, _)| op));
+        let any_all_but = needed.iter().any(|op| matches!(model.sees(op), Sees::AllBut(_)));
+        let matters = claims.kinds.iter().zip(&updates).map(|(op, &update)| match (model.sees(op), &visible) {
+            (_, None) => update,
+            // From states that are not told apart it leads to others that are not.
+            (Sees::Only(from), Some(visible)) => update && visible.has(model, &from),
+            // To be where nothing can be seen helps only those that want not to see something.
+            (Sees::Nothing, Some(visible)) => {
+                update && (any_all_but || model.step(&model.init(), op).is_some_and(|next| visible.has(model, &next)))
+            }
+            _ => update,
+        });
+        let mut sweep = Sweep {
+            claims,
+            matters: matters.collect(),
+            visible,
+            open: vec![0; claims.kinds.len()],
+            in_flight: Vec::new(),
+            free_slots: u64::MAX,
+            reached: FxSet::default(),
+            fresh: Vec::new(),
+            open_kinds: Vec::new(),
+        };
+        let start = sweep.look(model.init());
+        sweep.reached.insert((start, 0));
+        sweep
+    }
+
+    fn look(&self, state: M::State) -> Seen<M::State> {
+        match &self.visible {
+            Some(visible) if !visible.has(self.claims.model, &state) => None,
+            _ => Some(state),
+        }
+    }
+
+    fn step(&self, state: &Seen<M::State>, kind: u32) -> Option<Seen<M::State>> {
+        let (model, op) = (self.claims.model, &self.claims.kinds[kind as usize]);
+        match (state, model.sees(op)) {
+            (Some(state), _) => model.step(state, op).map(|next| self.look(next)),
+            (None, Sees::Nothing) => model.step(&model.init(), op).map(|next| self.look(next)),
+            (None, Sees::AllBut(_) | Sees::Total) => Some(None),
+            (None, _) => None,
+        }
+    }
+
+    fn open_needed(&mut self, index: u32, limit: &mut u64) -> Result<(), TooHard> {
+        if self.free_slots == 0 {
+            return Err(TooHard);
+        }
+        let slot = self.free_slots.trailing_zeros();
+        self.free_slots &= !(1 << slot);
+        self.in_flight.push((index, slot));
+        self.everything_again(limit)
+    }
+
+    fn open_other(&mut self, kind: u32, limit: &mut u64) -> Result<(), TooHard> {
+        self.open[kind as usize] += 1;
+        if self.open[kind as usize] > 1 {
+            return Ok(());
+        }
+        let open = &self.open;
+        self.open_kinds.retain(|&k| open[k as usize] > 0 && k != kind);
+        self.open_kinds.push(kind);
+        self.everything_again(limit)
+    }
+
+    fn close_needed(&mut self, index: u32) {
+        let Some(place) = self.in_flight.iter().position(|f| f.0 == index) else { return };
+        let (_, slot) = self.in_flight.swap_remove(place);
+        let bit = 1u64 << slot;
+        self.free_slots |= bit;
+        self.reached = self.reached.iter().filter(|(_, done)| done & bit != 0).map(|(state, done)| (state.clone(), done & !bit)).collect();
+    }
+
+    /// Takes all steps from all that is reached, until nothing new is.
+    fn everything_again(&mut self, limit: &mut u64) -> Result<(), TooHard> {
+        let open = &self.open;
+        self.open_kinds.retain(|&k| open[k as usize] > 0);
+        self.fresh = self.reached.iter().cloned().collect();
+        while let Some((state, done)) = self.fresh.pop() {
+            *limit = limit.checked_sub(1 + (self.open_kinds.len() + self.in_flight.len()) as u64).ok_or(TooHard)?;
+            for i in 0..self.open_kinds.len() {
+                if let Some(next) = self.step(&state, self.open_kinds[i]) {
+                    self.reach((next, done));
+                }
+            }
+            for i in 0..self.in_flight.len() {
+                let (op, slot) = self.in_flight[i];
+                let bit = 1u64 << slot;
+                if done & bit == 0
+                    && let Some(next) = self.step(&state, self.claims.ops[op as usize].kind)
+                {
+                    self.reach((next, done | bit));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, pair: (Seen<M::State>, u64)) {
+        if self.reached.insert(pair.clone()) {
+            self.fresh.push(pair);
+        }
+    }
+}
+
+/// The states that must be told apart: those that the needed ops name, and those that may become such a one.
+struct Visible<S> {
+    states: FxSet<S>,
+    /// Some update is total, so that states which are not named may become named ones.
+    grows: bool,
+}
+
+impl<S: Eq + std::hash::Hash> Visible<S> {
+    fn has<M: Model<State = S>>(&self, model: &M, state: &S) -> bool {
+        self.states.contains(state) || self.grows && self.states.iter().any(|named| model.may_become(state, named))
+    }
+}
+
+/// What must be told apart. `None`, everything, if an op does not say what it sees.
+fn visible<'o, M: Model>(model: &M, needed: &[&'o M::Op], updates: impl Iterator<Item = &'o M::Op>) -> Option<Visible<M::State>>
+where
+    M::Op: 'o,
+{
+    let mut fresh = Vec::new();
+    for op in needed {
+        match model.sees(op) {
+            Sees::Nothing | Sees::Total => {}
+            Sees::Only(state) | Sees::AllBut(state) => fresh.push(state),
+            Sees::Something => return None,
+        }
+    }
+    let mut leads_to: FxMap<M::State, Vec<M::State>> = FxMap::default();
+    let mut visible = Visible { states: FxSet::default(), grows: false };
+    for op in updates {
+        match model.sees(op) {
+            Sees::Nothing => {}
+            Sees::Total => visible.grows = true,
+            Sees::Only(from) => {
+                if let Some(to) = model.step(&from, op) {
+                    leads_to.entry(to).or_default().push(from);
+                }
+            }
+            Sees::AllBut(_) | Sees::Something => return None,
+        }
+    }
+    if visible.grows && !leads_to.is_empty() {
+        // Conditional and total updates together: chains of both are not followed here.
+        return None;
+    }
+    while let Some(state) = fresh.pop() {
+        if visible.states.insert(state.clone()) {
+            fresh.extend(leads_to.get(&state).into_iter().flatten().cloned());
+        }
+    }
+    Some(visible)
+}

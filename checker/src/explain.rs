@@ -1,0 +1,291 @@
+//! Why there is no order, in words.
+//!
+//! Everything is said of a minimal contradiction ([`crate::shrink`]) and of the updates that stored the values it saw.
+
+use crate::linear::problem::{Entry, NEVER, Problem};
+use crate::model::{Model, Sees};
+use crate::verdict::{Counterexample, Step, StepKind, Words};
+use histories::{History, OpId};
+
+/// Sources of one value that are shown; if there are more, only the last one before the contradiction is.
+const SOURCES_SHOWN: usize = 2;
+
+/// What the explanation is made from.
+pub(crate) struct Explainer<'a, M: Model> {
+    /// The model.
+    pub model: &'a M,
+    /// The history.
+    pub history: &'a History,
+    /// The key's ops.
+    pub problem: &'a Problem<M::Op>,
+}
+
+impl<M: Model> Explainer<'_, M> {
+    /// Fills in core, stuck op, sentence and steps.
+    pub(crate) fn explain(&self, needed: &[OpId], minimal: bool, blocked: OpId) -> Counterexample {
+        let mut needed: Vec<Entry> = needed.iter().filter_map(|&id| self.entry(id)).collect();
+        needed.sort_unstable_by_key(|e| e.call);
+        let stuck = self.stuck(&needed, blocked);
+        let mut core: Vec<Entry> = needed.clone();
+        for entry in &needed {
+            core.extend(self.shown_sources(*entry));
+        }
+        core.sort_unstable_by_key(|e| e.call);
+        core.dedup();
+        let (sentence, steps) = self.shape(&needed, stuck);
+        Counterexample {
+            core: core.iter().map(|e| e.id).collect(),
+            needed: needed.iter().map(|e| e.id).collect(),
+            minimal,
+            stuck: Some(stuck.id),
+            sentence,
+            steps,
+            ..Counterexample::default()
+        }
+    }
+
+    fn entry(&self, id: OpId) -> Option<Entry> {
+        self.problem.entries.binary_search_by_key(&id, |e| e.id).ok().map(|i| self.problem.entries[i])
+    }
+
+    fn op(&self, entry: Entry) -> &M::Op {
+        &self.problem.classes[entry.class as usize]
+    }
+
+    /// The op to be drawn in red: the needed one that sees something and was invoked last.
+    fn stuck(&self, needed: &[Entry], blocked: OpId) -> Entry {
+        let seeing = needed.iter().filter(|e| self.seen(**e).is_some()).max_by_key(|e| e.call);
+        let last = seeing.or(needed.last()).copied();
+        last.or_else(|| self.entry(blocked)).unwrap_or(self.problem.entries[0])
+    }
+
+    /// The one state in which the op can happen.
+    fn seen(&self, entry: Entry) -> Option<M::State> {
+        match self.model.sees(self.op(entry)) {
+            Sees::Only(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// The state that the op leaves behind, if that is always the same.
+    fn left_behind(&self, entry: Entry) -> Option<M::State> {
+        match self.model.sees(self.op(entry)) {
+            Sees::Only(state) => self.model.step(&state, self.op(entry)),
+            Sees::Nothing => self.model.step(&self.model.init(), self.op(entry)),
+            _ => None,
+        }
+    }
+
+    fn is_pure(&self, entry: Entry) -> bool {
+        self.model.is_pure(self.op(entry))
+    }
+
+    /// The updates that leave the state behind.
+    fn sources(&self, state: &M::State) -> impl Iterator<Item = Entry> {
+        let leaves: Vec<bool> = (self.problem.classes.iter())
+            .map(|op| {
+                let next = match self.model.sees(op) {
+                    Sees::Only(from) => self.model.step(&from, op),
+                    Sees::Nothing => self.model.step(&self.model.init(), op),
+                    _ => None,
+                };
+                !self.model.is_pure(op) && next.as_ref() == Some(state)
+            })
+            .collect();
+        self.problem.entries.iter().filter(move |e| leaves[e.class as usize]).copied()
+    }
+
+    fn shown_sources(&self, entry: Entry) -> Vec<Entry> {
+        let Some(state) = self.seen(entry) else { return Vec::new() };
+        let sources: Vec<Entry> = self.sources(&state).collect();
+        if sources.len() <= SOURCES_SHOWN {
+            return sources;
+        }
+        let before: Vec<Entry> = sources.iter().filter(|e| e.call < entry.ret).copied().collect();
+        before.last().or(sources.first()).copied().into_iter().collect()
+    }
+
+    fn state(&self, state: &M::State) -> Words {
+        Words::Value(self.model.show_state(state, &self.history.values))
+    }
+
+    fn shape(&self, needed: &[Entry], stuck: Entry) -> (Vec<Words>, Vec<Step>) {
+        match (needed, self.seen(stuck)) {
+            ([_], Some(state)) => self.from_nowhere(stuck, &state),
+            (&[a, b], Some(state)) if b == stuck && a.ret < b.call => self.stale(a, stuck, &state),
+            _ => (self.generic(needed, stuck), Vec::new()),
+        }
+    }
+
+    /// One op alone is impossible: what it saw was not there to be seen.
+    fn from_nowhere(&self, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
+        let mut words = vec![Words::Who(stuck.id), text(self.saw(stuck)), self.state(state), text(" at "), Words::Completed(stuck.id)];
+        let first = self.sources(state).min_by_key(|e| e.call);
+        match first {
+            None => words.push(text(", which nobody wrote.")),
+            Some(source) if source.call > stuck.ret => {
+                words.extend([
+                    text(", before anybody wrote it: "),
+                    Words::Op(source.id),
+                    text(" was sent at "),
+                    Words::Invoked(source.id),
+                    text("."),
+                ]);
+                let step = Step {
+                    words: vec![
+                        Words::Op(source.id),
+                        text(" was sent at "),
+                        Words::Invoked(source.id),
+                        text(", after the answer had come at "),
+                        Words::Completed(stuck.id),
+                        text("."),
+                    ],
+                    because: vec![text("It is the first operation that stores this value.")],
+                    from: stuck.id,
+                    to: source.id,
+                    kind: StepKind::RealTime,
+                };
+                return (words, vec![step]);
+            }
+            Some(source) => words.extend([text(", which "), Words::Op(source.id), text(" cannot have stored by then.")]),
+        }
+        (words, Vec::new())
+    }
+
+    /// A value was seen although another had taken its place, and it did not come back.
+    fn stale(&self, witness: Entry, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
+        let Some(newer) = self.left_behind(witness) else { return (self.generic(&[witness, stuck], stuck), Vec::new()) };
+        let sources: Vec<Entry> = self.sources(state).filter(|e| e.call < stuck.ret).collect();
+        let verb = if self.is_pure(witness) { " had already read " } else { " had already stored " };
+        let mut words = vec![
+            Words::Who(stuck.id),
+            text(self.saw(stuck)),
+            self.state(state),
+            text(" at "),
+            Words::Completed(stuck.id),
+            text(", although "),
+            Words::Who(witness.id),
+            text(verb),
+            self.state(&newer),
+            text(" at "),
+            Words::Completed(witness.id),
+        ];
+        words.push(text(" and nobody wrote "));
+        words.push(self.state(state));
+        words.push(text(if sources.is_empty() { "." } else { " again." }));
+        let mut steps = Vec::new();
+        let newer_source = self.is_pure(witness).then(|| self.only_source(&newer, witness)).flatten();
+        if let Some(old) = sources.iter().max_by_key(|e| e.ret).copied().filter(|e| e.ret != NEVER) {
+            let after = newer_source.filter(|e| old.ret < e.call).unwrap_or(witness);
+            if old.ret < after.call {
+                steps.push(Step {
+                    words: vec![
+                        Words::Op(old.id),
+                        text(" had finished at "),
+                        Words::Completed(old.id),
+                        text(", before "),
+                        Words::Op(after.id),
+                        text(" was sent at "),
+                        Words::Invoked(after.id),
+                        text("."),
+                    ],
+                    because: vec![
+                        text("In every order "),
+                        self.state(state),
+                        text(" comes first and "),
+                        self.state(&newer),
+                        text(" replaces it."),
+                    ],
+                    from: old.id,
+                    to: after.id,
+                    kind: StepKind::RealTime,
+                });
+            }
+        }
+        if let Some(source) = newer_source {
+            steps.push(Step {
+                words: vec![
+                    Words::Who(witness.id),
+                    text(" read "),
+                    self.state(&newer),
+                    text(", so "),
+                    Words::Op(source.id),
+                    text(" did take effect, by "),
+                    Words::Completed(witness.id),
+                    text("."),
+                ],
+                because: vec![self.state(&newer), text(" was stored by this operation and by no other.")],
+                from: source.id,
+                to: witness.id,
+                kind: StepKind::Value,
+            });
+        }
+        steps.push(Step {
+            words: vec![
+                text("Later, at "),
+                Words::Invoked(stuck.id),
+                text(", "),
+                Words::Who(stuck.id),
+                text(" sent "),
+                Words::Op(stuck.id),
+                text(". "),
+                self.state(&newer),
+                text(" was in place, or something newer."),
+            ],
+            because: vec![text("Real time: the first had completed before the second was sent.")],
+            from: witness.id,
+            to: stuck.id,
+            kind: StepKind::RealTime,
+        });
+        let against = newer_source.unwrap_or(witness);
+        steps.push(Step {
+            words: vec![
+                Words::Op(stuck.id),
+                text(" found "),
+                self.state(state),
+                text(", which is only there before "),
+                Words::Op(against.id),
+                text("."),
+            ],
+            because: vec![text("It would have to come before an operation that it follows.")],
+            from: stuck.id,
+            to: against.id,
+            kind: StepKind::Contradiction,
+        });
+        (words, steps)
+    }
+
+    fn only_source(&self, state: &M::State, reader: Entry) -> Option<Entry> {
+        let mut sources = self.sources(state).filter(|e| e.call < reader.ret);
+        let first = sources.next()?;
+        sources.next().is_none().then_some(first)
+    }
+
+    fn saw(&self, entry: Entry) -> &'static str {
+        if self.is_pure(entry) { " read " } else { " found " }
+    }
+
+    fn generic(&self, needed: &[Entry], stuck: Entry) -> Vec<Words> {
+        let mut words = vec![text("No order explains "), Words::Op(stuck.id), text(" of "), Words::Who(stuck.id)];
+        if !stuck.is_crashed() {
+            words.extend([text(", which completed at "), Words::Completed(stuck.id)]);
+        }
+        let others: Vec<Entry> = needed.iter().filter(|e| e.id != stuck.id).copied().collect();
+        for (i, other) in others.iter().enumerate() {
+            let lead = if i == 0 {
+                ", together with "
+            } else if i + 1 == others.len() {
+                " and "
+            } else {
+                ", "
+            };
+            words.extend([text(lead), Words::Op(other.id), text(" of "), Words::Who(other.id)]);
+        }
+        words.push(text("."));
+        words
+    }
+}
+
+fn text(text: &str) -> Words {
+    Words::Text(text.into())
+}

@@ -1,0 +1,112 @@
+//! One key's ops, ready to be ordered: decoded, grouped into classes, with the positions of their events.
+
+use crate::model::{Call, Decoded, Model};
+use histories::keyed::{KeyOps, Keys};
+use histories::{History, OpId, Outcome};
+use rustc_hash::FxBuildHasher;
+
+/// An op of unknown outcome ends here: after every event.
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// An op to be ordered. Positions are event indices of the history; an op takes effect strictly between its two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// The op in the history.
+    pub id: OpId,
+    /// What it does, as an index into [`Problem::classes`].
+    pub class: u32,
+    /// Its invocation.
+    pub call: u32,
+    /// Its completion; [`NEVER`] if its outcome is unknown, and then it may also never happen.
+    pub ret: u32,
+}
+
+impl Entry {
+    /// Whether the outcome is unknown.
+    pub(crate) fn is_crashed(self) -> bool {
+        self.ret == NEVER
+    }
+}
+
+/// One key's ops, in the order of their invocations.
+#[derive(Debug)]
+pub(crate) struct Problem<O> {
+    /// The distinct decoded ops.
+    pub classes: Vec<O>,
+    /// The ops.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads one key's ops out of a history. Ops that say nothing about the object are left out: failed ones (unless the model
+/// says otherwise), and ops of unknown outcome that would change nothing.
+pub(crate) fn decode<M: Model>(model: &M, history: &History, keys: &Keys, group: &KeyOps) -> Result<Problem<M::Op>, (OpId, String)> {
+    let mut class_of: hashbrown::HashMap<M::Op, u32, FxBuildHasher> = hashbrown::HashMap::default();
+    let mut problem = Problem { classes: Vec::new(), entries: Vec::with_capacity(group.ops.len()) };
+    for &id in &group.ops {
+        let Some((decoded, ret)) = decode_op(model, history, keys, id)? else { continue };
+        let next = problem.classes.len() as u32;
+        let class = *class_of.entry(decoded).or_insert_with_key(|op| {
+            problem.classes.push(op.clone());
+            next
+        });
+        problem.entries.push(Entry { id, class, call: history.op(id).invoke, ret });
+    }
+    Ok(problem)
+}
+
+/// One op, decoded, with the position of its completion; `None` if it says nothing.
+pub(crate) fn decode_op<M: Model>(model: &M, history: &History, keys: &Keys, id: OpId) -> Result<Option<(M::Op, u32)>, (OpId, String)> {
+    let op = history.op(id);
+    let outcome = history.outcome(op);
+    let call = Call {
+        f: history.name(history.op_function(op)),
+        input: keys.input(history, op),
+        output: keys.output(history, op),
+        outcome,
+        values: &history.values,
+    };
+    Ok(match model.decode(&call).map_err(|why| (id, why))? {
+        Decoded::Nothing => None,
+        Decoded::Op(decoded) if outcome == Outcome::Info => (!model.is_pure(&decoded)).then_some((decoded, NEVER)),
+        Decoded::Op(decoded) => Some((decoded, op.complete)),
+    })
+}
+
+/// An event of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The entry is invoked.
+    Call(u32),
+    /// The entry completes.
+    Return(u32),
+}
+
+impl<O> Problem<O> {
+    /// All events with their positions, in order.
+    pub(crate) fn events(&self) -> Vec<(u32, Event)> {
+        let mut events = Vec::with_capacity(self.entries.len() * 2);
+        for (i, entry) in (0..).zip(&self.entries) {
+            events.push((entry.call, Event::Call(i)));
+            if !entry.is_crashed() {
+                events.push((entry.ret, Event::Return(i)));
+            }
+        }
+        events.sort_unstable_by_key(|e| e.0);
+        events
+    }
+
+    /// The most ops of known outcome that are in flight at any moment.
+    pub(crate) fn width(&self) -> usize {
+        let mut open = 0usize;
+        let mut most = 0;
+        for (_, event) in self.events() {
+            match event {
+                Event::Call(i) if !self.entries[i as usize].is_crashed() => open += 1,
+                Event::Call(_) => {}
+                Event::Return(_) => open -= 1,
+            }
+            most = most.max(open);
+        }
+        most
+    }
+}

@@ -1,0 +1,371 @@
+//! The search: sets of configurations, extended just in time.
+//!
+//! A *configuration* is what a partial order leaves behind: the object's state, and which of the ops now in flight have
+//! already taken effect. Everything else about the past is forgotten, so memory depends on how many ops overlap, not on how
+//! many there are. (Wing and Gong 1993 search over orders; Lowe 2017, section 4, over configurations.)
+//!
+//! **Just in time** (Lowe 2017): ops are linearized only when some op o returns, and only until o has been. *Why nothing is
+//! lost:* let an order be legal. Move each op to the latest return event that is not after its point in time; order among the
+//! moved ones is kept, every op stays between its events, so it is the same order. At that event, an op that comes after o in
+//! the order may as well be linearized at the next return, for every op that is pending after o's point and before its return
+//! is pending at the next return too, or returns there.
+//!
+//! **Ops of the same class, earliest deadline first.** Of two pending ops that do the same, use the one that returns first.
+//! *Why:* if an order uses the other one q, p comes later in it (p must happen before it returns, and both are pending now):
+//! swap them. q then stands where p stood, which is before p's return and so before its own, and after now. Ops of unknown
+//! outcome return never, hence last.
+//!
+//! **Free ops.** A pending op that is pure and can happen is linearized at once. *Why:* it leaves the state as it is, and an
+//! order in which it comes later stays legal without it there.
+//!
+//! **Ops of unknown outcome** are never forced, are counted per class ([`super::usage`]), and of two configurations the one
+//! that used fewer of them is kept.
+
+use super::configs::{Config, Configs};
+use super::mask::Mask;
+use super::path::{Paths, ROOT, Step};
+use super::problem::{Event, Problem};
+use super::states::{IMPOSSIBLE, States};
+use super::usage::{NOTHING_USED, Usages};
+use crate::budget::{Budget, Stop};
+use crate::model::Model;
+use std::sync::atomic::Ordering;
+
+/// How the search treats ops of unknown outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknowns {
+    /// Each takes effect at most once: the definition.
+    Exact,
+    /// Each may take effect as often as it likes, from its invocation on. More orders are allowed than by the definition: if
+    /// there is none, none exists.
+    Unlimited,
+    /// At most this many configurations of equal state and mask are kept, the first found. Orders are lost: if one is found,
+    /// it exists.
+    Few(usize),
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An order: the updates, each with the event just before which it is linearized.
+    Order(Vec<Step>),
+    /// No order.
+    Nothing(Stuck),
+    /// The budget ended.
+    Out(Limit, Progress),
+}
+
+/// Where the search ran out of configurations.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    /// The entry that returns there.
+    pub blocked: u32,
+    /// An order of the updates before it.
+    pub prefix: Vec<Step>,
+}
+
+/// How far a search got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Ops that have returned.
+    pub ops_ordered: usize,
+    /// Configurations open.
+    pub states: usize,
+}
+
+/// Which limit ended a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The step limit.
+    Steps,
+    /// The memory limit.
+    Memory,
+    /// The stop flag.
+    Stopped(Stop),
+}
+
+/// An op in flight.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    slot: u32,
+    entry: u32,
+    class: u32,
+    ret: u32,
+}
+
+/// Ops of unknown outcome of one class that have been invoked.
+#[derive(Clone, Debug)]
+struct Crashed {
+    class: u32,
+    /// In order of invocation.
+    entries: Vec<u32>,
+}
+
+/// How often the stop flag and the memory are looked at.
+const STEPS_BETWEEN_LOOKS: u64 = 2048;
+
+pub(crate) struct Search<'a, M: Model, K: Mask> {
+    problem: &'a Problem<M::Op>,
+    pure: Vec<bool>,
+    unknowns: Unknowns,
+    budget: &'a Budget,
+    step_limit: u64,
+    /// Steps made.
+    pub(crate) steps: u64,
+    bytes_taken: u64,
+    states: States<'a, M>,
+    usages: Usages,
+    paths: Paths,
+    free_slots: Vec<u32>,
+    slot_of: Vec<u32>,
+    /// Updates of known outcome in flight, by return.
+    updates: Vec<Pending>,
+    /// Pure ops in flight.
+    reads: Vec<Pending>,
+    crashed: Vec<Crashed>,
+    crashed_of_class: Vec<u32>,
+    /// Per state: which of `reads` can happen in it, as of which change of `reads`.
+    legal_reads: Vec<(u64, K)>,
+    reads_changed: u64,
+    now: Vec<Config<K>>,
+    returned: Configs<K>,
+    waiting: Configs<K>,
+    tried: Vec<u64>,
+    try_number: u64,
+}
+
+impl<'a, M: Model, K: Mask> Search<'a, M, K> {
+    pub(crate) fn new(model: &'a M, problem: &'a Problem<M::Op>, unknowns: Unknowns, budget: &'a Budget, step_limit: u64) -> Self {
+        let start = Config { done: K::default(), state: 0, used: NOTHING_USED, path: ROOT };
+        Search {
+            problem,
+            pure: problem.classes.iter().map(|op| model.is_pure(op)).collect(),
+            unknowns,
+            budget,
+            step_limit,
+            steps: 0,
+            bytes_taken: 0,
+            states: States::new(model, &problem.classes),
+            usages: Usages::new(),
+            paths: Paths::new(),
+            free_slots: (0..K::SLOTS as u32).rev().collect(),
+            slot_of: vec![0; problem.entries.len()],
+            updates: Vec::new(),
+            reads: Vec::new(),
+            crashed: Vec::new(),
+            crashed_of_class: vec![u32::MAX; problem.classes.len()],
+            legal_reads: Vec::new(),
+            reads_changed: 1,
+            now: vec![start],
+            returned: Configs::new(),
+            waiting: Configs::new(),
+            tried: vec![0; problem.classes.len()],
+            try_number: 0,
+        }
+    }
+
+    /// Takes the events in their order.
+    pub(crate) fn run(mut self, events: &[(u32, Event)]) -> (Found, u64) {
+        let found = self.events(events);
+        self.budget.give(self.bytes_taken);
+        (found, self.steps)
+    }
+
+    fn events(&mut self, events: &[(u32, Event)]) -> Found {
+        let mut ops_ordered = 0;
+        for &(at, event) in events {
+            match event {
+                Event::Call(entry) => self.call(entry),
+                Event::Return(entry) => match self.returns(entry, at) {
+                    Ok(true) => ops_ordered += 1,
+                    Ok(false) => return Found::Nothing(self.stuck(entry)),
+                    Err(limit) => {
+                        let states = self.waiting.len() + self.returned.len();
+                        return Found::Out(limit, Progress { ops_ordered, states });
+                    }
+                },
+            }
+            if self.paths.is_due() {
+                self.paths.collect(self.now.iter_mut().map(|c| &mut c.path));
+            }
+        }
+        let cheapest = self.now.iter().min_by_key(|c| self.usages.total(c.used));
+        Found::Order(cheapest.map_or_else(Vec::new, |c| self.paths.steps(c.path)))
+    }
+
+    fn call(&mut self, index: u32) {
+        let entry = self.problem.entries[index as usize];
+        if entry.is_crashed() {
+            let class = &mut self.crashed_of_class[entry.class as usize];
+            if *class == u32::MAX {
+                *class = self.crashed.len() as u32;
+                self.crashed.push(Crashed { class: entry.class, entries: Vec::new() });
+            }
+            self.crashed[*class as usize].entries.push(index);
+            return;
+        }
+        let slot = self.free_slots.pop().expect("the mask is as wide as the history");
+        self.slot_of[index as usize] = slot;
+        let pending = Pending { slot, entry: index, class: entry.class, ret: entry.ret };
+        if !self.pure[entry.class as usize] {
+            let at = self.updates.partition_point(|p| p.ret < entry.ret);
+            self.updates.insert(at, pending);
+            return;
+        }
+        self.reads.push(pending);
+        self.reads_changed += 1;
+        for config in &mut self.now {
+            if self.states.step(config.state, entry.class) != IMPOSSIBLE {
+                config.done = config.done.with(slot);
+            }
+        }
+    }
+
+    /// Keeps what allows the op to have happened. False if nothing does: then the configurations before it stay.
+    fn returns(&mut self, index: u32, at: u32) -> Result<bool, Limit> {
+        let slot = self.slot_of[index as usize];
+        let most = if let Unknowns::Few(most) = self.unknowns { most } else { usize::MAX };
+        for &config in &self.now {
+            if config.done.has(slot) {
+                self.returned.insert(Config { done: config.done.without(slot), ..config }, &self.usages, most);
+            } else {
+                self.waiting.insert(config, &self.usages, most);
+            }
+        }
+        // Breadth first, so that those that use less come first.
+        let mut number = 0;
+        while number < self.waiting.end() {
+            self.count_step()?;
+            if let Some(config) = self.waiting.get(number) {
+                self.extend(config, slot, at, most);
+            }
+            number += 1;
+        }
+        self.waiting.clear();
+        if self.returned.len() == 0 {
+            return Ok(false);
+        }
+        self.returned.drain_into(&mut self.now);
+        self.updates.retain(|p| p.entry != index);
+        if self.pure[self.problem.entries[index as usize].class as usize] {
+            self.reads.retain(|p| p.entry != index);
+            self.reads_changed += 1;
+        }
+        self.free_slots.push(slot);
+        Ok(true)
+    }
+
+    /// Linearizes one more pending op, in every way. Configurations in which the op of `target` is done are ready.
+    fn extend(&mut self, config: Config<K>, target: u32, at: u32, most: usize) {
+        self.try_number += 1;
+        for i in 0..self.updates.len() {
+            let pending = self.updates[i];
+            if config.done.has(pending.slot) || self.is_tried(pending.class) {
+                continue;
+            }
+            let state = self.states.step(config.state, pending.class);
+            if state != IMPOSSIBLE {
+                let next = Config { done: config.done.with(pending.slot), state, used: config.used, path: config.path };
+                self.add(next, pending.entry, target, at, most);
+            }
+        }
+        for i in 0..self.crashed.len() {
+            let class = self.crashed[i].class;
+            if self.is_tried(class) {
+                continue;
+            }
+            let state = self.states.step(config.state, class);
+            // To stay in the same state costs an op and gains nothing.
+            if state == IMPOSSIBLE || state == config.state {
+                continue;
+            }
+            if self.unknowns == Unknowns::Unlimited {
+                self.add(Config { state, ..config }, self.crashed[i].entries[0], target, at, most);
+                continue;
+            }
+            let used = self.usages.count(config.used, i as u32);
+            if let Some(&entry) = self.crashed[i].entries.get(used as usize) {
+                let used = self.usages.with_one_more(config.used, i as u32);
+                self.add(Config { state, used, ..config }, entry, target, at, most);
+            }
+        }
+    }
+
+    /// Whether an op of the class was already tried on this configuration; from now on it is.
+    fn is_tried(&mut self, class: u32) -> bool {
+        let tried = &mut self.tried[class as usize];
+        let before = *tried == self.try_number;
+        *tried = self.try_number;
+        before
+    }
+
+    fn add(&mut self, mut config: Config<K>, entry: u32, target: u32, at: u32, most: usize) {
+        config.done = config.done.union(self.legal_reads(config.state));
+        let ready = config.done.has(target);
+        if ready {
+            config.done = config.done.without(target);
+        }
+        let set = if ready { &mut self.returned } else { &mut self.waiting };
+        if let Some(added) = set.insert(config, &self.usages, most) {
+            let path = self.paths.push(config.path, Step { op: entry, at });
+            set.set_path(added, path);
+        }
+    }
+
+    fn legal_reads(&mut self, state: u32) -> K {
+        if self.legal_reads.len() < self.states.len() {
+            self.legal_reads.resize(self.states.len(), (0, K::default()));
+        }
+        let (as_of, mask) = self.legal_reads[state as usize];
+        if as_of == self.reads_changed {
+            return mask;
+        }
+        let mut mask = K::default();
+        for read in &self.reads {
+            if self.states.step(state, read.class) != IMPOSSIBLE {
+                mask = mask.with(read.slot);
+            }
+        }
+        self.legal_reads[state as usize] = (self.reads_changed, mask);
+        mask
+    }
+
+    fn count_step(&mut self) -> Result<(), Limit> {
+        self.steps += 1;
+        if self.steps > self.step_limit {
+            return Err(Limit::Steps);
+        }
+        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) {
+            self.budget.steps_done.fetch_add(STEPS_BETWEEN_LOOKS, Ordering::Relaxed);
+            if let Some(stop) = self.budget.stopped() {
+                return Err(Limit::Stopped(stop));
+            }
+            return self.take_memory();
+        }
+        Ok(())
+    }
+
+    fn take_memory(&mut self) -> Result<(), Limit> {
+        let held = self.states.bytes()
+            + self.usages.bytes()
+            + self.paths.bytes()
+            + self.waiting.bytes()
+            + self.returned.bytes()
+            + self.now.capacity() * size_of::<Config<K>>()
+            + self.legal_reads.capacity() * size_of::<(u64, K)>();
+        let held = held as u64;
+        if held > self.bytes_taken {
+            let more = held - self.bytes_taken;
+            self.bytes_taken = held;
+            return if self.budget.take(more) { Ok(()) } else { Err(Limit::Memory) };
+        }
+        self.budget.give(self.bytes_taken - held);
+        self.bytes_taken = held;
+        Ok(())
+    }
+
+    fn stuck(&self, blocked: u32) -> Stuck {
+        let cheapest = self.now.iter().min_by_key(|c| self.usages.total(c.used));
+        Stuck { blocked, prefix: cheapest.map_or_else(Vec::new, |c| self.paths.steps(c.path)) }
+    }
+}

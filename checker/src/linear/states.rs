@@ -1,0 +1,81 @@
+//! The states of the object, numbered, and the steps between them, computed once.
+
+use crate::model::Model;
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
+use std::hash::{Hash, Hasher};
+
+/// No state: the op cannot happen there.
+pub(crate) const IMPOSSIBLE: u32 = u32::MAX;
+const UNTRIED: u32 = u32::MAX - 1;
+
+/// With more classes than this, a table of all steps is mostly holes: steps are then made anew each time.
+const CLASSES_IN_TABLE: usize = 256;
+
+/// Interned states and memoised steps.
+pub(crate) struct States<'a, M: Model> {
+    model: &'a M,
+    classes: &'a [M::Op],
+    list: Vec<M::State>,
+    index: HashTable<u32>,
+    table: Vec<u32>,
+}
+
+impl<'a, M: Model> States<'a, M> {
+    /// Knows the initial state only, as number 0.
+    pub(crate) fn new(model: &'a M, classes: &'a [M::Op]) -> States<'a, M> {
+        let mut states = States { model, classes, list: Vec::new(), index: HashTable::new(), table: Vec::new() };
+        states.intern(model.init());
+        states
+    }
+
+    /// The state after an op of the class happened in `state`, or [`IMPOSSIBLE`].
+    pub(crate) fn step(&mut self, state: u32, class: u32) -> u32 {
+        if self.classes.len() > CLASSES_IN_TABLE {
+            return self.make_step(state, class);
+        }
+        let at = state as usize * self.classes.len() + class as usize;
+        if self.table[at] == UNTRIED {
+            self.table[at] = self.make_step(state, class);
+        }
+        self.table[at]
+    }
+
+    fn make_step(&mut self, state: u32, class: u32) -> u32 {
+        match self.model.step(&self.list[state as usize], &self.classes[class as usize]) {
+            Some(next) => self.intern(next),
+            None => IMPOSSIBLE,
+        }
+    }
+
+    fn intern(&mut self, state: M::State) -> u32 {
+        let hash = hash_of(&state);
+        let States { list, index, .. } = self;
+        if let Some(&found) = index.find(hash, |&i| list[i as usize] == state) {
+            return found;
+        }
+        let number = list.len() as u32;
+        list.push(state);
+        index.insert_unique(hash, number, |&i| hash_of(&list[i as usize]));
+        if self.classes.len() <= CLASSES_IN_TABLE {
+            self.table.resize(self.list.len() * self.classes.len(), UNTRIED);
+        }
+        number
+    }
+
+    /// How many states are known.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Bytes of memory held, without what a state points to.
+    pub(crate) fn bytes(&self) -> usize {
+        self.list.capacity() * size_of::<M::State>() + self.index.capacity() * 5 + self.table.capacity() * 4
+    }
+}
+
+fn hash_of(state: &impl Hash) -> u64 {
+    let mut hasher = FxHasher::default();
+    state.hash(&mut hasher);
+    hasher.finish()
+}

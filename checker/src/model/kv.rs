@@ -1,0 +1,181 @@
+//! One key of a store of strings: `get`, `put`, `append`.
+
+use super::{Call, Decoded, Model, Sees, cas_register};
+use crate::options::Options;
+use hashbrown::HashMap;
+use histories::{History, Outcome, Value, ValueId, Values, View};
+use std::sync::Arc;
+
+/// A key that holds a string, at first the empty one; nil is the empty string too. (Also answers to `read` and `write`.)
+#[derive(Clone, Debug)]
+pub struct Kv {
+    /// The strings of the history, so that an appended one is known by its word again.
+    initial: Held,
+    appends: bool,
+    words: HashMap<Arc<str>, ValueId>,
+    texts: HashMap<ValueId, Arc<str>, rustc_hash::FxBuildHasher>,
+}
+
+/// What a key holds. A string that occurs in the history is always `Word`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// Nothing, or the empty string.
+    Empty,
+    /// A value of the history.
+    Word(ValueId),
+    /// A string that was put together by appending, and that no op of the history carries.
+    Text(Arc<str>),
+}
+
+/// An op on a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Returns the string.
+    Get(Held),
+    /// Replaces it.
+    Put(Held),
+    /// Adds to its end.
+    Append(Arc<str>),
+}
+
+impl Kv {
+    /// A key of `history`'s store. Without an initial value in the options it is empty.
+    pub fn new(history: &History, options: &Options) -> Kv {
+        let initial = match &options.initial {
+            None | Some(Value::Nil) => Held::Empty,
+            Some(Value::Str(text)) if text.is_empty() => Held::Empty,
+            Some(value) => cas_register::find(history, value).map_or_else(
+                || {
+                    Held::Text(match value {
+                        Value::Str(text) => (&**text).into(),
+                        other => other.to_string().into(),
+                    })
+                },
+                Held::Word,
+            ),
+        };
+        let appends = history.names().iter().any(|name| &**name == "append");
+        let mut kv = Kv { initial, appends, words: HashMap::default(), texts: HashMap::default() };
+        if !appends {
+            return kv;
+        }
+        let values = &history.values;
+        for event in 0..history.len() as u32 {
+            let value = history.value(event);
+            for id in [Some(value), values.as_pair(value).map(|pair| pair.1)].into_iter().flatten() {
+                if let View::Str(text) = values.view(id)
+                    && !text.is_empty()
+                    && !kv.texts.contains_key(&id)
+                {
+                    let text: Arc<str> = text.into();
+                    kv.words.insert(text.clone(), id);
+                    kv.texts.insert(id, text);
+                }
+            }
+        }
+        kv
+    }
+
+    fn held(values: &Values, id: ValueId) -> Held {
+        match values.view(id) {
+            View::Nil | View::Str("") => Held::Empty,
+            _ => Held::Word(id),
+        }
+    }
+
+    /// The string that a key holds; of values that are no strings (where nobody appends) the empty one.
+    fn text<'a>(&'a self, held: &'a Held) -> &'a str {
+        match held {
+            Held::Empty => "",
+            Held::Word(id) => self.texts.get(id).map_or("", |text| text),
+            Held::Text(text) => text,
+        }
+    }
+
+    fn appended(&self, held: &Held, more: &Arc<str>) -> Option<Held> {
+        let text: Arc<str> = match held {
+            Held::Empty => more.clone(),
+            Held::Word(id) => [&**self.texts.get(id)?, more].concat().into(),
+            Held::Text(text) => [text, &**more].concat().into(),
+        };
+        Some(self.words.get(&text).map_or(Held::Text(text), |&id| Held::Word(id)))
+    }
+}
+
+impl Model for Kv {
+    type State = Held;
+    type Op = Op;
+
+    fn name(&self) -> &'static str {
+        "kv"
+    }
+
+    fn init(&self) -> Held {
+        self.initial.clone()
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
+        let input = || Kv::held(call.values, call.input);
+        let op = match call.f {
+            "get" | "read" => call.output.map(|value| Op::Get(Kv::held(call.values, value))),
+            "put" | "write" => match input() {
+                Held::Word(id) if self.appends && !self.texts.contains_key(&id) => {
+                    return Err(format!("where others append, put takes a string, not {}", call.values.display(id)));
+                }
+                value => Some(Op::Put(value)),
+            },
+            "append" => match call.values.view(call.input) {
+                View::Str(text) if !text.is_empty() => Some(Op::Append(text.into())),
+                View::Str(_) | View::Nil => None,
+                _ => return Err(format!("append takes a string, not {}", call.values.display(call.input))),
+            },
+            other => return Err(format!("a kv store knows get, put and append, not {other}")),
+        };
+        let failed = call.outcome == Outcome::Fail;
+        Ok(op.filter(|_| !failed).map_or(Decoded::Nothing, Decoded::Op))
+    }
+
+    fn step(&self, state: &Held, op: &Op) -> Option<Held> {
+        match op {
+            Op::Get(value) => (state == value).then(|| state.clone()),
+            Op::Put(value) => Some(value.clone()),
+            Op::Append(more) => self.appended(state, more),
+        }
+    }
+
+    fn is_pure(&self, op: &Op) -> bool {
+        matches!(op, Op::Get(_))
+    }
+
+    fn is_blind_write(&self, op: &Op) -> bool {
+        matches!(op, Op::Put(_))
+    }
+
+    fn sees(&self, op: &Op) -> Sees<Held> {
+        match op {
+            Op::Get(value) => Sees::Only(value.clone()),
+            Op::Put(_) => Sees::Nothing,
+            Op::Append(_) => Sees::Total,
+        }
+    }
+
+    fn may_become(&self, from: &Held, to: &Held) -> bool {
+        self.text(to).starts_with(self.text(from))
+    }
+
+    fn show_op(&self, op: &Op, values: &Values) -> String {
+        match op {
+            Op::Get(value) => format!("get→{}", self.show_state(value, values)),
+            Op::Put(value) => format!("put {}", self.show_state(value, values)),
+            Op::Append(more) => format!("append {more:?}"),
+        }
+    }
+
+    fn show_state(&self, state: &Held, values: &Values) -> String {
+        match state {
+            Held::Empty => "\"\"".into(),
+            Held::Word(id) => values.display(*id),
+            Held::Text(text) => format!("{text:?}"),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A mutex: `acquire`, `release`.
+
+use super::{Call, Decoded, Model, Sees};
+use histories::{Outcome, Values};
+
+/// A lock that one holder has at a time. It does not ask who releases it.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutex;
+
+/// An op of a mutex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Takes the lock; it must be free.
+    Acquire,
+    /// Gives it back; it must be held.
+    Release,
+}
+
+impl Model for Mutex {
+    /// Whether the lock is held.
+    type State = bool;
+    type Op = Op;
+
+    fn name(&self) -> &'static str {
+        "mutex"
+    }
+
+    fn init(&self) -> bool {
+        false
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
+        let op = match call.f {
+            "acquire" => Op::Acquire,
+            "release" => Op::Release,
+            other => return Err(format!("a mutex knows acquire and release, not {other}")),
+        };
+        Ok(if call.outcome == Outcome::Fail { Decoded::Nothing } else { Decoded::Op(op) })
+    }
+
+    fn step(&self, held: &bool, op: &Op) -> Option<bool> {
+        match (op, held) {
+            (Op::Acquire, false) => Some(true),
+            (Op::Release, true) => Some(false),
+            _ => None,
+        }
+    }
+
+    fn sees(&self, op: &Op) -> Sees<bool> {
+        Sees::Only(*op == Op::Release)
+    }
+
+    fn show_op(&self, op: &Op, _: &Values) -> String {
+        match op {
+            Op::Acquire => "acquire".into(),
+            Op::Release => "release".into(),
+        }
+    }
+
+    fn show_state(&self, held: &bool, _: &Values) -> String {
+        if *held { "held".into() } else { "free".into() }
+    }
+}

@@ -1,0 +1,67 @@
+//! A register: `read`, `write`.
+
+use super::cas_register::{Held, Op};
+use super::{Call, CasRegister, Decoded, Model, Sees};
+use crate::options::Options;
+use histories::{History, Values};
+
+/// A register that holds one value. It is a [`CasRegister`] that nobody compares.
+#[derive(Clone, Debug)]
+pub struct Register(CasRegister);
+
+impl Register {
+    /// A register as the options, or the history's format, want it. See [`CasRegister::new`].
+    pub fn new(history: &History, options: &Options) -> Register {
+        Register(CasRegister::new(history, options))
+    }
+
+    /// What was assumed where the options say nothing, in sentences.
+    pub fn notes(&self) -> Vec<String> {
+        self.0.register_notes()
+    }
+}
+
+impl Model for Register {
+    type State = Held;
+    type Op = Op;
+
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn init(&self) -> Held {
+        self.0.init()
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
+        match call.f {
+            "read" | "write" => self.0.decode(call),
+            "cas" => Err("a register has no cas; use --model cas-register".into()),
+            other => Err(format!("a register knows read and write, not {other}")),
+        }
+    }
+
+    fn step(&self, state: &Held, op: &Op) -> Option<Held> {
+        self.0.step(state, op)
+    }
+
+    fn is_pure(&self, op: &Op) -> bool {
+        self.0.is_pure(op)
+    }
+
+    fn is_blind_write(&self, op: &Op) -> bool {
+        self.0.is_blind_write(op)
+    }
+
+    fn sees(&self, op: &Op) -> Sees<Held> {
+        self.0.sees(op)
+    }
+
+    fn show_op(&self, op: &Op, values: &Values) -> String {
+        self.0.show_op(op, values)
+    }
+
+    fn show_state(&self, state: &Held, values: &Values) -> String {
+        self.0.show_state(state, values)
+    }
+}

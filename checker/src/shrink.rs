@@ -1,0 +1,89 @@
+//! From a contradiction somewhere in a history to the few ops that make it.
+//!
+//! [`Claims::contradict`] says whether some ops contradict each other with everything else relaxed. It is monotone: more
+//! needed ops, more constraints. So: take the ops that returned last before the search got stuck, twice as many each time,
+//! until they contradict; reads alone if that is enough (they are the easiest to believe), else updates too. Then leave out
+//! what can be left out, in halves and quarters first and one by one in the end: what is left is minimal.
+
+use crate::certify::{Claims, TooHard};
+use crate::model::Model;
+use histories::OpId;
+
+/// Steps that one question may take, per op of the key and besides; and how many such questions there may be in all.
+const STEPS_PER_OP: u64 = 50;
+const STEPS_AT_LEAST: u64 = 1_000_000;
+const HARD_QUESTIONS: u64 = 20;
+
+/// Ops that contradict each other.
+pub(crate) struct Core {
+    /// The ops.
+    pub needed: Vec<OpId>,
+    /// Whether leaving out any one of them leaves no contradiction.
+    pub minimal: bool,
+}
+
+struct Questions<'c, 'a, M: Model> {
+    claims: &'c Claims<'a, M>,
+    each: u64,
+    left: u64,
+}
+
+impl<M: Model> Questions<'_, '_, M> {
+    fn contradict(&mut self, needed: &[OpId]) -> Result<bool, TooHard> {
+        let mut limit = self.left.min(self.each);
+        let before = limit;
+        let answer = self.claims.contradict(needed, &mut limit);
+        self.left -= before - limit;
+        answer
+    }
+}
+
+/// Finds a minimal contradiction. `reads` and `all` are candidates, the most promising first (`reads` is part of `all`).
+/// `None` if none is found with the steps allowed.
+pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, reads: &[OpId], all: &[OpId]) -> Option<Core> {
+    let each = STEPS_AT_LEAST + STEPS_PER_OP * all.len() as u64;
+    let mut questions = Questions { claims, each, left: each * HARD_QUESTIONS };
+    let found = first_window(&mut questions, reads).or_else(|| first_window(&mut questions, all))?;
+    Some(minimize(&mut questions, found))
+}
+
+/// The shortest beginning of the candidates, of length 1, 2, 4, ..., that contradicts itself.
+fn first_window<M: Model>(questions: &mut Questions<'_, '_, M>, candidates: &[OpId]) -> Option<Vec<OpId>> {
+    let mut length = 1;
+    loop {
+        let window = &candidates[..length.min(candidates.len())];
+        match questions.contradict(window) {
+            Ok(true) => return Some(window.to_vec()),
+            Ok(false) if length < candidates.len() => length *= 2,
+            _ => return None,
+        }
+    }
+}
+
+fn minimize<M: Model>(questions: &mut Questions<'_, '_, M>, mut needed: Vec<OpId>) -> Core {
+    let mut minimal = true;
+    let mut chunk = needed.len().div_ceil(2);
+    loop {
+        // From the end: the least promising first.
+        let mut end = needed.len();
+        let mut removed = false;
+        while end > 0 {
+            let start = end.saturating_sub(chunk);
+            let rest: Vec<OpId> = [&needed[..start], &needed[end..]].concat();
+            match questions.contradict(&rest) {
+                Ok(true) => {
+                    needed = rest;
+                    removed = true;
+                }
+                Ok(false) => {}
+                Err(TooHard) => minimal &= chunk > 1,
+            }
+            end = start;
+        }
+        if chunk > 1 {
+            chunk = chunk.div_ceil(2);
+        } else if !removed || !minimal {
+            return Core { needed, minimal };
+        }
+    }
+}

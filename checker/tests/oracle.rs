@@ -1,0 +1,504 @@
+//! The definition against the engine: all orders of small random histories, tried one by one.
+//!
+//! Nothing here is shared with the checker: the objects are specified anew, on plain integers and strings, and an order is
+//! looked for in the most literal way (Herlihy and Wing 1990): every order of every subset of the ops of unknown outcome.
+//! Every counter-example is re-checked too, against the statement that the documentation of `Counterexample` makes.
+//!
+//! `RASHOMON_TEST_SIZE` multiplies the number of histories (default 1: a quarter of a million for each of the four models).
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use histories::{Builder, History, Kind, OpId, Value};
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rashomon_checker::{Answer, Budget, Counterexample, FailedCas, NilRead, Options, check_linearizable};
+use std::collections::BTreeSet;
+
+/// An op of any of the objects, in the oracle's own words.
+#[derive(Clone, Debug, PartialEq)]
+enum Do {
+    Read(i64),
+    Write(i64),
+    Cas(i64, i64),
+    CasFailed(i64),
+    Get(String),
+    Put(String),
+    Append(String),
+    Acquire,
+    Release,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Number(i64),
+    Text(String),
+    Locked(bool),
+}
+
+fn happens(state: &State, op: &Do) -> Option<State> {
+    match (state, op) {
+        (State::Number(n), Do::Read(v)) if n == v => Some(state.clone()),
+        (State::Number(_), Do::Write(v)) => Some(State::Number(*v)),
+        (State::Number(n), Do::Cas(old, new)) if n == old => Some(State::Number(*new)),
+        (State::Number(n), Do::CasFailed(old)) if n != old => Some(state.clone()),
+        (State::Text(t), Do::Get(v)) if t == v => Some(state.clone()),
+        (State::Text(_), Do::Put(v)) => Some(State::Text(v.clone())),
+        (State::Text(t), Do::Append(v)) => Some(State::Text(format!("{t}{v}"))),
+        (State::Locked(false), Do::Acquire) => Some(State::Locked(true)),
+        (State::Locked(true), Do::Release) => Some(State::Locked(false)),
+        _ => None,
+    }
+}
+
+/// An op with its interval. `ret` is `usize::MAX` for one that may also never happen.
+#[derive(Clone, Debug)]
+struct Interval {
+    id: OpId,
+    op: Do,
+    call: usize,
+    ret: usize,
+}
+
+impl Interval {
+    fn is_read(&self) -> bool {
+        matches!(self.op, Do::Read(_) | Do::CasFailed(_) | Do::Get(_))
+    }
+}
+
+/// The definition. Chooses the first op of an order in every possible way, then the rest.
+fn can_be_ordered(state: &State, left: &mut Vec<Interval>) -> bool {
+    let first_return = left.iter().map(|o| o.ret).min().unwrap_or(usize::MAX);
+    if first_return == usize::MAX {
+        return true; // All that is left may never have happened.
+    }
+    for i in 0..left.len() {
+        if left[i].call > first_return {
+            continue; // Another op had returned before this one was invoked.
+        }
+        if let Some(next) = happens(state, &left[i].op) {
+            let op = left.remove(i);
+            let found = can_be_ordered(&next, left);
+            left.insert(i, op);
+            if found {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// What `Counterexample::needed` claims of the others: any number of times within their interval, or never; reads ignored.
+/// All that is possible is followed event by event.
+fn relaxed_can_be_ordered(initial: &State, ops: &[Interval], needed: &BTreeSet<OpId>, events: usize) -> bool {
+    let mut possible: BTreeSet<(State, Vec<bool>)> = BTreeSet::from([(initial.clone(), vec![false; ops.len()])]);
+    for now in 0..events {
+        // Everything that can be done between this event and the last one.
+        let mut todo: Vec<_> = possible.iter().cloned().collect();
+        while let Some((state, done)) = todo.pop() {
+            for (i, op) in ops.iter().enumerate().filter(|(_, op)| op.call < now && now <= op.ret) {
+                let is_needed = needed.contains(&op.id);
+                if is_needed && done[i] || !is_needed && op.is_read() {
+                    continue;
+                }
+                let mut done = done.clone();
+                done[i] |= is_needed;
+                // A text that is longer than all texts that are read can never be read again but after a put.
+                let longest = ops.iter().map(|o| if let Do::Get(t) = &o.op { t.len() } else { 0 }).max().unwrap_or(0);
+                match happens(&state, &op.op) {
+                    Some(State::Text(t)) if t.len() > longest + 1 && !is_needed => {}
+                    Some(next) => {
+                        if possible.insert((next.clone(), done.clone())) {
+                            todo.push((next, done));
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+        if let Some((i, _)) = ops.iter().enumerate().find(|(_, op)| op.ret == now && needed.contains(&op.id)) {
+            possible.retain(|(_, done)| done[i]);
+        }
+    }
+    !possible.is_empty()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Object {
+    Register,
+    CasRegister,
+    Kv,
+    Mutex,
+}
+
+/// How a random history looks.
+#[derive(Clone, Debug)]
+struct Shape {
+    object: Object,
+    processes: usize,
+    ops: usize,
+    values: i64,
+    unique: bool,
+    crash: f64,
+    honest: f64,
+    nil_read: NilRead,
+    failed_cas: FailedCas,
+    initial: Option<i64>,
+}
+
+fn random_shape(object: Object, rng: &mut impl Rng) -> Shape {
+    Shape {
+        object,
+        processes: rng.random_range(1..=4),
+        ops: rng.random_range(1..=8),
+        values: rng.random_range(1..=4),
+        unique: rng.random_bool(0.4),
+        crash: *[0.0, 0.1, 0.4, 0.8].choose(rng).unwrap(),
+        honest: *[0.0, 0.5, 0.8, 0.95, 1.0].choose(rng).unwrap(),
+        nil_read: if rng.random() { NilRead::Missing } else { NilRead::Wildcard },
+        failed_cas: if rng.random() { FailedCas::Assert } else { FailedCas::Drop },
+        initial: if rng.random() { Some(rng.random_range(0..=2)) } else { None },
+    }
+}
+
+const NIL: i64 = -1;
+const WRITTEN: i64 = 10;
+
+fn number(v: i64) -> Value {
+    if v == NIL { Value::Nil } else { Value::Int(v) }
+}
+
+struct Call {
+    process: i64,
+    f: &'static str,
+    input: Value,
+    op: Do,
+    /// What an honest object did when it did it.
+    result: Option<Do>,
+    call: usize,
+    id: OpId,
+}
+
+/// Runs a shape: random calls on an object that does each of them at a random moment, and lies now and then.
+struct Simulation<'r, R: Rng> {
+    shape: Shape,
+    rng: &'r mut R,
+    builder: Builder,
+    events: usize,
+    truth: State,
+    open: Vec<Call>,
+    intervals: Vec<Interval>,
+    fresh: i64,
+    next_process: i64,
+    ops: u32,
+}
+
+impl<R: Rng> Simulation<'_, R> {
+    fn initial(shape: &Shape) -> State {
+        match shape.object {
+            Object::Register | Object::CasRegister => State::Number(shape.initial.unwrap_or(NIL)),
+            Object::Kv => State::Text(String::new()),
+            Object::Mutex => State::Locked(false),
+        }
+    }
+
+    fn value(&mut self) -> i64 {
+        self.rng.random_range(0..self.shape.values)
+    }
+
+    fn written(&mut self) -> i64 {
+        if !self.shape.unique {
+            return self.value();
+        }
+        self.fresh += 1;
+        WRITTEN + self.fresh
+    }
+
+    fn seen(&mut self) -> i64 {
+        if self.rng.random_bool(0.1) {
+            return NIL;
+        }
+        if self.shape.unique { WRITTEN + self.rng.random_range(1..=self.fresh.max(1) + 1) } else { self.value() }
+    }
+
+    fn text(&mut self) -> String {
+        let n = self.value();
+        ["a", "b", "ab", "c"][n as usize].to_owned()
+    }
+
+    fn invoke(&mut self) {
+        let die = self.rng.random_range(0..3);
+        let (f, input, op) = match (self.shape.object, die) {
+            (Object::Register, 0) | (Object::CasRegister, 0) => {
+                let v = self.written();
+                ("write", number(v), Do::Write(v))
+            }
+            (Object::CasRegister, 1) => {
+                let (a, b) = (self.seen(), self.written());
+                ("cas", Value::pair(number(a), number(b)), Do::Cas(a, b))
+            }
+            (Object::Register | Object::CasRegister, _) => {
+                let v = self.seen();
+                ("read", Value::Nil, Do::Read(v))
+            }
+            (Object::Kv, 0) => {
+                let t = self.text();
+                ("put", Value::Str(t.clone().into()), Do::Put(t))
+            }
+            (Object::Kv, 1) => {
+                let t = self.text();
+                ("append", Value::Str(t.clone().into()), Do::Append(t))
+            }
+            (Object::Kv, _) => {
+                let t = if self.rng.random_bool(0.2) { String::new() } else { self.text() + &self.text() };
+                ("get", Value::Nil, Do::Get(t))
+            }
+            (Object::Mutex, 0) => ("release", Value::Nil, Do::Release),
+            (Object::Mutex, _) => ("acquire", Value::Nil, Do::Acquire),
+        };
+        let process = self.next_process;
+        self.next_process += 1;
+        self.builder.event(process, Kind::Invoke, f, &input, self.events as i64);
+        self.open.push(Call { process, f, input, op, result: None, call: self.events, id: OpId(self.ops) });
+        self.events += 1;
+        self.ops += 1;
+    }
+
+    /// The object does one of the open calls.
+    fn act(&mut self) {
+        let waiting: Vec<usize> = (0..self.open.len()).filter(|&i| self.open[i].result.is_none()).collect();
+        let Some(&i) = waiting.choose(self.rng) else { return };
+        let truth = match (&self.open[i].op, &self.truth) {
+            (Do::Read(_), State::Number(n)) => Some(Do::Read(*n)),
+            (Do::Get(_), State::Text(t)) => Some(Do::Get(t.clone())),
+            (Do::Cas(old, _), State::Number(n)) if old != n => Some(Do::CasFailed(*old)),
+            (op, state) => happens(state, op).map(|next| {
+                self.truth = next;
+                op.clone()
+            }),
+        };
+        self.open[i].result = truth;
+    }
+
+    fn complete(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let i = self.rng.random_range(0..self.open.len());
+        let honest = self.rng.random_bool(self.shape.honest);
+        let crash = self.rng.random_bool(self.shape.crash);
+        if honest && !crash && self.open[i].result.is_none() {
+            return; // An honest object has to do it first.
+        }
+        let call = self.open.swap_remove(i);
+        let lied = if let Do::Cas(old, _) = &call.op
+            && self.rng.random_bool(0.2)
+        {
+            Do::CasFailed(*old)
+        } else {
+            call.op.clone()
+        };
+        let done = if honest { call.result.clone().unwrap_or(lied) } else { lied };
+        let (kind, output) = match &done {
+            _ if crash => (Kind::Info, Value::Nil),
+            Do::Read(v) => (Kind::Ok, number(*v)),
+            Do::Get(t) => (Kind::Ok, Value::Str(t.clone().into())),
+            Do::CasFailed(_) => (Kind::Fail, call.input.clone()),
+            // A lie that calls a failure: sure not to have happened, whatever the truth was.
+            _ if !honest && !matches!(done, Do::Cas(..)) && self.rng.random_bool(0.1) => (Kind::Fail, call.input.clone()),
+            _ => (Kind::Ok, call.input.clone()),
+        };
+        self.builder.event(call.process, kind, call.f, &output, self.events as i64);
+        let ret = if kind == Kind::Info { usize::MAX } else { self.events };
+        self.events += 1;
+        let done = if crash { call.op } else { done };
+        let is_read = matches!(done, Do::Read(_) | Do::Get(_));
+        let says_nothing = match (&done, kind) {
+            (_, Kind::Info) => is_read,
+            (Do::Read(NIL), _) => self.shape.nil_read == NilRead::Wildcard,
+            (Do::CasFailed(_), _) => self.shape.failed_cas == FailedCas::Drop,
+            (_, Kind::Fail) => true,
+            _ => false,
+        };
+        if !says_nothing {
+            self.intervals.push(Interval { id: call.id, op: done, call: call.call, ret });
+        }
+    }
+
+    fn run(mut self) -> (History, Vec<Interval>, usize) {
+        // An honest mutex may leave all its callers waiting.
+        for _ in 0..20 * self.shape.ops {
+            if self.ops as usize == self.shape.ops {
+                break;
+            }
+            match self.rng.random_range(0..3) {
+                0 if self.open.len() < self.shape.processes => self.invoke(),
+                1 => self.act(),
+                _ => self.complete(),
+            }
+        }
+        for _ in 0..self.rng.random_range(0..12) {
+            self.act();
+            self.complete();
+        }
+        for call in self.open {
+            if !matches!(call.op, Do::Read(_) | Do::Get(_)) {
+                self.intervals.push(Interval { id: call.id, op: call.op, call: call.call, ret: usize::MAX });
+            }
+        }
+        self.intervals.sort_by_key(|i| i.id);
+        (self.builder.finish(), self.intervals, self.events)
+    }
+}
+
+fn options(shape: &Shape) -> Options {
+    let model = match shape.object {
+        Object::Register => "register",
+        Object::CasRegister => "cas-register",
+        Object::Kv => "kv",
+        Object::Mutex => "mutex",
+    };
+    let is_register = matches!(shape.object, Object::Register | Object::CasRegister);
+    Options {
+        model: model.into(),
+        keyed: Some(false),
+        initial: shape.initial.filter(|_| is_register).map(Value::Int),
+        nil_read: Some(shape.nil_read),
+        failed_cas: Some(shape.failed_cas),
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    valid: usize,
+    invalid: usize,
+}
+
+/// One random history. Panics, with the history, where the engine and the definition differ.
+fn one(object: Object, seed: u64, tally: &mut Tally) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let shape = random_shape(object, &mut rng);
+    let initial = Simulation::<ChaCha8Rng>::initial(&shape);
+    let simulation = Simulation {
+        shape: shape.clone(),
+        rng: &mut rng,
+        builder: Builder::new(),
+        events: 0,
+        truth: initial.clone(),
+        open: Vec::new(),
+        intervals: Vec::new(),
+        fresh: 0,
+        next_process: 0,
+        ops: 0,
+    };
+    let (history, mut intervals, events) = simulation.run();
+    let expected = can_be_ordered(&initial, &mut intervals);
+    let options = options(&shape);
+    let verdict = check_linearizable(&history, &options, &Budget::unlimited()).unwrap();
+    let context = || format!("seed {seed}: {shape:?}\n{intervals:#?}\n{:?}", verdict.keys);
+    match (&verdict.keys[0].answer, expected) {
+        (Answer::Valid(witness), true) => {
+            tally.valid += 1;
+            check_witness(&initial, &intervals, &witness.order).unwrap_or_else(|why| panic!("{why}: {}", context()));
+        }
+        (Answer::Invalid(counterexample), false) => {
+            tally.invalid += 1;
+            check_core(&initial, &intervals, events, counterexample).unwrap_or_else(|why| panic!("{why}: {}", context()));
+        }
+        _ => panic!("expected {}: {}", if expected { "valid" } else { "invalid" }, context()),
+    }
+}
+
+fn check_witness(initial: &State, ops: &[Interval], order: &[OpId]) -> Result<(), &'static str> {
+    let mut state = initial.clone();
+    let mut placed: Vec<&Interval> = Vec::new();
+    for id in order {
+        let op = ops.iter().find(|o| o.id == *id).ok_or("an op is in the witness that says nothing")?;
+        if placed.iter().any(|before| before.id == op.id) {
+            return Err("an op is in the witness twice");
+        }
+        if placed.iter().any(|before| op.ret < before.call) {
+            return Err("the witness breaks real time");
+        }
+        state = happens(&state, &op.op).ok_or("the witness is not legal")?;
+        placed.push(op);
+    }
+    let missing = ops.iter().any(|o| o.ret != usize::MAX && !order.contains(&o.id));
+    if missing { Err("an op is missing from the witness") } else { Ok(()) }
+}
+
+fn check_core(initial: &State, ops: &[Interval], events: usize, found: &Counterexample) -> Result<(), &'static str> {
+    let needed: BTreeSet<OpId> = found.needed.iter().copied().collect();
+    if needed.iter().any(|id| !ops.iter().any(|o| o.id == *id)) || needed.is_empty() {
+        return Err("the core has ops that say nothing");
+    }
+    if !needed.iter().all(|id| found.core.contains(id)) || found.stuck.is_none_or(|id| !found.core.contains(&id)) {
+        return Err("the core is not whole");
+    }
+    if relaxed_can_be_ordered(initial, ops, &needed, events) {
+        return Err("the core can be ordered");
+    }
+    if !found.minimal {
+        return Err("the core of a small history is not minimal");
+    }
+    for id in &needed {
+        let rest: BTreeSet<OpId> = needed.iter().copied().filter(|other| other != id).collect();
+        if !relaxed_can_be_ordered(initial, ops, &rest, events) {
+            return Err("an op of the core is not needed");
+        }
+    }
+    let until = ops.iter().find(|o| Some(o.id) == found.blocked).ok_or("nothing is blocked")?.ret;
+    let before: Vec<Interval> = ops
+        .iter()
+        .filter(|o| o.call < until)
+        .cloned()
+        .map(|mut o| {
+            if o.ret >= until {
+                o.ret = usize::MAX;
+            }
+            o
+        })
+        .collect();
+    check_witness(initial, &before, &found.prefix).map_err(|_| "the prefix does not hold")
+}
+
+fn many(object: Object) {
+    let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().expect("RASHOMON_TEST_SIZE is a number"));
+    let histories = (250_000.0 * size) as u64;
+    let tally = std::thread::scope(|scope| {
+        let halves = [0, 1].map(|half| {
+            scope.spawn(move || {
+                let mut tally = Tally::default();
+                for seed in (half..histories).step_by(2) {
+                    one(object, seed, &mut tally);
+                }
+                tally
+            })
+        });
+        let [a, b] = halves.map(|half| half.join().unwrap());
+        Tally { valid: a.valid + b.valid, invalid: a.invalid + b.invalid }
+    });
+    // A test that sees one verdict only proves little.
+    let least = (histories / 10) as usize;
+    assert!(tally.valid > least && tally.invalid > least, "{} valid, {} invalid", tally.valid, tally.invalid);
+}
+
+#[test]
+fn register_is_decided_as_defined() {
+    many(Object::Register);
+}
+
+#[test]
+fn cas_register_is_decided_as_defined() {
+    many(Object::CasRegister);
+}
+
+#[test]
+fn kv_is_decided_as_defined() {
+    many(Object::Kv);
+}
+
+#[test]
+fn mutex_is_decided_as_defined() {
+    many(Object::Mutex);
+}

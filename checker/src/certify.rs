@@ -176,14 +176,13 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
         let visible = visible(model, &needed, claims.kinds.iter().zip(&updates).filter(|(_, update)| **update).map(|(op, _)| op));
         let any_all_but = needed.iter().any(|op| matches!(model.sees(op), Sees::AllBut(_)));
         let matters = claims.kinds.iter().zip(&updates).map(|(op, &update)| match (model.sees(op), &visible) {
-            (_, None) => update,
             // From states that are not told apart it leads to others that are not.
             (Sees::Only(from), Some(visible)) => update && visible.has(model, &from),
             // To be where nothing can be seen helps only those that want not to see something.
             (Sees::Nothing, Some(visible)) => {
                 update && (any_all_but || model.step(&model.init(), op).is_some_and(|next| visible.has(model, &next)))
             }
-            _ => update,
+            (_, _) => update,
         });
         let mut sweep = Sweep {
             claims,
@@ -208,7 +207,7 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
         }
     }
 
-    fn step(&self, state: &Seen<M::State>, kind: u32) -> Option<Seen<M::State>> {
+    fn step(&self, state: Option<&M::State>, kind: u32) -> Option<Seen<M::State>> {
         let (model, op) = (self.claims.model, &self.claims.kinds[kind as usize]);
         match (state, model.sees(op)) {
             (Some(state), _) => model.step(state, op).map(|next| self.look(next)),
@@ -255,7 +254,7 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
         while let Some((state, done)) = self.fresh.pop() {
             *limit = limit.checked_sub(1 + (self.open_kinds.len() + self.in_flight.len()) as u64).ok_or(TooHard)?;
             for i in 0..self.open_kinds.len() {
-                if let Some(next) = self.step(&state, self.open_kinds[i]) {
+                if let Some(next) = self.step(state.as_ref(), self.open_kinds[i]) {
                     self.reach((next, done));
                 }
             }
@@ -263,7 +262,7 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
                 let (op, slot) = self.in_flight[i];
                 let bit = 1u64 << slot;
                 if done & bit == 0
-                    && let Some(next) = self.step(&state, self.claims.ops[op as usize].kind)
+                    && let Some(next) = self.step(state.as_ref(), self.claims.ops[op as usize].kind)
                 {
                     self.reach((next, done | bit));
                 }

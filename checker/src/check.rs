@@ -3,7 +3,7 @@
 use crate::budget::Budget;
 use crate::certify::Claims;
 use crate::explain::Explainer;
-use crate::linear::problem::{Problem, decode};
+use crate::linear::problem::{Malformed, Problem, decode};
 use crate::linear::{self, Decision};
 use crate::model::{CasRegister, Kv, Model, Mutex, Register};
 use crate::options::Options;
@@ -49,10 +49,10 @@ fn check<M: Model>(model: &M, mut notes: Vec<String>, history: &History, options
     if verdict.reason.is_some() {
         return Ok(verdict);
     }
-    let decoded: Vec<Result<Problem<M::Op>, (OpId, String)>> =
+    let decoded: Vec<Result<Problem<M::Op>, Malformed>> =
         keys.groups().par_iter().map(|group| decode(model, history, &keys, group)).collect();
     let mut problems = Vec::with_capacity(decoded.len());
-    let mut malformed: Option<(OpId, String)> = None;
+    let mut malformed: Option<Malformed> = None;
     for result in decoded {
         match result {
             Ok(problem) => problems.push(problem),

@@ -111,14 +111,14 @@ impl<M: Model> Explainer<'_, M> {
 
     fn shape(&self, needed: &[Entry], stuck: Entry) -> (Vec<Words>, Vec<Step>) {
         match (needed, self.seen(stuck)) {
-            ([_], Some(state)) => self.from_nowhere(stuck, &state),
+            ([_], Some(state)) => self.thin_air(stuck, &state),
             (&[a, b], Some(state)) if b == stuck && a.ret < b.call => self.stale(a, stuck, &state),
-            _ => (self.generic(needed, stuck), Vec::new()),
+            _ => (Self::generic(needed, stuck), Vec::new()),
         }
     }
 
     /// One op alone is impossible: what it saw was not there to be seen.
-    fn from_nowhere(&self, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
+    fn thin_air(&self, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
         let mut words = vec![Words::Who(stuck.id), text(self.saw(stuck)), self.state(state), text(" at "), Words::Completed(stuck.id)];
         let first = self.sources(state).min_by_key(|e| e.call);
         match first {
@@ -154,7 +154,7 @@ impl<M: Model> Explainer<'_, M> {
 
     /// A value was seen although another had taken its place, and it did not come back.
     fn stale(&self, witness: Entry, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
-        let Some(newer) = self.left_behind(witness) else { return (self.generic(&[witness, stuck], stuck), Vec::new()) };
+        let Some(newer) = self.left_behind(witness) else { return (Self::generic(&[witness, stuck], stuck), Vec::new()) };
         let sources: Vec<Entry> = self.sources(state).filter(|e| e.call < stuck.ret).collect();
         let verb = if self.is_pure(witness) { " had already read " } else { " had already stored " };
         let mut words = vec![
@@ -265,7 +265,7 @@ impl<M: Model> Explainer<'_, M> {
         if self.is_pure(entry) { " read " } else { " found " }
     }
 
-    fn generic(&self, needed: &[Entry], stuck: Entry) -> Vec<Words> {
+    fn generic(needed: &[Entry], stuck: Entry) -> Vec<Words> {
         let mut words = vec![text("No order explains "), Words::Op(stuck.id), text(" of "), Words::Who(stuck.id)];
         if !stuck.is_crashed() {
             words.extend([text(", which completed at "), Words::Completed(stuck.id)]);

@@ -105,14 +105,11 @@ fn relaxed_can_be_ordered(initial: &State, ops: &[Interval], needed: &BTreeSet<O
                 done[i] |= is_needed;
                 // A text that is longer than all texts that are read can never be read again but after a put.
                 let longest = ops.iter().map(|o| if let Do::Get(t) = &o.op { t.len() } else { 0 }).max().unwrap_or(0);
-                match happens(&state, &op.op) {
-                    Some(State::Text(t)) if t.len() > longest + 1 && !is_needed => {}
-                    Some(next) => {
-                        if possible.insert((next.clone(), done.clone())) {
-                            todo.push((next, done));
-                        }
-                    }
-                    None => {}
+                let next = happens(&state, &op.op).filter(|next| is_needed || !matches!(next, State::Text(t) if t.len() > longest + 1));
+                if let Some(next) = next
+                    && possible.insert((next.clone(), done.clone()))
+                {
+                    todo.push((next, done));
                 }
             }
         }
@@ -175,7 +172,7 @@ struct Call {
     op: Do,
     /// What an honest object did when it did it.
     result: Option<Do>,
-    call: usize,
+    at: usize,
     id: OpId,
 }
 
@@ -229,7 +226,7 @@ impl<R: Rng> Simulation<'_, R> {
     fn invoke(&mut self) {
         let die = self.rng.random_range(0..3);
         let (f, input, op) = match (self.shape.object, die) {
-            (Object::Register, 0) | (Object::CasRegister, 0) => {
+            (Object::Register | Object::CasRegister, 0) => {
                 let v = self.written();
                 ("write", number(v), Do::Write(v))
             }
@@ -259,7 +256,7 @@ impl<R: Rng> Simulation<'_, R> {
         let process = self.next_process;
         self.next_process += 1;
         self.builder.event(process, Kind::Invoke, f, &input, self.events as i64);
-        self.open.push(Call { process, f, input, op, result: None, call: self.events, id: OpId(self.ops) });
+        self.open.push(Call { process, f, input, op, result: None, at: self.events, id: OpId(self.ops) });
         self.events += 1;
         self.ops += 1;
     }
@@ -321,7 +318,7 @@ impl<R: Rng> Simulation<'_, R> {
             _ => false,
         };
         if !says_nothing {
-            self.intervals.push(Interval { id: call.id, op: done, call: call.call, ret });
+            self.intervals.push(Interval { id: call.id, op: done, call: call.at, ret });
         }
     }
 
@@ -343,7 +340,7 @@ impl<R: Rng> Simulation<'_, R> {
         }
         for call in self.open {
             if !matches!(call.op, Do::Read(_) | Do::Get(_)) {
-                self.intervals.push(Interval { id: call.id, op: call.op, call: call.call, ret: usize::MAX });
+                self.intervals.push(Interval { id: call.id, op: call.op, call: call.at, ret: usize::MAX });
             }
         }
         self.intervals.sort_by_key(|i| i.id);

@@ -37,9 +37,12 @@ pub(crate) struct Problem<O> {
     pub entries: Vec<Entry>,
 }
 
+/// An op that a model cannot read, and why.
+pub(crate) type Malformed = (OpId, String);
+
 /// Reads one key's ops out of a history. Ops that say nothing about the object are left out: failed ones (unless the model
 /// says otherwise), and ops of unknown outcome that would change nothing.
-pub(crate) fn decode<M: Model>(model: &M, history: &History, keys: &Keys, group: &KeyOps) -> Result<Problem<M::Op>, (OpId, String)> {
+pub(crate) fn decode<M: Model>(model: &M, history: &History, keys: &Keys, group: &KeyOps) -> Result<Problem<M::Op>, Malformed> {
     let mut class_of: hashbrown::HashMap<M::Op, u32, FxBuildHasher> = hashbrown::HashMap::default();
     let mut problem = Problem { classes: Vec::new(), entries: Vec::with_capacity(group.ops.len()) };
     for &id in &group.ops {
@@ -55,7 +58,7 @@ pub(crate) fn decode<M: Model>(model: &M, history: &History, keys: &Keys, group:
 }
 
 /// One op, decoded, with the position of its completion; `None` if it says nothing.
-pub(crate) fn decode_op<M: Model>(model: &M, history: &History, keys: &Keys, id: OpId) -> Result<Option<(M::Op, u32)>, (OpId, String)> {
+pub(crate) fn decode_op<M: Model>(model: &M, history: &History, keys: &Keys, id: OpId) -> Result<Option<(M::Op, u32)>, Malformed> {
     let op = history.op(id);
     let outcome = history.outcome(op);
     let call = Call {

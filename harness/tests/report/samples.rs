@@ -418,6 +418,7 @@ pub(crate) fn stale_read_example(history: &History, key: i64, value: i64) -> Cou
     let possible = |event: u32, states: &[i64]| Possible { event, states: states.iter().map(i64::to_string).collect(), more: 0 };
     Counterexample {
         core: vec![first, second, sees, stale],
+        needed: vec![sees, stale],
         minimal: true,
         stuck: Some(stale),
         sentence: vec![

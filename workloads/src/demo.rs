@@ -21,6 +21,8 @@ pub mod ports;
 pub mod processes;
 pub mod protocol;
 pub mod scheme;
+#[cfg(test)]
+mod simulation;
 pub mod switches;
 mod testbed;
 

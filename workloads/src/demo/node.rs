@@ -244,7 +244,8 @@ impl<S: Scheme> Core<S> {
     /// A packet comes in: the links hold it back, or drop it.
     fn arrive(&mut self, from: usize, packet: Packet<S::Message>, now: Duration) -> io::Result<()> {
         let probe = if let Packet::Probe(number) = packet { Some(number) } else { None };
-        let kept = self.links.accept(now, from, packet, self.switches.look()?);
+        let is_data = if let Packet::Message(message) = &packet { S::is_data(message) } else { false };
+        let kept = self.links.accept(now, from, packet, is_data, self.switches.look()?);
         if let (Some(number), false) = (probe, kept) {
             self.note_probe(number, false);
         }

@@ -82,6 +82,9 @@ pub trait Scheme: Send + Sized + 'static {
     /// The fewest records that recover the present state: the log is rewritten with them when it has grown too long.
     fn snapshot(&self) -> Vec<Self::Record>;
 
+    /// Whether a message carries data to be stored, rather than a question or a word of thanks. Links are slower for those.
+    fn is_data(message: &Self::Message) -> bool;
+
     /// A client calls. The scheme answers in this turn or in a later one, exactly once, whatever the links do.
     fn call(&mut self, ticket: Ticket, call: Call, turn: &mut Turn<Self>);
 

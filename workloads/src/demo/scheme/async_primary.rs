@@ -149,6 +149,10 @@ impl Scheme for AsyncPrimary {
         self.log.clone()
     }
 
+    fn is_data(message: &Message) -> bool {
+        matches!(message, Message::Append { .. })
+    }
+
     fn call(&mut self, ticket: Ticket, call: Call, turn: &mut Turn<AsyncPrimary>) {
         match call {
             Call::Read { key } => turn.answer(ticket, self.read(key)),
@@ -196,5 +200,27 @@ impl Scheme for AsyncPrimary {
 
     fn leads(&self) -> bool {
         self.place.index == PRIMARY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::simulation::{Plan, judge, seeds};
+    use checker::verdict::Summary;
+
+    #[test]
+    fn not_linearizable_even_without_faults() {
+        let plan = |seed| Plan { fault_gap: None, mix: [5, 3], ..Plan::hard(seed) };
+        let (verdicts, _) = judge(seeds(20).map(|seed| plan(seed).run(AsyncPrimary::new)), "cas-register");
+        assert!(verdicts.iter().all(|&verdict| verdict == Summary::Invalid), "{verdicts:?}");
+    }
+
+    #[test]
+    fn the_primary_alone_is_linearizable_under_every_fault() {
+        let plan = |seed| Plan { nodes: 1, mix: [5, 3], ..Plan::hard(seed) };
+        let (verdicts, oks) = judge(seeds(20).map(|seed| plan(seed).run(AsyncPrimary::new)), "cas-register");
+        assert!(verdicts.iter().all(|&verdict| verdict == Summary::Valid), "{verdicts:?}");
+        assert!(oks > 500 * verdicts.len(), "{oks} ok");
     }
 }

@@ -245,6 +245,10 @@ impl Scheme for Quorum {
         self.replica.iter().map(|(&key, &held)| Record { key, held }).collect()
     }
 
+    fn is_data(message: &Message) -> bool {
+        matches!(message, Message::Store { .. })
+    }
+
     fn call(&mut self, ticket: Ticket, call: Call, turn: &mut Turn<Quorum>) {
         match call {
             Call::Read { key } => self.begin(ticket, key, None, turn),
@@ -283,5 +287,28 @@ impl Coordinated {
             (Some(_), Phase::Storing { .. }) => Answer::Info(Refusal::NoQuorum),
             _ => Answer::Fail(Refusal::NoQuorum),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::simulation::{Plan, judge, seeds};
+    use checker::verdict::Summary;
+
+    #[test]
+    fn linearizable_under_every_fault() {
+        let histories = seeds(40).map(|seed| Plan::hard(seed).run(|place| Quorum::new(place, true)));
+        let (verdicts, oks) = judge(histories, "register");
+        let wrong: Vec<usize> = (0..verdicts.len()).filter(|&seed| verdicts[seed] != Summary::Valid).collect();
+        assert!(wrong.is_empty(), "seeds {wrong:?}");
+        assert!(oks > 500 * verdicts.len(), "{oks} ok");
+    }
+
+    #[test]
+    fn without_repair_not_linearizable_even_without_faults() {
+        let plan = |seed| Plan { fault_gap: None, ..Plan::hard(seed) };
+        let (verdicts, _) = judge(seeds(20).map(|seed| plan(seed).run(|place| Quorum::new(place, false))), "register");
+        assert!(verdicts.iter().all(|&verdict| verdict == Summary::Invalid), "{verdicts:?}");
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Five nodes, ten clients, and faults all the time.
     pub(super) fn hard(seed: u64) -> Plan {
-        let time = Duration::from_secs(5);
+        let time = Duration::from_secs(2);
         Plan { nodes: 5, threads: 10, ops_per_key: 300, time, mix: [5, 5], fault_gap: Some(Duration::from_millis(60)), seed }
     }
 
@@ -77,6 +77,8 @@ enum Event<M> {
     Timeout { process: i64 },
     /// The nemesis does something.
     Fault,
+    /// A node is killed and started at once.
+    Restart { node: usize },
 }
 
 struct SimulatedNode<S: Scheme> {
@@ -177,6 +179,7 @@ impl<'a, S: Scheme> Simulation<'a, S> {
             Event::Answer { process, answer } => return self.answered(process, Some(answer)),
             Event::Timeout { process } => return self.answered(process, None),
             Event::Fault => return self.fault(),
+            Event::Restart { node } => return self.restart(node),
         };
         if self.nodes[node].paused {
             self.nodes[node].backlog.push(event);
@@ -347,7 +350,7 @@ impl<'a, S: Scheme> Simulation<'a, S> {
 
     fn fault(&mut self) {
         let node = self.rng.random_range(0..self.plan.nodes);
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..12) {
             0 => self.kill(node),
             1 => self.nodes[node].dies_in_turn = true,
             2 => self.nodes[node].paused = self.nodes[node].scheme.is_some(),
@@ -360,9 +363,22 @@ impl<'a, S: Scheme> Simulation<'a, S> {
             5 => self.cut.clear(),
             6 => (0..self.plan.nodes).for_each(|node| self.resume(node)),
             7 => (0..self.plan.nodes).for_each(|node| self.start(node)),
+            8 => (0..self.plan.nodes).for_each(|node| self.restart(node)),
+            9 => {
+                // Lives so short that each asks its first questions while those of the one before are still being answered.
+                for _ in 0..8 {
+                    let when = Duration::from_micros(self.rng.random_range(0..50_000));
+                    self.after(when, Event::Restart { node });
+                }
+            }
             _ => self.heal(),
         }
         self.plan_fault();
+    }
+
+    fn restart(&mut self, node: usize) {
+        self.kill(node);
+        self.start(node);
     }
 
     fn heal(&mut self) {

@@ -211,16 +211,16 @@ mod tests {
 
     #[test]
     fn not_linearizable_even_without_faults() {
-        let plan = |seed| Plan { fault_gap: None, mix: [5, 3], ..Plan::hard(seed) };
-        let (verdicts, _) = judge(seeds(20).map(|seed| plan(seed).run(AsyncPrimary::new)), "cas-register");
+        let plan = |seed| Plan { fault_gap: None, mix: [5, 3], time: Duration::from_millis(500), ..Plan::hard(seed) };
+        let (verdicts, _) = judge(seeds(5).map(|seed| plan(seed).run(AsyncPrimary::new)), "cas-register");
         assert!(verdicts.iter().all(|&verdict| verdict == Summary::Invalid), "{verdicts:?}");
     }
 
     #[test]
     fn the_primary_alone_is_linearizable_under_every_fault() {
         let plan = |seed| Plan { nodes: 1, mix: [5, 3], ..Plan::hard(seed) };
-        let (verdicts, oks) = judge(seeds(20).map(|seed| plan(seed).run(AsyncPrimary::new)), "cas-register");
+        let (verdicts, oks) = judge(seeds(5).map(|seed| plan(seed).run(AsyncPrimary::new)), "cas-register");
         assert!(verdicts.iter().all(|&verdict| verdict == Summary::Valid), "{verdicts:?}");
-        assert!(oks > 500 * verdicts.len(), "{oks} ok");
+        assert!(oks > 300 * verdicts.len(), "{oks} ok");
     }
 }

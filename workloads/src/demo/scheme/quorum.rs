@@ -298,17 +298,64 @@ mod tests {
 
     #[test]
     fn linearizable_under_every_fault() {
-        let histories = seeds(40).map(|seed| Plan::hard(seed).run(|place| Quorum::new(place, true)));
+        let histories = seeds(30).map(|seed| Plan::hard(seed).run(|place| Quorum::new(place, true)));
         let (verdicts, oks) = judge(histories, "register");
         let wrong: Vec<usize> = (0..verdicts.len()).filter(|&seed| verdicts[seed] != Summary::Valid).collect();
         assert!(wrong.is_empty(), "seeds {wrong:?}");
-        assert!(oks > 500 * verdicts.len(), "{oks} ok");
+        assert!(oks > 300 * verdicts.len(), "{oks} ok");
+    }
+
+    /// A coordinator of three in a given life that has begun to write `value` and heard from one peer that nobody has written.
+    fn storing(boot: u64, value: i64) -> (Quorum, Turn<Quorum>) {
+        let mut quorum = Quorum::new(Place { index: 0, nodes: 3, boot }, true);
+        let mut turn = Turn::new(0, Duration::ZERO);
+        quorum.call(Ticket(1), Call::Write { key: 0, value }, &mut turn);
+        turn.deliver_to_self(&mut quorum);
+        quorum.receive(1, Message::Holds { op: OpNumber { boot, serial: 1 }, held: Versioned::default() }, &mut turn);
+        turn.deliver_to_self(&mut quorum);
+        (quorum, turn)
+    }
+
+    #[test]
+    fn two_lives_never_choose_the_same_version() {
+        let [first, second] = [1, 2].map(|boot| storing(boot, boot as i64).1.records[0].held);
+        assert_ne!(first.value, second.value);
+        assert_ne!(first.version, second.version);
+    }
+
+    #[test]
+    fn answers_to_an_earlier_life_are_ignored() {
+        let (mut quorum, mut turn) = storing(2, 7);
+        quorum.receive(1, Message::Stored { op: OpNumber { boot: 1, serial: 1 } }, &mut turn);
+        assert_eq!(turn.answers, []);
+        quorum.receive(1, Message::Stored { op: OpNumber { boot: 2, serial: 1 } }, &mut turn);
+        assert_eq!(turn.answers, [(Ticket(1), Answer::Ok(serde_json::Value::Null))]);
+    }
+
+    #[test]
+    fn a_write_without_a_majority_is_refused_before_it_is_stored_anywhere_and_of_unknown_outcome_after() {
+        let mut quorum = Quorum::new(Place { index: 0, nodes: 3, boot: 1 }, true);
+        let mut turn = Turn::new(0, Duration::ZERO);
+        quorum.call(Ticket(1), Call::Write { key: 0, value: 7 }, &mut turn);
+        turn.deliver_to_self(&mut quorum);
+        let mut late = Turn::new(0, PHASE_TIMEOUT);
+        quorum.tick(&mut late);
+        assert_eq!(late.answers, [(Ticket(1), Answer::Fail(Refusal::NoQuorum))]);
+        // Answers that come after all start nothing.
+        quorum.receive(1, Message::Holds { op: OpNumber { boot: 1, serial: 1 }, held: Versioned::default() }, &mut late);
+        late.deliver_to_self(&mut quorum);
+        assert!(late.sends.is_empty() && late.records.is_empty());
+
+        let (mut quorum, _) = storing(1, 7);
+        let mut late = Turn::new(0, PHASE_TIMEOUT);
+        quorum.tick(&mut late);
+        assert_eq!(late.answers, [(Ticket(1), Answer::Info(Refusal::NoQuorum))]);
     }
 
     #[test]
     fn without_repair_not_linearizable_even_without_faults() {
-        let plan = |seed| Plan { fault_gap: None, ..Plan::hard(seed) };
-        let (verdicts, _) = judge(seeds(20).map(|seed| plan(seed).run(|place| Quorum::new(place, false))), "register");
+        let plan = |seed| Plan { fault_gap: None, time: Duration::from_millis(500), ..Plan::hard(seed) };
+        let (verdicts, _) = judge(seeds(5).map(|seed| plan(seed).run(|place| Quorum::new(place, false))), "register");
         assert!(verdicts.iter().all(|&verdict| verdict == Summary::Invalid), "{verdicts:?}");
     }
 }

@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn linearizable_under_every_fault() {
-        let histories = seeds(30).map(|seed| Plan::hard(seed).run(|place| Quorum::new(place, true)));
+        let histories = seeds(12).map(|seed| Plan::hard(seed).run(|place| Quorum::new(place, true)));
         let (verdicts, oks) = judge(histories, "register");
         let wrong: Vec<usize> = (0..verdicts.len()).filter(|&seed| verdicts[seed] != Summary::Valid).collect();
         assert!(wrong.is_empty(), "seeds {wrong:?}");

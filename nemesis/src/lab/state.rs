@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Where labs are kept, unless the environment variable `RASHOMON_LAB_DIR` says otherwise.
@@ -272,7 +272,8 @@ fn base() -> Result<PathBuf, LabError> {
 /// Why labs cannot be kept there, as far as the path alone tells.
 fn unfit(base: &Path) -> Option<String> {
     let text = base.to_str().unwrap_or_default();
-    if !text.starts_with('/') || text.contains("//") || text.contains("/.") {
+    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    if !base.is_absolute() || !base.components().all(plain) {
         return Some("write a plain absolute path".into());
     }
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.')) {

@@ -198,7 +198,10 @@ pub struct Down {
 pub fn down(name: &str) -> Result<Down, LabError> {
     check_root()?;
     let folder = Folder::of(name)?;
-    let Some(lock) = folder.lock()? else { return Ok(Down { hosts: None }) };
+    let Some(lock) = folder.lock()? else {
+        folder.remove_base();
+        return Ok(Down { hosts: None });
+    };
     let hosts = folder.state().map_or(0, |state| state.hosts);
     remove(&folder, name, &lock)?;
     Ok(Down { hosts: Some(hosts) })

@@ -232,6 +232,8 @@ fn a_lab_dies_with_its_control_process() {
     let keepers = lab.keepers();
     fs::remove_dir_all(lab.own_folder()).unwrap();
     eventually("its processes have ended", Duration::from_secs(10), || !keepers.iter().any(|&pid| runs(pid)));
+    lab.run("down", &[]);
+    assert!(!lab.folder.exists());
 }
 
 #[test]

@@ -219,18 +219,23 @@ impl Folder {
         }
     }
 
-    /// Removes the folder with all that is in it, and the folder of all labs if this was the last one.
+    /// Removes the folder with all that is in it, and what is around it if this was the last lab.
     pub(super) fn remove(&self) -> Result<(), LabError> {
         if let Some(mount) = mounts_under(&self.path).first() {
             let why = format!("{} is mounted there, and no lab mounts anything outside its hosts: unmount it", mount.display());
             return Err(LabError::Base { path: self.path.clone(), why });
         }
         remove_tree(&self.path)?;
+        self.remove_base();
+        Ok(())
+    }
+
+    /// Removes the folder of all labs if none is in there.
+    pub(super) fn remove_base(&self) {
         if let Some(base) = self.path.parent() {
             // Fails if another lab is in there, which is right.
             let _ = fs::remove_dir(base);
         }
-        Ok(())
     }
 }
 

@@ -99,3 +99,44 @@ fn source_address(to: &str) -> std::io::Result<String> {
     socket.connect((to, 9))?;
     Ok(socket.local_addr()?.ip().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Subnet;
+    use crate::lab::process::ProcessId;
+    use crate::lab::state::{Folder, State};
+
+    /// A lab that does not exist, held by this process.
+    fn lab() -> Lab {
+        let control = ProcessId::of(std::process::id() as i32).unwrap();
+        let state = State { name: "x".into(), token: "0badcafe-".into(), subnet: Subnet::DEFAULT, hosts: 1, control };
+        Lab {
+            name: "x".into(),
+            nodes: vec![("n1".into(), "10.77.0.1".into())],
+            ssh_config: "/tmp/x/ssh_config".into(),
+            key: "/tmp/x/key".into(),
+            known_hosts: "/tmp/x/known_hosts".into(),
+            folder: Folder::at(Path::new("/tmp/x")),
+            state,
+        }
+    }
+
+    #[test]
+    fn whoever_has_threads_is_kept_out() {
+        // The test harness has more than one thread by itself.
+        let error = lab().enter().unwrap_err();
+        assert!(matches!(error, LabError::Threads { threads: 2.. }), "{error}");
+    }
+
+    #[test]
+    fn whoever_is_not_inside_is_told_so() {
+        let error = lab().check_inside().unwrap_err();
+        assert!(matches!(error, LabError::Outside { .. }) && error.to_string().contains("has no lab0badcafe"), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_this_machine_is_reached_from_itself() {
+        assert_eq!(source_address("127.0.0.1").unwrap(), "127.0.0.1");
+    }
+}

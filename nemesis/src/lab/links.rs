@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn complaints_are_passed_on() {
-        let error = run("ip", &["no-such-object"], None).unwrap_err().to_string();
-        assert!(error.contains("run ip no-such-object") && error.contains("no-such-object\" is unknown"), "{error}");
+        let error = run("sh", &["-c", "echo of this; echo and that >&2; exit 3"], None).unwrap_err().to_string();
+        assert!(error.starts_with("cannot run sh -c ") && error.ends_with("and that (exit status: 3)"), "{error}");
+        assert_eq!(run("sh", &["-c", "cat"], Some("read")).unwrap(), "read");
     }
 }

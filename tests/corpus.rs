@@ -2,7 +2,7 @@
 //!
 //! `RASHOMON_CORPUS` names the directory; its `index.tsv` has a line per file.
 
-use histories::{History, Kind, jsonl, read_bytes, read_path};
+use histories::{History, Keys, Kind, jsonl, read_bytes, read_path};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -87,5 +87,28 @@ fn our_own_format_holds_every_history() {
         assert_eq!(again.meta.format, "jsonl");
         assert_eq!(history.difference(&again), None, "{}", entry.get("file"));
         assert_eq!(history.ops(), again.ops(), "{}", entry.get("file"));
+    }
+}
+
+#[test]
+fn keys_are_guessed() {
+    let Some(directory) = corpus() else { return };
+    for entry in index(&directory) {
+        let (file, model) = (entry.get("file"), entry.get("model"));
+        let history = read_path(directory.join(file), None).unwrap();
+        let keys = Keys::split(&history, None);
+        match model {
+            "cas-register" | "register" | "list-append" | "rw-register" | "bank" | "set" => {
+                assert!(!keys.is_keyed(), "{file}: {}", keys.reason());
+            }
+            "kv" | "cas-register (independent [k v])" => {
+                assert!(keys.is_keyed(), "{file}: {}", keys.reason());
+                assert_eq!(Some(keys.groups().len()), entry.count("keys"), "{file}");
+                assert_eq!(keys.without_key(), [], "{file}");
+            }
+            _ => {}
+        }
+        let ops: usize = keys.groups().iter().map(|group| group.ops.len()).sum();
+        assert_eq!(ops, history.ops().len(), "{file}");
     }
 }

@@ -4,6 +4,7 @@
 use crate::error::Fault;
 use crate::history::{Builder, Event, Kind, NO_TIME};
 use crate::value::{ValueId, Values, View};
+use std::borrow::Cow;
 
 /// The keys of an event that mean something to us. Everything else is passed over, and its name noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +42,10 @@ impl Field {
 
 /// The fields of one event.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct Draft<'t> {
     pub(crate) kind: Option<Kind>,
-    pub(crate) f: Option<u16>,
+    /// The function's name. It is interned with the event, so that half an event leaves no trace.
+    pub(crate) f: Option<Cow<'t, str>>,
     /// `None` where the file records no process: all such events are of one nameless process.
     pub(crate) process: Option<ValueId>,
     pub(crate) value: Option<ValueId>,
@@ -59,8 +61,8 @@ pub(crate) struct Draft {
 /// The function of an event that names none: in every known file it is a transaction.
 const NAMELESS: &str = "txn";
 
-impl Draft {
-    pub(crate) fn new(line: u32) -> Draft {
+impl<'t> Draft<'t> {
+    pub(crate) fn new(line: u32) -> Draft<'t> {
         Draft { kind: None, f: None, process: None, value: None, key: None, time: NO_TIME, error: None, node: None, thread: None, line }
     }
 
@@ -74,9 +76,8 @@ impl Draft {
             return Err(Fault::limit(at, "more events or distinct values than fit into one history"));
         }
         let process = self.process.unwrap_or(ValueId::NIL);
-        let f = match self.f {
-            Some(f) => f,
-            None => intern(builder, NAMELESS, at)?,
+        let Some(f) = builder.try_name(self.f.as_deref().unwrap_or(NAMELESS)) else {
+            return Err(Fault::limit(at, "more than 65,536 distinct functions in one history"));
         };
         let mut value = self.value.unwrap_or(ValueId::NIL);
         if let Some(key) = self.key {
@@ -105,10 +106,4 @@ pub(crate) fn time_of(values: &Values, id: ValueId) -> Option<i64> {
         View::Number(text) => text.trim_end_matches(['M', 'N']).parse::<f64>().ok().map(|x| x.round() as i64),
         _ => None,
     }
-}
-
-/// Interns a function's name.
-#[inline]
-pub(crate) fn intern(builder: &mut Builder, name: &str, at: usize) -> Result<u16, Fault> {
-    builder.try_name(name).ok_or_else(|| Fault::limit(at, "more than 65,536 distinct functions in one history"))
 }

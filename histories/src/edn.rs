@@ -7,12 +7,13 @@
 //! Wider than the EDN specification where Jepsen's files are: `\x` characters and `#"..."` patterns, `#<...>` of old Clojure
 //! versions, `0x1f`, ratios and `##NaN`, bare symbols such as `<init>` and `a$b__1`, metadata (passed over).
 
-use crate::draft::{Draft, Field, intern, time_of};
+use crate::draft::{Draft, Field, time_of};
 use crate::error::Fault;
 use crate::history::{Builder, Kind, NO_TIME};
 use crate::sink::{NESTING_MAX, Nowhere, Sink};
-use crate::text::{Container, newlines, unescape};
+use crate::text::{Container, SMALL_DIGITS_MAX, leading_digits, newlines, unescape};
 use crate::value::{ValueId, Values};
+use std::borrow::Cow;
 
 /// A composite value, or a prefix that takes the next value, whose parts are still being read.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +68,28 @@ pub(crate) struct Reader<'t> {
     frames: Vec<Frame>,
     items: Vec<ValueId>,
     scratch: String,
+    /// A comment that the text ends in.
+    open_comment: Option<usize>,
+    /// The number of line breaks before `counted`.
+    lines: u32,
+    counted: usize,
 }
 
 type Parsed<T> = Result<T, Fault>;
 
 impl<'t> Reader<'t> {
     pub(crate) fn new(text: &'t str) -> Reader<'t> {
-        Reader { text, bytes: text.as_bytes(), at: 0, frames: Vec::new(), items: Vec::new(), scratch: String::new() }
+        Reader {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            frames: Vec::new(),
+            items: Vec::new(),
+            scratch: String::new(),
+            open_comment: None,
+            lines: 0,
+            counted: 0,
+        }
     }
 
     /// The position of the next byte.
@@ -81,24 +97,31 @@ impl<'t> Reader<'t> {
         self.at
     }
 
-    /// Reads events to the end of the text. After a fault, [`Reader::position`] is the start of the event it is in.
+    /// The number of line breaks up to there.
+    pub(crate) fn lines(&self) -> u32 {
+        self.lines + newlines(&self.bytes[self.counted..self.at])
+    }
+
+    /// Reads events to the end of the text, whose first line is number `first_line`. After a fault, [`Reader::position`] is the start of the event it is in; without
+    /// one, it is the end of the text, or the start of a comment whose line is not ended.
     pub(crate) fn events(&mut self, builder: &mut Builder, container: &mut Container, first_line: u32) -> Parsed<()> {
-        let mut line = first_line;
-        let mut counted = 0;
         loop {
             self.blank();
             let start = self.at;
-            line += newlines(&self.bytes[counted..start]);
-            counted = start;
+            self.lines = self.lines();
+            self.counted = start;
             if start == self.bytes.len() {
+                // The comment has no line break in it.
+                self.at = self.open_comment.unwrap_or(start);
+                self.counted = self.at;
                 return Ok(());
             }
-            let read = self.top_level(builder, container, line);
-            if read.is_err() {
+            if let Err(fault) = self.top_level(builder, container, first_line + self.lines) {
+                let ended = fault.ended || self.at == self.bytes.len();
                 self.at = start;
                 self.frames.clear();
                 self.items.clear();
-                return read;
+                return Err(Fault { ended, ..fault });
             }
         }
     }
@@ -110,7 +133,7 @@ impl<'t> Reader<'t> {
             (_, Container::Closed) => {
                 Err(Fault::syntax(at, "something follows the closing bracket of the history").help("cut off what follows"))
             }
-            (b'[' | b'(', Container::Unknown) if self.opens_container() => {
+            (b'[' | b'(', Container::Unknown) if self.opens_container()? => {
                 *container = Container::Open(if self.bytes[at] == b'[' { b']' } else { b')' });
                 self.at += 1;
                 Ok(())
@@ -134,11 +157,14 @@ impl<'t> Reader<'t> {
     }
 
     /// Whether the bracket here opens a container of events, and not an event that is itself a vector.
-    fn opens_container(&self) -> bool {
+    fn opens_container(&self) -> Parsed<bool> {
         let mut ahead = Reader::new(self.text);
         ahead.at = self.at + 1;
         ahead.blank();
-        matches!(ahead.bytes.get(ahead.at), Some(b'{' | b'[' | b'(' | b'#' | b']' | b')') | None)
+        match ahead.bytes.get(ahead.at) {
+            Some(byte) => Ok(matches!(byte, b'{' | b'[' | b'(' | b'#' | b']' | b')')),
+            None => Err(Fault::ended(self.at, "the history")),
+        }
     }
 
     fn event(&mut self, builder: &mut Builder, line: u32) -> Parsed<()> {
@@ -161,7 +187,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn event_map(&mut self, builder: &mut Builder, line: u32, start: usize) -> Parsed<Draft> {
+    fn event_map(&mut self, builder: &mut Builder, line: u32, start: usize) -> Parsed<Draft<'t>> {
         self.at += 1;
         let mut draft = Draft::new(line);
         loop {
@@ -200,10 +226,10 @@ impl<'t> Reader<'t> {
     }
 
     #[inline]
-    fn field(&mut self, field: Field, name: &str, draft: &mut Draft, builder: &mut Builder) -> Parsed<()> {
+    fn field(&mut self, field: Field, name: &str, draft: &mut Draft<'t>, builder: &mut Builder) -> Parsed<()> {
         match field {
             Field::Type => draft.kind = Some(self.kind()?),
-            Field::F => draft.f = self.function(builder)?,
+            Field::F => draft.f = self.function()?,
             Field::Process => draft.process = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
             Field::Value => draft.value = Some(self.value(builder.values())?),
             Field::Key => draft.key = Some(self.value(builder.values())?),
@@ -259,12 +285,12 @@ impl<'t> Reader<'t> {
     #[inline]
     pub(crate) fn kind(&mut self) -> Parsed<Kind> {
         let at = self.at;
-        let name = match self.bytes[at] {
-            b':' => {
+        let name = match self.bytes.get(at) {
+            Some(b':') => {
                 self.at += 1;
                 self.token()
             }
-            b'"' => self.plain_string()?,
+            Some(b'"') => self.plain_string()?,
             _ => self.token(),
         };
         Kind::of(name)
@@ -273,22 +299,21 @@ impl<'t> Reader<'t> {
 
     /// The name of a function: a keyword, or whatever else stands there, as it is written. `None` for nil.
     #[inline]
-    pub(crate) fn function(&mut self, builder: &mut Builder) -> Parsed<Option<u16>> {
-        let at = self.at;
-        if self.bytes[at] == b':' {
+    pub(crate) fn function(&mut self) -> Parsed<Option<Cow<'t, str>>> {
+        if self.bytes.get(self.at) == Some(&b':') {
             self.at += 1;
-            let name = self.token();
-            return intern(builder, name, at).map(Some);
+            return Ok(Some(Cow::Borrowed(self.token())));
         }
         let mut values = Values::new();
         let id = self.value(&mut values)?;
         if id.is_nil() {
             return Ok(None);
         }
-        match values.name(id) {
-            "" => intern(builder, &values.display(id), at).map(Some),
-            name => intern(builder, name, at).map(Some),
-        }
+        let name = match values.name(id) {
+            "" => values.display(id),
+            name => name.to_owned(),
+        };
+        Ok(Some(Cow::Owned(name)))
     }
 
     fn time(&mut self) -> Parsed<i64> {
@@ -312,7 +337,11 @@ impl<'t> Reader<'t> {
                 self.at += 1;
             } else if byte == b';' {
                 let rest = &self.bytes[self.at..];
-                self.at += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+                let end = memchr::memchr(b'\n', rest);
+                if end.is_none() {
+                    self.open_comment = Some(self.at);
+                }
+                self.at += end.unwrap_or(rest.len());
             } else {
                 break;
             }
@@ -332,24 +361,17 @@ impl<'t> Reader<'t> {
     /// An integer of up to 18 digits. Anything else is left where it is.
     #[inline]
     fn small_int(&mut self) -> Option<ValueId> {
-        const DIGITS_MAX: usize = 18;
-        let negative = self.bytes.get(self.at) == Some(&b'-');
-        let start = self.at + usize::from(negative);
-        let mut end = start;
-        let mut value = 0_i64;
-        while let Some(digit) = self.bytes.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
-            if end - start == DIGITS_MAX {
-                return None;
-            }
-            value = value * 10 + i64::from(digit);
-            end += 1;
-        }
-        let is_whole = end > start && self.bytes.get(end).is_none_or(|&byte| CLASS[byte as usize] != TOKEN);
-        let is_octal = end > start + 1 && self.bytes[start] == b'0';
-        if !is_whole || is_octal {
+        let (digits, negative) = match &self.bytes[self.at..] {
+            [b'-', digits @ ..] => (digits, true),
+            digits => (digits, false),
+        };
+        let (value, length) = leading_digits(digits);
+        let is_whole = length > 0 && digits.get(length).is_none_or(|&byte| CLASS[byte as usize] != TOKEN);
+        let is_octal = length > 1 && digits[0] == b'0';
+        if !is_whole || is_octal || length > SMALL_DIGITS_MAX {
             return None;
         }
-        self.at = end;
+        self.at += length + usize::from(negative);
         ValueId::small_int(if negative { -value } else { value })
     }
 
@@ -485,8 +507,10 @@ impl<'t> Reader<'t> {
             }
             Some(b'<') => {
                 let rest = &self.bytes[at..];
-                let Some(length) = memchr::memchr2(b'>', b'\n', rest).filter(|&i| rest[i] == b'>') else {
-                    return Err(Fault::syntax(at, "#< without a > on its line"));
+                let length = match memchr::memchr2(b'>', b'\n', rest) {
+                    Some(length) if rest[length] == b'>' => length,
+                    Some(_) => return Err(Fault::syntax(at, "#< without a > on its line")),
+                    None => return Err(Fault::ended(at, "an unreadable value")),
                 };
                 let text = sink.str(&self.text[at + 2..at + length]);
                 self.at += length + 1;

@@ -84,7 +84,7 @@ impl ReadError {
 }
 
 /// Something wrong at an offset of a text: a [`ReadError`] before its line is known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: ReadErrorKind,
     pub(crate) at: usize,
@@ -118,14 +118,32 @@ impl Fault {
         self
     }
 
-    /// The error at its place in `text`, which begins at line `first_line` of the input.
-    pub(crate) fn locate(self, text: &[u8], first_line: u64) -> ReadError {
+    /// The error at its place in `text`, which itself begins at `start` of the input.
+    pub(crate) fn locate(self, text: &[u8], start: Place) -> ReadError {
         let at = self.at.min(text.len());
-        let line_start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |i| i + 1);
-        let line = first_line + memchr::memchr_iter(b'\n', &text[..at]).count() as u64;
-        let column = String::from_utf8_lossy(&text[line_start..at]).chars().count() as u32 + 1;
+        let Place { line, column } = start.after(&text[..at]);
         let text = elide(&text[at..]).into();
         ReadError { kind: self.kind, file: None, place: Some((line, column)), text, message: self.message.into(), help: self.help.into() }
+    }
+}
+
+/// A place in a text: line and column, from 1; the column counts characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    pub(crate) column: u32,
+}
+
+impl Place {
+    pub(crate) const START: Place = Place { line: 1, column: 1 };
+
+    /// The place after some text.
+    pub(crate) fn after(self, text: &[u8]) -> Place {
+        let breaks = memchr::memchr_iter(b'\n', text).count() as u64;
+        let last_line = memchr::memrchr(b'\n', text).map_or(text, |i| &text[i + 1..]);
+        let characters = String::from_utf8_lossy(last_line).chars().count() as u32;
+        let column = if breaks == 0 { self.column.saturating_add(characters) } else { characters + 1 };
+        Place { line: self.line + breaks, column }
     }
 }
 
@@ -155,10 +173,10 @@ mod tests {
     #[test]
     fn locates_and_shows() {
         let text = "one\nzwö\tdrei".as_bytes();
-        let error = Fault::syntax(9, "no").help("do").locate(text, 10).in_file("f.edn");
+        let error = Fault::syntax(9, "no").help("do").locate(text, Place { line: 10, column: 1 }).in_file("f.edn");
         assert_eq!(error.to_string(), "f.edn:11:5: no\n  near: drei\n  help: do");
-        let error = Fault::syntax(8, "no").locate(text, 1);
+        let error = Fault::syntax(8, "no").locate(text, Place::START);
         assert_eq!(error.to_string(), "2:4: no\n  near: \\tdrei");
-        assert_eq!(Fault::syntax(0, "no").locate("é".repeat(70).as_bytes(), 1).text.as_ref(), "é".repeat(60) + "…");
+        assert_eq!(Fault::syntax(0, "no").locate("é".repeat(70).as_bytes(), Place::START).text.as_ref(), "é".repeat(60) + "…");
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 pub fn read_path(path: impl AsRef<Path>, format: Option<Format>) -> Result<History, ReadError> {
     let path = path.as_ref();
     let read = if path.as_os_str() == "-" {
-        read::read(std::io::stdin().lock(), format)
+        read::read(std::io::stdin(), format)
     } else {
         File::open(path).map_err(|error| ReadError::io(&error)).and_then(|file| read::read(file, format))
     };

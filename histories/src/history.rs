@@ -146,8 +146,8 @@ pub struct Meta {
     pub keyed: Option<bool>,
     /// The line of an event that was still being written when its writer was killed, and that is left out.
     pub torn_line: Option<u32>,
-    /// Fields of events that mean nothing to this program and were passed over, with their counts, in order of appearance.
-    pub passed_over: Vec<(Box<str>, u64)>,
+    /// Fields of events that mean nothing to this program and were passed over, in order of appearance.
+    pub passed_over: Vec<Box<str>>,
     /// Further facts a file's header states (test, workload, seed, ...), by name.
     pub header: BTreeMap<String, Value>,
 }
@@ -415,6 +415,8 @@ pub struct Builder {
 
 /// The name of the nemesis's process.
 const NEMESIS: &str = "nemesis";
+/// How many events there may be before more are refused: what one piece of input can hold surely fits on top.
+const ROOM: usize = (u32::MAX - (1 << 27)) as usize;
 /// Function names looked for one by one before the table is asked: histories have few.
 const FEW_NAMES: usize = 4;
 
@@ -446,7 +448,7 @@ impl Builder {
 
     /// Whether one more event fits: event and value numbers are 32 bits wide.
     pub(crate) fn has_room(&self) -> bool {
-        self.history.len() < NO_EVENT as usize && self.history.values.has_room()
+        self.history.len() < ROOM && self.history.values.has_room()
     }
 
     /// Interns a function's name.
@@ -516,10 +518,8 @@ impl Builder {
     /// Notes a field of an event that means nothing to us.
     pub fn passed_over(&mut self, field: &str) {
         let fields = &mut self.history.meta.passed_over;
-        match fields.iter().position(|(name, _)| **name == *field) {
-            Some(i) => fields[i].1 += 1,
-            None if fields.len() < PASSED_OVER_MAX => fields.push((field.into(), 1)),
-            None => {}
+        if fields.len() < PASSED_OVER_MAX && !fields.iter().any(|name| **name == *field) {
+            fields.push(field.into());
         }
     }
 
@@ -529,6 +529,66 @@ impl Builder {
         let value = self.values().insert(value);
         let f = self.name(f);
         self.push(Event { process, kind, f, value, time, line: 0 })
+    }
+
+    /// Appends everything that another builder holds, whose lines are counted from `lines_before`. `false`: more distinct
+    /// functions or events than fit.
+    pub(crate) fn absorb(&mut self, part: &Builder, lines_before: u32, words: &mut Vec<ValueId>) -> bool {
+        let other = &part.history;
+        if !self.has_room() {
+            return false;
+        }
+        let first_event = self.history.len() as u32;
+        self.history.values.absorb(&other.values, words);
+        let mut functions = Vec::with_capacity(other.names.len());
+        for name in &other.names {
+            let Some(id) = self.try_name(name) else { return false };
+            functions.push(id);
+        }
+        let processes: Vec<u32> = other.process_names.iter().map(|name| self.process(name.translated(words)).0).collect();
+        for (part_process, &process) in processes.iter().enumerate() {
+            if let (node @ None, Some(other)) = (&mut self.history.process_nodes[process as usize], &other.process_nodes[part_process]) {
+                *node = Some(other.clone());
+            }
+            if let (thread @ None, other) = (&mut self.history.process_threads[process as usize], other.process_threads[part_process]) {
+                *thread = other;
+            }
+        }
+        for field in &other.meta.passed_over {
+            self.passed_over(field);
+        }
+        let h = &mut self.history;
+        h.meta.keyed = h.meta.keyed.or(other.meta.keyed);
+        h.kinds.extend_from_slice(&other.kinds);
+        h.functions.extend(other.functions.iter().map(|&f| functions[f as usize]));
+        h.processes.extend(other.processes.iter().map(|&p| processes[p as usize]));
+        h.inputs.extend(other.inputs.iter().map(|value| value.translated(words)));
+        h.times.extend_from_slice(&other.times);
+        h.lines.extend(other.lines.iter().map(|line| line + lines_before));
+        h.errors.extend(other.errors.iter().map(|&(event, error)| (event + first_event, error.translated(words))));
+        true
+    }
+
+    /// Forgets everything, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        let h = &mut self.history;
+        h.values.clear();
+        h.meta = Meta::default();
+        h.names.clear();
+        h.kinds.clear();
+        h.functions.clear();
+        h.processes.clear();
+        h.inputs.clear();
+        h.times.clear();
+        h.lines.clear();
+        h.process_names.clear();
+        h.process_is_client.clear();
+        h.process_nodes.clear();
+        h.process_threads.clear();
+        h.errors.clear();
+        self.name_ids.clear();
+        self.process_ids.clear();
+        self.nemesis = None;
     }
 
     fn process(&mut self, name: ValueId) -> Process {

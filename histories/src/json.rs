@@ -4,12 +4,12 @@
 //! Our own files begin with a header object (`{"rashomon":1,...}`). After it, and only after it, the stand-ins of `FORMAT.md`
 //! for what JSON lacks are understood: `":keyword"`, `["#set",1,2]` and so on. In everybody else's files a string is a string.
 
-use crate::draft::{Draft, Field, intern, time_of};
+use crate::draft::{Draft, Field, time_of};
 use crate::error::Fault;
 use crate::history::{Builder, Kind};
 use crate::jsonl::VERSION;
 use crate::sink::{NESTING_MAX, Nowhere, Sink};
-use crate::text::{Container, newlines, unescape};
+use crate::text::{Container, SMALL_DIGITS_MAX, leading_digits, newlines, unescape};
 use crate::value::{ValueId, Values};
 use std::borrow::Cow;
 
@@ -47,13 +47,19 @@ pub(crate) struct Reader<'t> {
     pub(crate) ours: bool,
     frames: Vec<Frame>,
     items: Vec<ValueId>,
+    /// The number of line breaks before `counted`.
+    lines: u32,
+    counted: usize,
 }
 
 type Parsed<T> = Result<T, Fault>;
 
+/// Strings up to this length are looked through byte by byte.
+const SHORT: usize = 12;
+
 impl<'t> Reader<'t> {
     pub(crate) fn new(text: &'t str, ours: bool) -> Reader<'t> {
-        Reader { text, bytes: text.as_bytes(), at: 0, ours, frames: Vec::new(), items: Vec::new() }
+        Reader { text, bytes: text.as_bytes(), at: 0, ours, frames: Vec::new(), items: Vec::new(), lines: 0, counted: 0 }
     }
 
     /// The position of the next byte.
@@ -61,24 +67,27 @@ impl<'t> Reader<'t> {
         self.at
     }
 
-    /// Reads events to the end of the text. After a fault, [`Reader::position`] is the start of the event it is in.
+    /// The number of line breaks up to there.
+    pub(crate) fn lines(&self) -> u32 {
+        self.lines + newlines(&self.bytes[self.counted..self.at])
+    }
+
+    /// Reads events to the end of the text, whose first line is number `first_line`. After a fault, [`Reader::position`] is the start of the event it is in.
     pub(crate) fn events(&mut self, builder: &mut Builder, container: &mut Container, first_line: u32) -> Parsed<()> {
-        let mut line = first_line;
-        let mut counted = 0;
         loop {
             self.between();
             let start = self.at;
-            line += newlines(&self.bytes[counted..start]);
-            counted = start;
+            self.lines = self.lines();
+            self.counted = start;
             if start == self.bytes.len() {
                 return Ok(());
             }
-            let read = self.top_level(builder, container, line);
-            if read.is_err() {
+            if let Err(fault) = self.top_level(builder, container, first_line + self.lines) {
+                let ended = fault.ended || self.at == self.bytes.len();
                 self.at = start;
                 self.frames.clear();
                 self.items.clear();
-                return read;
+                return Err(Fault { ended, ..fault });
             }
         }
     }
@@ -151,7 +160,6 @@ impl<'t> Reader<'t> {
         let start = self.at;
         self.at += 1;
         let mut draft = Draft::new(line);
-        let mut f = None;
         let mut shouts = false;
         self.blank();
         let mut more = !self.skip(b'}');
@@ -159,7 +167,7 @@ impl<'t> Reader<'t> {
             let name = self.key(start)?;
             match Field::of(name.as_bytes()) {
                 Field::Type => (draft.kind, shouts) = self.kind()?,
-                Field::F => f = self.function()?,
+                Field::F => draft.f = self.function()?,
                 Field::Process => draft.process = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
                 Field::Value => draft.value = Some(self.value(builder.values())?),
                 Field::Key => draft.key = Some(self.value(builder.values())?),
@@ -179,10 +187,8 @@ impl<'t> Reader<'t> {
             more = self.another(b'}', start, "an event")?;
         }
         if shouts {
-            f = f.map(|name| Cow::Owned(name.to_lowercase()));
-            soften(&mut draft, f.as_deref());
+            soften(&mut draft);
         }
-        draft.f = f.map(|name| intern(builder, &name, start)).transpose()?;
         draft.push(builder, start)?;
         Ok(())
     }
@@ -292,6 +298,14 @@ impl<'t> Reader<'t> {
     #[inline]
     fn string(&mut self) -> Parsed<Cow<'t, str>> {
         let start = self.at + 1;
+        // Nearly all strings are a few plain letters.
+        let few = &self.bytes[start..self.bytes.len().min(start + SHORT)];
+        if let Some(length) = few.iter().position(|&byte| byte == b'"' || byte == b'\\')
+            && few[length] == b'"'
+        {
+            self.at = start + length + 1;
+            return Ok(Cow::Borrowed(&self.text[start..start + length]));
+        }
         let mut at = start;
         let mut escaped = false;
         loop {
@@ -474,20 +488,15 @@ impl<'t> Reader<'t> {
     /// A number: an integer if it is written as one and fits 64 bits, a double if it has a fraction or an exponent.
     #[inline]
     fn number<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
-        const DIGITS_MAX: usize = 18;
-        let start = self.at;
-        let negative = self.bytes[start] == b'-';
-        let digits = start + usize::from(negative);
-        let mut end = digits;
-        let mut value = 0_i64;
-        while let Some(digit) = self.bytes.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
-            value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
-            end += 1;
-        }
-        let continues = matches!(self.bytes.get(end), Some(b'.' | b'e' | b'E' | b'+' | b'-' | b'a'..=b'z' | b'A'..=b'Z'));
-        let has_leading_zero = end - digits > 1 && self.bytes[digits] == b'0';
-        if end > digits && end - digits <= DIGITS_MAX && !continues && !has_leading_zero {
-            self.at = end;
+        let (digits, negative) = match &self.bytes[self.at..] {
+            [b'-', digits @ ..] => (digits, true),
+            digits => (digits, false),
+        };
+        let (value, length) = leading_digits(digits);
+        let continues = matches!(digits.get(length), Some(b'.' | b'e' | b'E' | b'+' | b'-' | b'a'..=b'z' | b'A'..=b'Z'));
+        let has_leading_zero = length > 1 && digits[0] == b'0';
+        if length > 0 && length <= SMALL_DIGITS_MAX && !continues && !has_leading_zero {
+            self.at += length + usize::from(negative);
             return Ok(sink.int(if negative { -value } else { value }));
         }
         self.odd_number(sink)
@@ -541,13 +550,14 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What differs in the upper-case dialect: its times are milliseconds, and its reads are invoked with a placeholder.
-fn soften(draft: &mut Draft, f: Option<&str>) {
+/// What differs in the upper-case dialect: its functions are in capitals, its times are milliseconds, and its reads are invoked with a placeholder.
+fn soften(draft: &mut Draft<'_>) {
     const NANOS_PER_MILLI: i64 = 1_000_000;
+    draft.f = draft.f.take().map(|name| Cow::Owned(name.to_lowercase()));
     if draft.time != crate::history::NO_TIME {
         draft.time = draft.time.saturating_mul(NANOS_PER_MILLI);
     }
-    if draft.kind == Some(Kind::Invoke) && f == Some("read") {
+    if draft.kind == Some(Kind::Invoke) && draft.f.as_deref() == Some("read") {
         draft.value = None;
     }
 }
@@ -604,7 +614,7 @@ mod tests {
         assert!(history.input(op).is_nil());
         assert_eq!(history.output(op), ValueId::small_int(3));
         assert_eq!(history.time(0), Some(1_600_000_000_000_000_000));
-        assert_eq!(history.meta.passed_over, [("latency".into(), 2)]);
+        assert_eq!(history.meta.passed_over, ["latency".into()]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod history;
 mod json;
 pub mod jsonl;
 pub mod keyed;
+mod pieces;
 pub mod read;
 mod sink;
 mod text;
@@ -32,3 +33,10 @@ pub use jsonl::{Actor, EventWriter, Record};
 pub use keyed::{KeyOps, Keys};
 pub use read::{read, read_bytes};
 pub use value::{Value, ValueId, Values, View};
+
+/// The number of cases of a property test: `RASHOMON_TEST_SIZE` times the given number.
+#[cfg(test)]
+fn test_cases(cases: u32) -> u32 {
+    let size = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse::<f64>().ok()).unwrap_or(1.0);
+    (f64::from(cases) * size).max(1.0) as u32
+}

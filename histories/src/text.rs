@@ -1,5 +1,13 @@
 //! What the readers of all text formats share: the container of events, escapes of strings, counting of lines.
 
+/// What a reader must know of the text before the piece it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct State {
+    pub(crate) container: Container,
+    /// Whether our header was seen (JSON).
+    pub(crate) ours: bool,
+}
+
 /// What holds the events of a file: nothing, or one vector or list that has to be closed. Carried from piece to piece of an
 /// input that is read in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -67,4 +75,23 @@ fn unicode_escape(escape: &str) -> Option<(char, usize)> {
 /// The number of line breaks in some text.
 pub(crate) fn newlines(bytes: &[u8]) -> u32 {
     memchr::memchr_iter(b'\n', bytes).count() as u32
+}
+
+/// The most digits that surely fit 64 bits.
+pub(crate) const SMALL_DIGITS_MAX: usize = 18;
+
+/// The digits that a text begins with: their value, unless there are more than [`SMALL_DIGITS_MAX`], and their number.
+#[inline]
+pub(crate) fn leading_digits(text: &[u8]) -> (i64, usize) {
+    let mut value = 0_i64;
+    let mut length = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+        length += 1;
+    }
+    (value, length)
 }

@@ -121,6 +121,11 @@ impl ValueId {
         self.0
     }
 
+    /// The same value's word in the arena that absorbed this word's: `words` is what [`Values::absorb`] made.
+    pub(crate) fn translated(self, words: &[ValueId]) -> ValueId {
+        if self.0 & TAG == TAG_ARENA { words[(self.0 >> 2) as usize] } else { self }
+    }
+
     fn arena(index: usize) -> ValueId {
         ValueId((index as u64) << 2 | TAG_ARENA)
     }
@@ -199,7 +204,22 @@ pub struct Values {
     nodes: Vec<Node>,
     text: String,
     children: Vec<ValueId>,
-    table: HashTable<u32>,
+    table: HashTable<Slot>,
+}
+
+/// An entry of the table: a node, and the low half of its hash, so that growing the table and passing over others reads no
+/// node.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u32,
+    node: u32,
+}
+
+impl Slot {
+    /// The hash that the table sees: the stored half, spread over all bits.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
 }
 
 impl Values {
@@ -412,7 +432,7 @@ impl Values {
         self.nodes.capacity() * size_of::<Node>()
             + self.text.capacity()
             + self.children.capacity() * size_of::<ValueId>()
-            + self.table.capacity() * 5
+            + self.table.capacity() * (size_of::<Slot>() + 1)
     }
 
     fn text_of(&self, node: Node) -> &str {
@@ -425,67 +445,76 @@ impl Values {
 
     fn word(&mut self, shape: Shape, word: u64) -> ValueId {
         let hash = hash_of(shape, |h| word.hash(h));
-        let found = self.table.find(hash, |&i| {
-            let node = self.nodes[i as usize];
-            node.shape == shape && node.start == word
-        });
-        if let Some(&i) = found {
-            return ValueId::arena(i as usize);
-        }
-        self.push(hash, Node { start: word, len: 0, shape })
+        let found = self.find(hash, |_, node| node.shape == shape && node.start == word);
+        found.unwrap_or_else(|| self.push(hash, Node { start: word, len: 0, shape }))
     }
 
     fn text(&mut self, shape: Shape, text: &str) -> ValueId {
         let hash = hash_of(shape, |h| text.hash(h));
-        let found = self.table.find(hash, |&i| {
-            let node = self.nodes[i as usize];
-            node.shape == shape && self.text_of(node) == text
-        });
-        if let Some(&i) = found {
-            return ValueId::arena(i as usize);
-        }
-        let start = self.text.len() as u64;
-        self.text.push_str(text);
-        self.push(hash, Node { start, len: text.len() as u32, shape })
+        let found = self.find(hash, |values, node| node.shape == shape && values.text_of(node) == text);
+        found.unwrap_or_else(|| {
+            let start = self.text.len() as u64;
+            self.text.push_str(text);
+            self.push(hash, Node { start, len: text.len() as u32, shape })
+        })
     }
 
     fn seq(&mut self, shape: Shape, items: &[ValueId]) -> ValueId {
-        let hash = hash_of(shape, |h| items.hash(h));
-        let found = self.table.find(hash, |&i| {
-            let node = self.nodes[i as usize];
-            node.shape == shape && self.children_of(node) == items
-        });
-        if let Some(&i) = found {
-            return ValueId::arena(i as usize);
-        }
-        let start = self.children.len() as u64;
-        self.children.extend_from_slice(items);
-        self.push(hash, Node { start, len: items.len() as u32, shape })
+        let hash = hash_of(shape, |h| items.iter().for_each(|item| h.write_u64(item.0)));
+        let found = self.find(hash, |values, node| node.shape == shape && values.children_of(node) == items);
+        found.unwrap_or_else(|| {
+            let start = self.children.len() as u64;
+            self.children.extend_from_slice(items);
+            self.push(hash, Node { start, len: items.len() as u32, shape })
+        })
     }
 
-    fn push(&mut self, hash: u64, node: Node) -> ValueId {
+    fn find(&self, hash: u32, is_it: impl Fn(&Values, Node) -> bool) -> Option<ValueId> {
+        let found = self.table.find(Slot::spread(hash), |slot| slot.hash == hash && is_it(self, self.nodes[slot.node as usize]));
+        found.map(|slot| ValueId::arena(slot.node as usize))
+    }
+
+    fn push(&mut self, hash: u32, node: Node) -> ValueId {
         let index = u32::try_from(self.nodes.len()).expect("more than 2^32 distinct values in one history");
         self.nodes.push(node);
-        let Values { nodes, text, children, table } = self;
-        table.insert_unique(hash, index, |&i| {
-            let node = nodes[i as usize];
-            hash_of(node.shape, |h| match node.shape {
-                Shape::Int | Shape::Float => node.start.hash(h),
-                Shape::Number | Shape::Str | Shape::Keyword | Shape::Symbol => text[node.start as usize..][..node.len as usize].hash(h),
-                Shape::List | Shape::Vector | Shape::Set | Shape::Map | Shape::Tagged => {
-                    children[node.start as usize..][..node.len as usize].hash(h);
-                }
-            })
-        });
+        self.table.insert_unique(Slot::spread(hash), Slot { hash, node: index }, |slot| Slot::spread(slot.hash));
         ValueId::arena(index as usize)
+    }
+
+    /// Stores every value of another arena. `words[i]` becomes the word here of the other's node `i`: see
+    /// [`ValueId::translated`].
+    pub(crate) fn absorb(&mut self, other: &Values, words: &mut Vec<ValueId>) {
+        words.clear();
+        words.reserve(other.nodes.len());
+        let mut items = Vec::new();
+        for &node in &other.nodes {
+            let word = match node.shape {
+                Shape::Int | Shape::Float => self.word(node.shape, node.start),
+                Shape::Number | Shape::Str | Shape::Keyword | Shape::Symbol => self.text(node.shape, other.text_of(node)),
+                Shape::List | Shape::Vector | Shape::Set | Shape::Map | Shape::Tagged => {
+                    items.clear();
+                    items.extend(other.children_of(node).iter().map(|child| child.translated(words)));
+                    self.seq(node.shape, &items)
+                }
+            };
+            words.push(word);
+        }
+    }
+
+    /// Forgets every value, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+        self.text.clear();
+        self.children.clear();
+        self.table.clear();
     }
 }
 
-fn hash_of(shape: Shape, with: impl FnOnce(&mut FxHasher)) -> u64 {
+fn hash_of(shape: Shape, with: impl FnOnce(&mut FxHasher)) -> u32 {
     let mut hasher = FxHasher::default();
-    shape.hash(&mut hasher);
+    hasher.write_u8(shape as u8);
     with(&mut hasher);
-    hasher.finish()
+    hasher.finish() as u32
 }
 
 impl fmt::Display for Value {

@@ -5,7 +5,7 @@
 //! AWDIT's: a line `r key value` or `w key value` per micro-op, `-----` between transactions, `=====` between sessions.
 //! Plume's: a line `r(key,value,session,txn)` or `w(key,value,session,txn)` per micro-op.
 
-use crate::draft::{Draft, intern};
+use crate::draft::Draft;
 use crate::error::Fault;
 use crate::history::{Builder, Kind};
 use crate::value::ValueId;
@@ -25,7 +25,7 @@ impl Transaction {
         draft.kind = Some(Kind::Ok);
         draft.process = Some(builder.values().int(self.session));
         draft.value = Some(builder.values().vector(&self.micro_ops));
-        draft.f = Some(intern(builder, "txn", 0)?);
+        draft.f = Some("txn".into());
         draft.push(builder, 0)?;
         Ok(())
     }

@@ -22,7 +22,8 @@ pub(crate) enum Lines {
     EtcdLog,
 }
 
-/// Reads op lines to the end of the text. `Err` holds a fault in a line that must be an op and is none.
+/// Reads op lines to the end of the text, which ends between lines. `Err` holds a fault in a line that must be an op and is
+/// none.
 pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
     let mut at = 0;
     for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
@@ -32,7 +33,7 @@ pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, first_line: 
             match op {
                 Some(start) if lines != Lines::Ops || start == 0 => {
                     let offset = at + content.len() - content.trim_start().len() + start;
-                    read_op(&trimmed[start..], lines, builder, line).map_err(|fault| Fault { at: fault.at + offset, ..fault })?;
+                    read_op(&trimmed[start..], lines, builder, line).map_err(|fault| in_line(fault, offset))?;
                 }
                 _ if lines == Lines::Ops => {
                     let help = "a line is: process, :invoke, :ok, :fail or :info, function, value, and an error if there is one";
@@ -44,6 +45,13 @@ pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, first_line: 
         at += content.len();
     }
     Ok(())
+}
+
+/// A fault in a line that begins at `offset`. A line is whole: where it ends too early, no more text will mend it.
+fn in_line(fault: Fault, offset: usize) -> Fault {
+    let (message, help) =
+        if fault.ended { (fault.message.replace("the file ends", "the line ends"), "") } else { (fault.message, fault.help) };
+    Fault { at: fault.at + offset, ended: false, message, help, ..fault }
 }
 
 /// Where the op of a line begins: a process, directly followed by a type and a function.
@@ -74,7 +82,7 @@ fn read_op(line: &str, lines: Lines, builder: &mut Builder, number: u32) -> Resu
     if reader.position() == line.len() {
         return Err(Fault::event(reader.position(), "this op has no function"));
     }
-    draft.f = reader.function(builder)?;
+    draft.f = reader.function()?;
     reader.blank();
     let rest = line[reader.position()..].trim_end();
     let (value, error) = split_value(rest);

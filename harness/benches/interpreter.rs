@@ -8,6 +8,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use histories::Value;
+use histories::history::Meta;
 use nemesis::{Cluster, Node};
 use rashomon_harness::clock::Clock;
 use rashomon_harness::interpreter::{Interpreter, MakeClient, Setup};
@@ -80,7 +81,7 @@ async fn measure(path: PathBuf, concurrency: u32) -> (u64, Duration) {
     let nodes: Arc<[Node]> =
         (0..5).map(|index| Node { index, name: format!("n{}", index + 1), address: "127.0.0.1".into() }).collect::<Vec<_>>().into();
     let start = Instant::now();
-    let recorder = Recorder::create(&path, &serde_json::json!({ "rashomon": 1 }), Clock::start()).expect("a history can be written");
+    let recorder = Recorder::create(&path, &Meta::default(), Clock::start()).expect("a history can be written");
     let recorder = Arc::new(recorder);
     let client: MakeClient = Arc::new(|_| Box::new(Echo));
     let setup = Setup {
@@ -89,6 +90,7 @@ async fn measure(path: PathBuf, concurrency: u32) -> (u64, Duration) {
         op_timeout: Duration::from_secs(1),
         client,
         recorder: Arc::clone(&recorder),
+        tally: Arc::default(),
         interrupt: Interrupt::none(),
     };
     let mut interpreter = Interpreter::new(setup);

@@ -3,12 +3,14 @@
 mod analyze;
 mod check;
 mod heal;
+mod inner;
 mod lab;
 mod options;
+mod plan;
 mod test;
 
 use crate::console::{self, Color, Console};
-use crate::exit;
+use crate::{exit, words};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,8 +45,8 @@ struct Cli {
 /// What every command takes.
 #[derive(Clone, Copy, Debug, Args)]
 struct Global {
-    /// When to colour the output
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    /// When to colour the output: auto, always, never
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
     color: Color,
 }
 
@@ -70,6 +72,12 @@ enum Command {
     Heal(heal::HealArgs),
     /// Make hosts on this machine for tests to use
     Lab(lab::LabArgs),
+    /// The agent on a node
+    #[command(hide = true)]
+    Agent(inner::InnerArgs),
+    /// A node of the demo store
+    #[command(hide = true)]
+    DemoNode(inner::InnerArgs),
 }
 
 /// What a command ends with: an exit code, or an error that says what to do.
@@ -113,6 +121,8 @@ pub fn main() -> ExitCode {
         Command::Analyze(args) => analyze::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
         Command::Lab(args) => lab::run(&args, cli.global),
+        Command::Agent(args) => return inner::agent(&args),
+        Command::DemoNode(args) => inner::demo_node(args),
     };
     let code = outcome.unwrap_or_else(|failure| {
         let (text, code) = match failure {
@@ -123,6 +133,12 @@ pub fn main() -> ExitCode {
         code
     });
     ExitCode::from(code)
+}
+
+/// This process's command line, by the program's name: what repeats it.
+fn command_line() -> String {
+    let words: Vec<String> = std::iter::once("rashomon".into()).chain(std::env::args().skip(1)).collect();
+    words::shell(&words)
 }
 
 /// Help and version are no errors; everything else clap refuses is one of usage (its own code for that is 2, our unknown).

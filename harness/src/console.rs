@@ -90,9 +90,9 @@ impl Console {
     }
 
     /// The text in ASCII if the locale is not UTF-8: every sign that the program itself uses has a fallback, of the same
-    /// width where it stands in a grid.
+    /// width where it stands in a grid. Control characters, which histories and logs may hold, never reach the terminal.
     pub fn fit(&self, text: &str) -> String {
-        if self.unicode { text.into() } else { ascii(text) }
+        if self.unicode { text.chars().map(|c| if c.is_control() { '?' } else { c }).collect() } else { ascii(text) }
     }
 }
 
@@ -105,12 +105,15 @@ fn ascii(text: &str) -> String {
             '→' => out.push_str("->"),
             '┄' | '─' | '–' => out.push('-'),
             '│' => out.push('|'),
-            '█' => out.push('#'),
+            '\u{2588}' => out.push('#'),
+            // The block elements of one to seven eighths.
+            '\u{2589}'..='\u{258f}' => out.push('+'),
             '·' => out.push('.'),
             '…' => out.push_str("..."),
             '×' => out.push('x'),
             'µ' => out.push('u'),
             '\u{202f}' => out.push(' '),
+            c if c.is_control() => out.push('?'),
             c => out.push(c),
         }
     }

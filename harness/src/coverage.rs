@@ -98,6 +98,7 @@ mod tests {
             seed: 0,
             command: vec![],
             started: String::new(),
+            setup_ms: 0,
             time_limit_ms: 0,
             op_timeout_ms: 0,
             nemesis: vec!["partition".into()],

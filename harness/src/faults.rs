@@ -2,14 +2,14 @@
 //! phases of the run.
 //!
 //! The nemesis records two events per action, both `info` of the process `nemesis`: one when it begins, with no value, and
-//! one when it has looked at what it did, whose value is a map. Their function is `start-partition`, `stop-partition`, ... A
-//! `heal` ends every fault. A `phase` event says that a phase of the run begins.
+//! one when it has looked at what it did, whose value is a map. Their function is `start-partition`, `stop-partition`, ... At
+//! the end of the run a `heal` without a value goes before the `stop-`s of all that is still active. A `phase` event says that
+//! a phase of the run begins.
 
 use crate::run::{FaultWindow, Phase, PhaseSpan};
-use histories::{History, Value, ValueId, View};
-use nemesis::{Cluster, Report};
+use histories::{History, ValueId, View};
 
-/// The function of the event that ends every fault.
+/// The function of the event at which the nemesis begins to end every fault.
 pub const HEAL: &str = "heal";
 
 /// The function of the event at which a phase begins. Its value is the phase's name.
@@ -21,28 +21,8 @@ pub const START: &str = "start-";
 /// The function's prefix of a recovery.
 pub const STOP: &str = "stop-";
 
-/// What the nemesis did and saw, as the value of its event.
-pub fn report_value(report: &Report, cluster: &Cluster) -> Value {
-    let nodes = report.nodes.iter().map(|&i| Value::Str(cluster.nodes[i].name.as_str().into())).collect();
-    let text = |s: &str| Value::Str(s.into());
-    let mut map = vec![
-        (text("what"), text(&report.what)),
-        (text("nodes"), Value::Vector(nodes)),
-        (text("observed"), Value::Bool(report.observed)),
-        (text("seen"), text(&report.seen)),
-    ];
-    map.extend(report.facts.iter().map(|(name, value)| (text(name), value.clone())));
-    Value::Map(map)
-}
-
-/// Why an action of the nemesis could not be done, as the value of its event.
-pub fn error_value(error: &str) -> Value {
-    let text = |s: &str| Value::Str(s.into());
-    Value::Map(vec![(text("observed"), Value::Bool(false)), (text("seen"), text(error))])
-}
-
-/// When faults were active, in order of their start.
-pub fn windows(history: &History) -> Vec<FaultWindow> {
+/// When faults were active, in order of their start. `nodes`: the names of all nodes.
+pub fn windows(history: &History, nodes: &[String]) -> Vec<FaultWindow> {
     let mut windows: Vec<FaultWindow> = Vec::new();
     for event in history.nemesis_events() {
         let f = history.name(history.function(event));
@@ -60,17 +40,14 @@ pub fn windows(history: &History) -> Vec<FaultWindow> {
                             windows.last_mut().expect("it was just pushed")
                         }
                     };
-                    map.injected(window, time);
+                    map.injected(window, time, nodes);
                 }
             }
-        } else if let Some(map) = map {
-            let fault = f.strip_prefix(STOP);
-            if fault.is_some() || f == HEAL {
-                let gone = map.bool("observed").unwrap_or(false);
-                for window in windows.iter_mut().filter(|w| w.to_ns.is_none() && fault.is_none_or(|fault| w.fault == fault)) {
-                    window.recovered = Some(gone);
-                    window.to_ns = gone.then_some(time);
-                }
+        } else if let (Some(fault), Some(map)) = (f.strip_prefix(STOP), map) {
+            let gone = map.bool("observed").unwrap_or(false);
+            for window in windows.iter_mut().filter(|w| w.to_ns.is_none() && w.fault == fault) {
+                window.recovered = Some(gone);
+                window.to_ns = gone.then_some(time);
             }
         }
     }
@@ -143,20 +120,46 @@ impl<'a> Map<'a> {
         self.get(name).map(|value| self.history.values.name(value).to_owned()).unwrap_or_default()
     }
 
+    /// The groups of nodes that hear each other, the smaller first, if nothing passes between them; else none. A grudge is a
+    /// map: for each node that drops something, the names of those it drops.
+    fn groups(&self, grudge: ValueId, nodes: &[String]) -> Vec<Vec<String>> {
+        let Some(grudge) = Map::of(self.history, grudge) else { return Vec::new() };
+        let drops = |to: usize, from: usize| {
+            let dropped = grudge.get(&nodes[to]).map(|names| self.names(names)).unwrap_or_default();
+            dropped.contains(&nodes[from])
+        };
+        let mut group_of: Vec<usize> = (0..nodes.len()).collect();
+        for a in 0..nodes.len() {
+            for b in 0..a {
+                if !drops(a, b) && !drops(b, a) {
+                    let (from, to) = (group_of[a], group_of[b]);
+                    group_of.iter_mut().filter(|group| **group == from).for_each(|group| *group = to);
+                }
+            }
+        }
+        let apart = |a: usize, b: usize| group_of[a] == group_of[b] || (drops(a, b) && drops(b, a));
+        if (0..nodes.len()).any(|a| (0..a).any(|b| !apart(a, b))) {
+            return Vec::new();
+        }
+        let members = |group| (0..nodes.len()).filter(|&node| group_of[node] == group).map(|node| nodes[node].clone()).collect();
+        let mut groups: Vec<Vec<String>> = (0..nodes.len()).map(members).filter(|members: &Vec<String>| !members.is_empty()).collect();
+        groups.sort_by_key(Vec::len);
+        groups
+    }
+
     fn names(&self, value: ValueId) -> Vec<String> {
         let values = &self.history.values;
         values.elements(value).unwrap_or_default().iter().map(|&name| values.name(name).to_owned()).collect()
     }
 
-    fn injected(&self, window: &mut FaultWindow, time: i64) {
+    fn injected(&self, window: &mut FaultWindow, time: i64, nodes: &[String]) {
         window.injected_ns = Some(time);
         window.what = self.text("what");
         window.nodes = self.get("nodes").map(|nodes| self.names(nodes)).unwrap_or_default();
         window.observed = self.bool("observed").unwrap_or(false);
         window.seen = self.text("seen");
-        let groups = self.get("groups").and_then(|groups| self.history.values.elements(groups)).unwrap_or_default();
-        window.groups = groups.iter().map(|&group| self.names(group)).collect();
-        let known = ["what", "nodes", "observed", "seen", "groups"];
+        window.groups = self.get("grudge").map(|grudge| self.groups(grudge, nodes)).unwrap_or_default();
+        let known = ["what", "nodes", "observed", "seen", "grudge"];
         let facts = self.entries().filter(|(name, _)| !known.contains(name));
         window.facts = facts.map(|(name, value)| (name.to_owned(), self.history.values.display(value))).collect();
     }
@@ -165,8 +168,8 @@ impl<'a> Map<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use histories::{Builder, Event, Kind};
-    use nemesis::Node;
+    use histories::{Builder, Event, Kind, Value};
+    use nemesis::{Cluster, Node, Report};
 
     fn cluster() -> Cluster {
         let node = |index| Node { index, name: format!("n{}", index + 1), address: String::new() };
@@ -185,10 +188,24 @@ mod tests {
         b.finish()
     }
 
+    fn names() -> Vec<String> {
+        cluster().nodes.iter().map(|node| node.name.clone()).collect()
+    }
+
+    /// A grudge: who drops whom.
+    fn grudge(drops: &[(&str, &[&str])]) -> Value {
+        let names = |names: &[&str]| Value::Vector(names.iter().map(|&name| name.into()).collect());
+        Value::Map(drops.iter().map(|(node, from)| (Value::from(*node), names(from))).collect())
+    }
+
     fn report(what: &str, observed: bool) -> Value {
-        let groups = Value::Vector(vec![Value::Vector(vec!["n1".into()]), Value::Vector(vec!["n2".into(), "n3".into()])]);
-        let facts = vec![("groups".into(), groups), ("leader".into(), Value::Str("n1".into()))];
-        report_value(&Report { nodes: vec![0], what: what.into(), observed, seen: "seen".into(), facts }, &cluster())
+        let cut = grudge(&[("n1", &["n2", "n3"]), ("n2", &["n1"]), ("n3", &["n1"])]);
+        let facts = vec![("grudge".into(), cut), ("leader".into(), Value::Str("n1".into()))];
+        Report { nodes: vec![0], what: what.into(), observed, seen: "seen".into(), facts }.to_value(&cluster())
+    }
+
+    fn refused() -> Value {
+        Report { seen: "n2: connection refused".into(), ..Report::of(vec![], String::new()) }.to_value(&cluster())
     }
 
     #[test]
@@ -198,15 +215,15 @@ mod tests {
             ("start-partition", Value::Nil, 10),
             ("start-partition", report("n1 | n2 n3", true), 12),
             ("start-kill", Value::Nil, 13),
-            ("start-kill", error_value("n2: connection refused"), 14),
+            ("start-kill", refused(), 14),
             ("stop-partition", Value::Nil, 20),
             ("stop-partition", report("", true), 22),
             ("phase", "recovery".into(), 25),
             ("heal", Value::Nil, 30),
-            ("heal", report("", true), 33),
+            ("stop-kill", report("", true), 33),
             ("start-pause", Value::Nil, 40),
         ]);
-        let windows = windows(&h);
+        let windows = windows(&h, &names());
         let spans: Vec<_> = windows.iter().map(|w| (w.fault.as_str(), w.from_ns, w.injected_ns, w.to_ns, w.observed)).collect();
         assert_eq!(
             spans,
@@ -221,6 +238,20 @@ mod tests {
     }
 
     #[test]
+    fn grudges_that_let_something_pass_form_no_groups() {
+        let groups = |drops: &[(&str, &[&str])]| {
+            let Value::Map(mut map) = report("", true) else { unreachable!() };
+            map.retain(|(key, _)| *key != Value::from("grudge"));
+            map.push(("grudge".into(), grudge(drops)));
+            let h = history(&[("start-partition", Value::Nil, 1), ("start-partition", Value::Map(map), 2)]);
+            windows(&h, &names())[0].groups.len()
+        };
+        assert_eq!(groups(&[("n1", &["n2", "n3"]), ("n2", &["n1", "n3"]), ("n3", &["n1", "n2"])]), 3);
+        assert_eq!(groups(&[("n1", &["n2", "n3"])]), 0, "one way is open");
+        assert_eq!(groups(&[("n1", &["n2"]), ("n2", &["n1"])]), 0, "n3 hears both");
+    }
+
+    #[test]
     fn a_fault_that_is_not_seen_to_go_stays() {
         let h = history(&[
             ("start-pause", Value::Nil, 1),
@@ -228,7 +259,7 @@ mod tests {
             ("stop-pause", Value::Nil, 3),
             ("stop-pause", report("", false), 4),
         ]);
-        let windows = windows(&h);
+        let windows = windows(&h, &names());
         assert_eq!((windows[0].to_ns, windows[0].recovered), (None, Some(false)));
     }
 }

@@ -14,6 +14,7 @@ use histories::{Kind, Value};
 use nemesis::{Cluster, Node};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -36,8 +37,25 @@ pub struct Setup {
     pub client: MakeClient,
     /// Where events go.
     pub recorder: Arc<Recorder>,
+    /// Counts the ops that have ended, for progress.
+    pub tally: Arc<Tally>,
     /// How often a person asked for the end.
     pub interrupt: Interrupt,
+}
+
+/// Ops that have ended so far.
+#[derive(Debug, Default)]
+pub struct Tally {
+    ok: AtomicU64,
+    fail: AtomicU64,
+    info: AtomicU64,
+}
+
+impl Tally {
+    /// How many ended ok, fail, info.
+    pub fn counts(&self) -> [u64; 3] {
+        [&self.ok, &self.fail, &self.info].map(|n| n.load(Ordering::Relaxed))
+    }
 }
 
 /// Why a phase ended.
@@ -214,11 +232,13 @@ impl Interpreter {
         let Done { thread, number, completion } = done;
         // An answer that comes after the drain gave its op up is dropped: that op has been recorded as unknown.
         let Some(Job { invocation, .. }) = self.in_flight[thread as usize].take_if(|job| job.number == number) else { return };
-        let (kind, value, error) = match &completion {
-            Completion::Ok(value) => (Kind::Ok, value, None),
-            Completion::Fail(error) => (Kind::Fail, &invocation.value, Some(error)),
-            Completion::Info(error) => (Kind::Info, &invocation.value, Some(error)),
+        let Tally { ok, fail, info } = &*self.setup.tally;
+        let (kind, counter, value, error) = match &completion {
+            Completion::Ok(value) => (Kind::Ok, ok, value, None),
+            Completion::Fail(error) => (Kind::Fail, fail, &invocation.value, Some(error)),
+            Completion::Info(error) => (Kind::Info, info, &invocation.value, Some(error)),
         };
+        counter.fetch_add(1, Ordering::Relaxed);
         let now = self.record(thread, kind, invocation.f, value, error);
         if kind == Kind::Info {
             self.processes[thread as usize] += u64::from(self.setup.concurrency);

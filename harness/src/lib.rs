@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod analysis;
 mod cli;
 pub mod clock;
 pub mod console;
@@ -17,12 +18,18 @@ pub mod guess;
 pub mod interpreter;
 pub mod interrupt;
 pub mod judge;
+pub mod log;
 pub mod memory;
+pub mod nemesis_thread;
+pub mod progress;
 pub mod recorder;
 pub mod report;
+pub mod results;
 pub mod run;
+pub mod store;
 pub mod tally;
 pub mod terminal;
+pub mod test;
 pub mod words;
 
 pub use cli::main;

@@ -5,7 +5,8 @@
 //! disk slows nobody until [`BUFFER_MAX`] is full, and a `kill -9` loses at most the last [`FLUSH_EVERY`].
 
 use crate::clock::Clock;
-use histories::{Kind, Value};
+use histories::history::Meta;
+use histories::{Actor, EventWriter, Kind, Record, Value};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -57,24 +58,30 @@ struct Shared {
     failed: AtomicBool,
 }
 
-#[derive(Default)]
 struct State {
-    buffer: Vec<u8>,
-    events: u64,
+    /// Writes into memory; the mover takes what is there.
+    writer: EventWriter<Vec<u8>>,
+    /// Batches taken by the mover. When a second one has been taken, the first is in the file.
+    batches: u64,
     ending: bool,
     failure: Option<String>,
 }
 
 impl Recorder {
-    /// Creates the file and writes its header: a JSON object on the first line.
+    /// Creates the file; its header states `meta`.
     ///
     /// # Errors
-    /// The file cannot be created or written; the text names it.
-    pub fn create(path: &Path, header: &serde_json::Value, clock: Clock) -> io::Result<Recorder> {
+    /// What the system says when the file cannot be created.
+    pub fn create(path: &Path, meta: &Meta, clock: Clock) -> io::Result<Recorder> {
         let mut file = File::create(path)?;
-        writeln!(file, "{header}")?;
-        let shared =
-            Arc::new(Shared { path: path.into(), state: Mutex::default(), changed: Condvar::new(), failed: AtomicBool::new(false) });
+        let mut writer = EventWriter::new(Vec::new());
+        writer.write_header(meta)?;
+        let shared = Arc::new(Shared {
+            path: path.into(),
+            state: Mutex::new(State { writer, batches: 0, ending: false, failure: None }),
+            changed: Condvar::new(),
+            failed: AtomicBool::new(false),
+        });
         let moving = Arc::clone(&shared);
         let mover = std::thread::Builder::new().name("recorder".into()).spawn(move || moving.move_to(&mut file))?;
         Ok(Recorder { shared, clock, mover: Some(mover) })
@@ -89,21 +96,30 @@ impl Recorder {
     /// holds stays a beginning of the truth.
     pub fn record(&self, entry: &Entry<'_>) -> u64 {
         let mut state = self.shared.lock();
-        while state.buffer.len() >= BUFFER_MAX && state.failure.is_none() {
+        while state.writer.get_mut().len() >= BUFFER_MAX && state.failure.is_none() {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let now = self.clock.now_ns();
         if state.failure.is_none() {
-            let State { buffer, events, .. } = &mut *state;
-            encode(buffer, *events, now, entry);
-            *events += 1;
+            let error = entry.error.map(|error| Value::pair(error.kind, error.detail.as_str()));
+            // Writing into memory cannot fail.
+            let _ = state.writer.write_event(&Record {
+                time: now as i64,
+                actor: entry.process.map_or(Actor::Nemesis, |process| Actor::Process(process as i64)),
+                thread: entry.thread,
+                node: entry.node,
+                kind: entry.kind,
+                f: entry.f,
+                value: entry.value,
+                error: error.as_ref(),
+            });
         }
         now
     }
 
     /// The number of events recorded.
     pub fn events(&self) -> u64 {
-        self.shared.lock().events
+        self.shared.lock().writer.count()
     }
 
     /// Why events can no longer be recorded, if so: a sentence with the file and what to do.
@@ -118,6 +134,19 @@ impl Recorder {
     pub fn seal(mut self) -> Result<(), String> {
         self.end();
         self.failure().map_or(Ok(()), Err)
+    }
+
+    /// Waits until what has been recorded so far is in the file; for a recorder that others still hold.
+    ///
+    /// # Errors
+    /// What [`Recorder::failure`] says.
+    pub fn flushed(&self) -> Result<(), String> {
+        let mut state = self.shared.lock();
+        let batches = state.batches + 2;
+        while state.batches < batches && state.failure.is_none() {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.failure.clone().map_or(Ok(()), Err)
     }
 
     fn end(&mut self) {
@@ -149,7 +178,8 @@ impl Shared {
                 let state = self.lock();
                 let (mut state, _) =
                     self.changed.wait_timeout_while(state, FLUSH_EVERY, |state| !state.ending).unwrap_or_else(PoisonError::into_inner);
-                std::mem::swap(&mut batch, &mut state.buffer);
+                std::mem::swap(&mut batch, state.writer.get_mut());
+                state.batches += 1;
                 state.ending
             };
             self.changed.notify_all();
@@ -172,18 +202,8 @@ impl Shared {
         };
         let mut state = self.lock();
         state.failure = Some(format!("{}: the history can no longer be recorded: {what}", self.path.display()));
-        state.buffer = Vec::new();
+        *state.writer.get_mut() = Vec::new();
         self.failed.store(true, Ordering::Release);
         self.changed.notify_all();
     }
-}
-
-/// Appends one event as a line of JSON.
-fn encode(out: &mut Vec<u8>, index: u64, time: u64, entry: &Entry<'_>) {
-    let _ = write!(out, "{{\"index\":{index},\"time\":{time},\"process\":");
-    let _ = match entry.process {
-        Some(process) => write!(out, "{process}"),
-        None => write!(out, "\"nemesis\""),
-    };
-    let _ = write!(out, ",\"type\":\"{}\",\"f\":\"{}\",\"value\":\"{}\"}}\n", entry.kind.name(), entry.f, entry.value);
 }

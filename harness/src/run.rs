@@ -87,6 +87,9 @@ pub struct TestFacts {
     pub command: Vec<String>,
     /// When the run's clock was zero, in wall-clock time (RFC 3339).
     pub started: String,
+    /// How long the set-up took, in milliseconds; 0 if the run ended in it.
+    #[serde(default)]
+    pub setup_ms: u64,
     /// The length of the main phase that was asked for, in milliseconds.
     pub time_limit_ms: u64,
     /// The deadline of one op, in milliseconds.
@@ -100,6 +103,16 @@ pub struct TestFacts {
 }
 
 impl TestFacts {
+    /// The name of the test, and of its directory in the store: `etcd-register`.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.database, self.workload)
+    }
+
+    /// The names of the nodes, in order.
+    pub fn node_names(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| node.name.clone()).collect()
+    }
+
     /// The command line in one line, quoted for a shell where needed.
     pub fn command_line(&self) -> String {
         crate::words::shell(&self.command)

@@ -151,7 +151,7 @@ fn invalid(run: &Run, block: &mut Block<'_>) {
 }
 
 /// The counter-example to tell first: the one that was complete earliest.
-fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
+pub fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
     let proofs = run.verdict.keys.iter().filter_map(|key| match &key.answer {
         Answer::Invalid(proof) => Some((key, &**proof)),
         _ => None,

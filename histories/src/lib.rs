@@ -31,7 +31,7 @@ pub use format::Format;
 pub use history::{Builder, Event, History, Kind, Misuse, MisuseKind, Op, OpId, Outcome, Process, Row};
 pub use jsonl::{Actor, EventWriter, Record};
 pub use keyed::{KeyOps, Keys};
-pub use read::{read, read_bytes};
+pub use read::{read, read_bytes, read_value};
 pub use value::{Value, ValueId, Values, View};
 
 /// The number of cases of a property test: `RASHOMON_TEST_SIZE` times the given number.

@@ -1,11 +1,13 @@
 //! Reads a history in any format.
 
+use crate::edn;
 use crate::error::{Fault, Place, ReadError, ReadErrorKind};
 use crate::format::Format;
 use crate::formats::sessions;
 use crate::formats::tuples::Lines;
 use crate::history::{Builder, History};
 use crate::pieces::{self, Cutting, Syntax};
+use crate::value::{Value, Values};
 use std::io::Read;
 
 /// How much of a file is looked at to recognise its format. Console logs may begin with a long preamble.
@@ -71,7 +73,36 @@ fn whole(
     parsed.map_err(|fault| fault.locate(&text, Place::START)).map(|()| builder)
 }
 
+/// Reads one value in EDN notation, for options: `nil`, `0`, `"a"`, `[1 2]`.
+pub fn read_value(text: &str) -> Result<Value, ReadError> {
+    let mut values = Values::new();
+    let mut reader = edn::Reader::new(text);
+    let end = |reader: &mut edn::Reader<'_>| {
+        reader.blank();
+        reader.position()
+    };
+    match reader.value(&mut values) {
+        Ok(id) if end(&mut reader) == text.len() => Ok(values.get(id)),
+        Ok(_) => Err(Fault::syntax(reader.position(), "one value was expected, and there is more").locate(text.as_bytes(), Place::START)),
+        Err(fault) => Err(fault.locate(text.as_bytes(), Place::START)),
+    }
+}
+
 fn unknown_format(head: &[u8]) -> ReadError {
     let fault = Fault { kind: ReadErrorKind::UnknownFormat, ..Fault::syntax(0, "no known format of histories begins like this") };
     fault.help("name its format with --format; see which there are with --help").locate(head, Place::START)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value() {
+        assert_eq!(read_value(" [1 nil] ; two").unwrap(), Value::pair(1, Value::Nil));
+        assert_eq!(read_value("-3").unwrap(), Value::Int(-3));
+        for bad in ["", "1 2", "[1", ")", "\"a"] {
+            assert!(read_value(bad).is_err(), "{bad}");
+        }
+    }
 }

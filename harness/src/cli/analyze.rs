@@ -1,6 +1,10 @@
 //! `rashomon analyze`: judge a stored run again.
 
-use super::{Failure, Global, Outcome, options};
+use super::{Global, Outcome, options};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::store::RunDir;
+use crate::{analysis, console, exit, terminal};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -22,6 +26,11 @@ pub(super) struct AnalyzeArgs {
 }
 
 pub(super) fn run(args: &AnalyzeArgs, global: Global) -> Outcome {
-    let _ = (args, global);
-    Err(Failure::error("runs cannot be judged yet"))
+    let dir = RunDir::open(&args.run)?;
+    let interrupt = Interrupt::listen()?;
+    let progress = Progress::new(global.stderr());
+    let run = analysis::judge_run(&dir, args.limits.limits(), || interrupt.times() > 0, &progress)?;
+    analysis::write(&dir, &run)?;
+    console::print(&terminal::verdict(&run, Some(&dir.report()), &global.stdout()))?;
+    Ok(exit::of(run.summary()))
 }

@@ -1,8 +1,14 @@
 //! `rashomon check`: judge recorded files, with no cluster.
 
 use super::{Failure, Global, Outcome, options};
+use crate::analysis::{self, FileError, FileOptions};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::run::Run;
+use crate::{console, exit, report, results, store, terminal};
 use clap::Args;
-use std::path::PathBuf;
+use histories::Format;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,29 +17,87 @@ Examples:
   rashomon check --json *.jsonl                    one JSON object per file
 ";
 
+const MODELS: &str = "\
+Models:
+  register      read, write
+  cas-register  read, write, cas [old new]
+  kv            get, put, append on strings
+  mutex         acquire, release
+";
+
 /// Judge recorded history files.
 #[derive(Debug, Args)]
-#[command(before_help = EXAMPLES, help_template = super::TEMPLATE)]
+#[command(before_help = EXAMPLES, after_help = MODELS, help_template = super::TEMPLATE)]
 pub(super) struct CheckArgs {
-    /// The files
+    /// The files; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// The files' format [default: recognised by content, and reported]
+    /// The files' format: edn, jsonl, json, tuples, console, porcupine-etcd, ... [default: recognised by content]
     #[arg(long, value_name = "FORMAT")]
-    pub(super) format: Option<String>,
+    pub(super) format: Option<Format>,
     #[command(flatten)]
     pub(super) model: options::ModelArgs,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,
-    /// One JSON object per file on standard output, and nothing else
+    /// One JSON object per file on standard output, and nothing else there
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
-    /// Also write the report, a self-contained page (one input file only)
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    /// Also write the report, a self-contained page (for one file)
+    #[arg(long, value_name = "PAGE", help_heading = "Output")]
     pub(super) report: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
-    let _ = (args, global);
-    Err(Failure::error("files cannot be judged yet"))
+    if args.report.is_some() && args.files.len() > 1 {
+        return Err(Failure::usage("--report writes one page and takes one file; judge the files one by one"));
+    }
+    let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
+    let interrupt = Interrupt::listen()?;
+    let how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits() };
+    let mut code = exit::VALID;
+    for file in &args.files {
+        code = exit::worse(code, check(file, args, &how, &progress, &interrupt, global)?);
+        if interrupt.times() > 0 {
+            break;
+        }
+    }
+    Ok(code)
+}
+
+/// Judges one file and says so. A file that cannot be judged is told and does not keep the others from being judged.
+fn check(file: &Path, args: &CheckArgs, how: &FileOptions, progress: &Progress, interrupt: &Interrupt, global: Global) -> Outcome {
+    let judged = analysis::judge_file(file, how, || interrupt.times() > 0, progress);
+    progress.clear();
+    let (mut run, code) = match judged {
+        Ok(run) => {
+            let code = exit::of(run.summary());
+            (run, code)
+        }
+        Err(error) => {
+            let (why, code) = match error {
+                FileError::Read(why) => (why, exit::CRASH),
+                FileError::Model(why) => (why, exit::USAGE),
+            };
+            if args.json {
+                console::print(&format!("{}\n", results::of_error(&file.display().to_string(), &why)))?;
+            }
+            let console = global.stderr();
+            console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), why));
+            return Ok(code);
+        }
+    };
+    run.repeat = super::command_line();
+    if let Some(page) = &args.report {
+        store::write(page, report::render(&run).as_bytes())?;
+    }
+    console::print(&told(&run, args, global))?;
+    Ok(code)
+}
+
+fn told(run: &Run, args: &CheckArgs, global: Global) -> String {
+    if args.json {
+        return format!("{}\n", results::of_check(run));
+    }
+    let block = terminal::verdict(run, args.report.as_deref(), &global.stdout());
+    if args.files.len() > 1 { format!("{}\n{block}\n", run.history_path.display()) } else { block }
 }

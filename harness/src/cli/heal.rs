@@ -1,8 +1,12 @@
 //! `rashomon heal`: undo what a killed run left behind.
 
-use super::{Failure, Global, Outcome, options};
+use super::{Global, Outcome, options, plan};
+use crate::console::{self, Ink};
+use crate::exit;
 use clap::Args;
-use nemesis::lab;
+use nemesis::AgentOptions;
+use nemesis::lab::NAME_DEFAULT;
+use std::fmt::Write;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,15 +21,44 @@ pub(super) struct HealArgs {
     /// The nodes: names or addresses, separated by commas
     #[arg(long, value_name = "NODES", value_delimiter = ',', required_unless_present = "lab")]
     pub(super) nodes: Vec<String>,
-    /// The hosts of `rashomon lab up`
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = lab::NAME_DEFAULT)]
-    #[arg(conflicts_with = "nodes")]
+    /// The hosts of `rashomon lab up`; =NAME names the lab if there are several
+    #[arg(long, value_name = "NAME", conflicts_with = "nodes", num_args = 0..=1, require_equals = true, default_missing_value = NAME_DEFAULT)]
     pub(super) lab: Option<String>,
     #[command(flatten)]
     pub(super) ssh: options::SshArgs,
 }
 
+/// Heals every node, says what was undone, and fails if any node could not be healed.
 pub(super) fn run(args: &HealArgs, global: Global) -> Outcome {
-    let _ = (args, global);
-    Err(Failure::error("nodes cannot be healed yet"))
+    let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
+    let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options())?;
+    let results = nemesis::agent::heal(&cluster, &access, &AgentOptions::new("rashomon heal", plan::this_program()?));
+    let out = global.stdout();
+    let mut text = String::new();
+    let mut code = exit::VALID;
+    for (node, result) in cluster.nodes.iter().zip(results) {
+        let undone = match result {
+            Ok(undone) => undone,
+            Err(error) => {
+                code = exit::CRASH;
+                let _ = writeln!(text, "{} {}", out.ink(Ink::Red, out.fit("✗")), out.fit(&error.to_string()));
+                continue;
+            }
+        };
+        if undone.is_empty() {
+            let _ = writeln!(text, "{} {}: clean", out.ink(Ink::Green, out.fit("✓")), node.name);
+        }
+        for one in undone {
+            let (sign, ink, what) = match one.error {
+                None => ("✓", Ink::Green, format!("undone: {}", one.what)),
+                Some(error) => {
+                    code = exit::CRASH;
+                    ("✗", Ink::Red, format!("not undone: {}: {error}", one.what))
+                }
+            };
+            let _ = writeln!(text, "{} {}: {}", out.ink(ink, out.fit(sign)), node.name, out.fit(&what));
+        }
+    }
+    console::print(&text)?;
+    Ok(code)
 }

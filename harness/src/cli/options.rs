@@ -3,8 +3,11 @@
 use crate::guess;
 use crate::judge::Limits;
 use crate::words;
-use checker::{FailedCas, NilRead};
+use checker::{FailedCas, NilRead, Options};
 use clap::Args;
+use histories::Value;
+use nemesis::SshOptions;
+use nemesis::remote::{ConfigFile, HostKeys};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,11 +19,6 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Ok(d) => Ok(d),
         Err(error) => Err(format!("{error}; {wanted}")),
     }
-}
-
-/// A duration that may be zero.
-pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text).or_else(|_| duration(text)) }
 }
 
 /// A seed: decimal, or hexadecimal after `0x`.
@@ -86,14 +84,31 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "YES|NO", value_enum)]
     pub(super) keyed: Option<YesNo>,
     /// The initial value of registers, in EDN: nil, 0, "a" [default: the format's]
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
-    pub(super) initial: Option<String>,
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = initial)]
+    pub(super) initial: Option<Value>,
     /// What a successful read of nil means [default: the format's]
     #[arg(long, value_name = "MEANING", value_enum)]
     pub(super) nil_read: Option<NilReadArg>,
     /// What a failed cas means [default: the format's]
     #[arg(long, value_name = "MEANING", value_enum)]
     pub(super) failed_cas: Option<FailedCasArg>,
+}
+
+fn initial(text: &str) -> Result<Value, String> {
+    histories::read_value(text).map_err(|error| error.to_string())
+}
+
+impl ModelArgs {
+    /// The options, with an empty model where it shall be guessed.
+    pub(super) fn options(&self) -> Options {
+        Options {
+            model: self.model.clone().unwrap_or_default(),
+            keyed: self.keyed.map(|keyed| keyed == YesNo::Yes),
+            initial: self.initial.clone(),
+            nil_read: self.nil_read.map(Into::into),
+            failed_cas: self.failed_cas.map(Into::into),
+        }
+    }
 }
 
 /// What a check may use.
@@ -118,7 +133,7 @@ impl LimitArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "SSH")]
 pub(super) struct SshArgs {
-    /// The user to log in as [default: what ~/.ssh/config says, else root]
+    /// The user to log in as [default: what ~/.ssh/config says, else yours]
     #[arg(long, value_name = "NAME")]
     pub(super) user: Option<String>,
     /// The port [default: what ~/.ssh/config says, else 22]
@@ -136,6 +151,31 @@ pub(super) struct SshArgs {
     /// Accept host keys that are not known (never on nodes that matter)
     #[arg(long)]
     pub(super) insecure: bool,
+    /// Become root on the nodes by sudo, which must not ask for a password
+    #[arg(long)]
+    pub(super) sudo: bool,
+}
+
+impl SshArgs {
+    /// Whether any of them was given.
+    pub(super) fn is_given(&self) -> bool {
+        let SshArgs { user, port, key, known_hosts, ssh_config, insecure, sudo } = self;
+        user.is_some() || port.is_some() || key.is_some() || known_hosts.is_some() || ssh_config.is_some() || *insecure || *sudo
+    }
+
+    /// How to log in.
+    pub(super) fn options(&self) -> SshOptions {
+        SshOptions {
+            user: self.user.clone(),
+            port: self.port,
+            keys: self.key.iter().cloned().collect(),
+            known_hosts: self.known_hosts.iter().cloned().collect(),
+            host_keys: self.insecure.then_some(HostKeys::AcceptAny),
+            config: self.ssh_config.clone().map_or(ConfigFile::User, ConfigFile::File),
+            sudo: self.sudo,
+            ..SshOptions::default()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +187,6 @@ mod tests {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert!(duration("10").unwrap_err().contains("write it like 10s"));
         assert!(duration("0s").is_err());
-        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
         assert_eq!(seed("0x5a3"), Ok(0x5a3));
         assert_eq!(seed("42"), Ok(42));
         assert!(seed("-1").is_err() && seed("0x").is_err());

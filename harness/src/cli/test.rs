@@ -1,9 +1,13 @@
 //! `rashomon test`: run a test from end to end.
 
-use super::{Failure, Global, Outcome, options};
-use crate::words;
+use super::{Failure, Global, Outcome, options, plan};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::store::RunDir;
+use crate::{console, exit, log, terminal, test, words};
 use clap::{Args, ValueEnum};
-use nemesis::lab;
+use nemesis::lab::NAME_DEFAULT;
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,9 +31,8 @@ pub(super) struct TestArgs {
     /// The nodes: names or addresses, separated by commas; for the demo, how many (3 to 9)
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
-    /// Use the hosts of `rashomon lab up` as nodes (Linux, root)
-    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = lab::NAME_DEFAULT)]
-    #[arg(conflicts_with = "nodes")]
+    /// Use the hosts of `rashomon lab up` as nodes (Linux, root); =NAME names the lab if there are several
+    #[arg(long, value_name = "NAME", conflicts_with = "nodes", num_args = 0..=1, require_equals = true, default_missing_value = NAME_DEFAULT)]
     pub(super) lab: Option<String>,
     /// The directory that holds all runs
     #[arg(long, value_name = "DIR", default_value = "store")]
@@ -44,9 +47,9 @@ pub(super) struct TestArgs {
     /// How long clients ask while faults come and go
     #[arg(long, value_name = "DURATION", value_parser = options::duration, default_value = "10s", help_heading = "Load")]
     pub(super) time_limit: Duration,
-    /// Ops a second of all clients together, or unlimited [default: unlimited; demo: 500]
-    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Load")]
-    pub(super) rate: Option<Rate>,
+    /// Ops a second of all clients together, or unlimited
+    #[arg(long, value_name = "RATE", value_parser = rate, default_value = "unlimited", help_heading = "Load")]
+    pub(super) rate: Rate,
     /// The deadline of one op; its outcome is then unknown
     #[arg(long, value_name = "DURATION", value_parser = options::duration, default_value = "1s", help_heading = "Load")]
     pub(super) op_timeout: Duration,
@@ -66,9 +69,9 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "N", value_parser = values, default_value = "unique", help_heading = "Load")]
     pub(super) values: Values,
 
-    /// Faults, separated by commas: partition, kill, pause; or none
-    #[arg(long, value_name = "FAULTS", value_delimiter = ',', default_value = "partition,kill,pause", help_heading = "Faults")]
-    pub(super) nemesis: Vec<String>,
+    /// Faults, separated by commas: partition, kill, pause, each with :HOW or @TARGET behind it; all, or none
+    #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", long_help = nemesis_help(), help_heading = "Faults")]
+    pub(super) nemesis: String,
     /// The mean gap between a fault's start and its end, and the next start [default: a tenth of the time limit, 1s to 10s]
     #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
     pub(super) nemesis_interval: Option<Duration>,
@@ -103,11 +106,41 @@ pub(super) enum DatabaseName {
     Etcd,
 }
 
+impl DatabaseName {
+    /// The name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            DatabaseName::Demo => "demo",
+            DatabaseName::Etcd => "etcd",
+        }
+    }
+}
+
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum WorkloadName {
     /// Reads, writes and compare-and-sets of independent keys
     Register,
+}
+
+impl WorkloadName {
+    /// The name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            WorkloadName::Register => "register",
+        }
+    }
+}
+
+/// What each class of faults does, for `--help`.
+fn nemesis_help() -> String {
+    let mut help = String::from(
+        "Faults, separated by commas; all, or none. A TARGET is one, minority, majority, minority-third, primaries, random, all, or nodes like n1+n3:\n",
+    );
+    for class in nemesis::spec::CLASSES {
+        let _ = write!(help, "\n- {}: {}", class.name, class.help);
+    }
+    help
 }
 
 /// How the demo copies its data.
@@ -206,8 +239,58 @@ fn values(text: &str) -> Result<Values, String> {
 }
 
 pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
-    let _ = (args, global);
-    Err(Failure::error("tests cannot be run yet"))
+    args.refuse_nonsense()?;
+    // A lab is entered before any thread starts, and this program has one thread so far.
+    let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
+    let (out, err) = (global.stdout(), global.stderr());
+    let interrupt = Interrupt::listen()?;
+    let progress = Progress::new(err);
+    let started = jiff::Zoned::now();
+    let test = format!("{}-{}", args.database.name(), args.workload.name());
+    let dir = RunDir::create(&args.store, &test, &started.strftime("%Y%m%d-%H%M%S").to_string())?;
+    log::to_file(&dir.log())?;
+    let seed = args.seed.unwrap_or_else(plan::draw_seed);
+    let command = plan::repeat(args.seed, seed);
+    tracing::info!(command = words::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
+    let plan = plan::of(args, lab, seed, command, &dir)?;
+    progress.say(&headline(&plan));
+    let finished = test::run(plan, &dir, &progress, &interrupt)?;
+    progress.clear();
+    console::print(&terminal::verdict(&finished.run, Some(&dir.report()), &out))?;
+    if finished.unhealed.is_empty() {
+        return Ok(exit::of(finished.run.summary()));
+    }
+    let list = finished.unhealed.join("\n  ");
+    Err(Failure::error(format!("faults are left on nodes; `rashomon heal` removes them:\n  {list}")))
+}
+
+/// `rashomon 0.1.0  demo  5 nodes  register, 10 clients  seed 0x5a3`.
+fn headline(plan: &test::Plan) -> String {
+    let facts = &plan.facts;
+    let nodes = words::many(facts.nodes.len(), "node");
+    let clients = words::many(facts.concurrency as usize, "client");
+    format!("rashomon {}  {}  {nodes}  {}, {clients}  seed {:#x}", facts.rashomon, facts.database, facts.workload, facts.seed)
+}
+
+impl TestArgs {
+    /// Options that only the other database knows are refused, not passed over.
+    fn refuse_nonsense(&self) -> Result<(), Failure> {
+        let only = |database: DatabaseName, name: &str| {
+            Failure::usage(format!("{name} is an option of {}, not of {}", database.name(), self.database.name()))
+        };
+        match self.database {
+            DatabaseName::Demo => {
+                let etcd = [("--read", self.read.is_some()), ("--etcd-binary", self.etcd_binary.is_some()), ("--lab", self.lab.is_some())];
+                let ssh = [("the SSH options", self.ssh.is_given())];
+                etcd.into_iter().chain(ssh).find(|(_, given)| *given).map_or(Ok(()), |(name, _)| Err(only(DatabaseName::Etcd, name)))
+            }
+            DatabaseName::Etcd if self.replication.is_some() => Err(only(DatabaseName::Demo, "--replication")),
+            DatabaseName::Etcd if self.nodes.is_empty() && self.lab.is_none() => {
+                Err(Failure::usage("which nodes? Name them with --nodes n1,n2,n3, or make some with `rashomon lab up 5` and use --lab"))
+            }
+            DatabaseName::Etcd => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

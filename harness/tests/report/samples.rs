@@ -173,6 +173,7 @@ fn test_facts() -> TestFacts {
         seed: 0x5a3,
         command: ["rashomon", "test", "pairstore", "--seed", "0x5a3"].map(String::from).to_vec(),
         started: "2026-11-14T09:12:40Z".into(),
+        setup_ms: 4_100,
         time_limit_ms: 10_000,
         op_timeout_ms: 1_000,
         nemesis: ["partition", "kill", "pause", "clock"].map(String::from).to_vec(),

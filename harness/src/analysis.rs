@@ -1,0 +1,248 @@
+//! From a recorded history to a judged [`Run`]: of a stored run, or of a file alone.
+
+use crate::judge::{self, Judgement, Limits};
+use crate::progress::{Progress, bar};
+use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts};
+use crate::store::{self, RunDir};
+use crate::{coverage, faults, guess, memory, report, results, tally, words};
+use anyhow::{Context, anyhow};
+use checker::{Budget, FailedCas, NilRead, Options, Verdict};
+use histories::{Format, History};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Judges a stored run, also one whose harness was killed half-way.
+///
+/// # Errors
+/// Files that cannot be read, or that are not what Rashomon writes.
+pub fn judge_run(dir: &RunDir, limits: Limits, stop: impl Fn() -> bool + Sync, progress: &Progress) -> anyhow::Result<Run> {
+    let facts = dir.read_test()?;
+    let (history, parse) = read(&dir.history(), Some(Format::Jsonl))?;
+    let options = options_of(&facts.judged)?;
+    let judgement = judge(&history, &options, limits, stop, progress)?;
+    let nodes = facts.node_names();
+    let windows = faults::windows(&history, &nodes);
+    let phases = phases(&history, &facts);
+    let mut run = Run {
+        title: format!("{}, {}", facts.database, facts.workload),
+        coverage: coverage::of_run(&history, &facts, &windows, &phases),
+        windows,
+        phases,
+        logs: dir.node_logs(&nodes),
+        repeat: facts.command_line(),
+        test: Some(facts),
+        ..bare(history, dir.history(), judgement, limits, parse)
+    };
+    if let Some(line) = run.history.meta.torn_line {
+        run.verdict.notes.push(format!("the recording was cut off in line {line}; that line is left out, what comes before it is judged"));
+    }
+    Ok(run)
+}
+
+/// How to judge a file that stands alone.
+#[derive(Clone, Debug, Default)]
+pub struct FileOptions {
+    /// Its format, if not by its content.
+    pub format: Option<Format>,
+    /// What to check it against; an empty model: guessed.
+    pub options: Options,
+    /// What the check may use.
+    pub limits: Limits,
+}
+
+/// Why a file was not judged.
+#[derive(Debug)]
+pub enum FileError {
+    /// It cannot be read, or is malformed.
+    Read(String),
+    /// The model does not fit it, or none can be guessed.
+    Model(String),
+}
+
+/// Judges a recorded file.
+///
+/// # Errors
+/// See [`FileError`].
+pub fn judge_file(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<Run, FileError> {
+    progress.begin("reading");
+    progress.update(|| path.display().to_string());
+    let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(format!("{error:#}")))?;
+    let mut options = how.options.clone();
+    let mut guessed = None;
+    if options.model.is_empty() {
+        let (model, why) = guess::model(&history).map_err(|why| FileError::Model(format!("{}: {why}", path.display())))?;
+        options.model = model;
+        guessed = Some(why);
+    }
+    let judgement = judge(&history, &options, how.limits, stop, progress)
+        .map_err(|error| FileError::Model(format!("{}: {error:#}", path.display())))?;
+    let nodes = node_names(&history);
+    let mut run = Run { windows: faults::windows(&history, &nodes), ..bare(history, path.into(), judgement, how.limits, parse) };
+    run.phases = faults::phases(&run.history);
+    run.verdict.notes.extend(guessed);
+    if let Some(line) = run.history.meta.torn_line {
+        run.verdict.notes.push(format!("the recording was cut off in line {line}; that line is left out, what comes before it is judged"));
+    }
+    Ok(run)
+}
+
+/// Writes `results.json` and the report into a run's directory.
+///
+/// # Errors
+/// They cannot be written.
+pub fn write(dir: &RunDir, run: &Run) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(&results::of_run(run))?;
+    text.push('\n');
+    store::write(&dir.results(), text.as_bytes())?;
+    store::write(&dir.report(), report::render(run).as_bytes())
+}
+
+fn read(path: &Path, format: Option<Format>) -> anyhow::Result<(History, Duration)> {
+    let start = Instant::now();
+    let history = histories::read_path(path, format)?;
+    Ok((history, start.elapsed()))
+}
+
+fn judge(
+    history: &History,
+    options: &Options,
+    limits: Limits,
+    stop: impl Fn() -> bool + Sync,
+    progress: &Progress,
+) -> anyhow::Result<Judgement> {
+    progress.begin("checking");
+    let judgement =
+        judge::judge(history, options, limits, stop, |budget, _| progress.update(|| checking_line(budget))).map_err(|why| anyhow!(why))?;
+    progress.end(&checked_line(history, &judgement.verdict));
+    Ok(judgement)
+}
+
+/// `█████·····  5 of 8 keys  1 212 ops ordered  1.7 GiB`.
+fn checking_line(budget: &Budget) -> String {
+    let load = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+    let (done, total) = (load(&budget.keys_done), load(&budget.keys_total));
+    let share = if total == 0 { 0.0 } else { done as f64 / total as f64 };
+    let count = |n| words::count(n, false);
+    let ops = count(load(&budget.ops_done));
+    format!("{}  {} of {} keys  {ops} ops ordered  {}", bar(share), count(done), count(total), words::bytes(budget.peak_bytes()))
+}
+
+fn checked_line(history: &History, verdict: &Verdict) -> String {
+    let keys = if verdict.keyed { format!("{}, ", words::many(verdict.keys.len(), "key")) } else { String::new() };
+    format!("{keys}{}, model {}", words::many(history.ops().len(), "op"), verdict.model)
+}
+
+/// A run of which only the history and the verdict are known.
+fn bare(history: History, path: PathBuf, judgement: Judgement, limits: Limits, parse: Duration) -> Run {
+    let Judgement { verdict, took, search_bytes } = judgement;
+    Run {
+        title: path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
+        test: None,
+        verdict,
+        coverage: Coverage::default(),
+        windows: Vec::new(),
+        phases: Vec::new(),
+        logs: Vec::new(),
+        check: CheckFacts {
+            parse,
+            check: took,
+            peak_rss_bytes: memory::peak_rss_bytes(),
+            search_bytes,
+            time_limit: limits.time,
+            memory_limit_bytes: limits.memory_bytes,
+        },
+        counts: tally::functions(&history),
+        errors: tally::errors(&history),
+        history_path: path,
+        repeat: String::new(),
+        history,
+    }
+}
+
+/// The phases the history tells of, and the set-up before them.
+fn phases(history: &History, facts: &TestFacts) -> Vec<PhaseSpan> {
+    let setup_ns = i64::try_from(facts.setup_ms.saturating_mul(1_000_000)).unwrap_or(0);
+    let setup = PhaseSpan { phase: Phase::Setup, from_ns: -setup_ns, to_ns: Some(0) };
+    std::iter::once(setup).chain(faults::phases(history)).collect()
+}
+
+/// The nodes that a history names, in order of first appearance.
+fn node_names(history: &History) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for process in (0..history.process_count() as u32).map(histories::Process) {
+        if let Some(node) = history.node(process).filter(|node| !names.iter().any(|name| name == node)) {
+            names.push(node.into());
+        }
+    }
+    names
+}
+
+/// What `test.json` says a history is checked against.
+fn options_of(judged: &Judged) -> anyhow::Result<Options> {
+    let initial = judged.initial.as_deref().map(|text| histories::read_value(text));
+    Ok(Options {
+        model: judged.model.clone(),
+        keyed: judged.keyed,
+        initial: initial.transpose().context("test.json: judged.initial")?,
+        nil_read: judged.nil_read.as_deref().map(nil_read).transpose()?,
+        failed_cas: judged.failed_cas.as_deref().map(failed_cas).transpose()?,
+    })
+}
+
+/// The form of [`options_of`] that `test.json` holds.
+pub fn judged(options: &Options, must_succeed: &[&str], final_reads: bool) -> Judged {
+    Judged {
+        model: options.model.clone(),
+        keyed: options.keyed,
+        initial: options.initial.as_ref().map(ToString::to_string),
+        nil_read: options.nil_read.map(|choice| match choice {
+            NilRead::Wildcard => "wildcard".into(),
+            NilRead::Missing => "missing".into(),
+        }),
+        failed_cas: options.failed_cas.map(|choice| match choice {
+            FailedCas::Drop => "drop".into(),
+            FailedCas::Assert => "assert".into(),
+        }),
+        must_succeed: must_succeed.iter().map(ToString::to_string).collect(),
+        final_reads,
+    }
+}
+
+fn nil_read(text: &str) -> anyhow::Result<NilRead> {
+    match text {
+        "wildcard" => Ok(NilRead::Wildcard),
+        "missing" => Ok(NilRead::Missing),
+        _ => Err(anyhow!("test.json: judged.nil_read is `{text}`; it can be wildcard or missing")),
+    }
+}
+
+fn failed_cas(text: &str) -> anyhow::Result<FailedCas> {
+    match text {
+        "drop" => Ok(FailedCas::Drop),
+        "assert" => Ok(FailedCas::Assert),
+        _ => Err(anyhow!("test.json: judged.failed_cas is `{text}`; it can be drop or assert")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use histories::Value;
+
+    #[test]
+    fn options_survive_test_json() {
+        let options = Options {
+            model: "cas-register".into(),
+            keyed: Some(true),
+            initial: Some(Value::pair(1, "a b")),
+            nil_read: Some(NilRead::Missing),
+            failed_cas: Some(FailedCas::Assert),
+        };
+        let judged = judged(&options, &["read"], true);
+        let back = options_of(&serde_json::from_str(&serde_json::to_string(&judged).unwrap()).unwrap()).unwrap();
+        assert_eq!((back.model, back.keyed, back.initial), (options.model, options.keyed, options.initial));
+        assert_eq!((back.nil_read, back.failed_cas), (options.nil_read, options.failed_cas));
+        assert!(options_of(&Judged { nil_read: Some("no".into()), ..Judged::default() }).is_err());
+    }
+}

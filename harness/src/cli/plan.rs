@@ -1,0 +1,232 @@
+//! From options to a test: the nodes, how they are reached, the store under test and what is asked of it.
+
+use super::Failure;
+use super::test::{DatabaseName, Rate, ReadKind, Replication, TestArgs, Values};
+use crate::analysis;
+use crate::judge::Limits;
+use crate::run::{NodeFacts, TestFacts};
+use crate::store::RunDir;
+use crate::test::Plan;
+use crate::words;
+use anyhow::Context;
+use nemesis::lab::Lab;
+use nemesis::remote::{ConfigFile, HostKeys};
+use nemesis::{Access, AgentOptions, Agents, Cluster, Node, NodeError, SshOptions};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::hash::{BuildHasher, Hasher};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use workloads::demo::{Demo, DemoOptions};
+use workloads::etcd::{Consistency, Etcd, EtcdOptions};
+use workloads::generator::{Generator, stagger};
+use workloads::register::{self, RegisterOptions};
+use workloads::{System, Workload};
+
+/// Nodes of a demo that is not told otherwise.
+const DEMO_NODES_DEFAULT: usize = 5;
+
+/// The fewest nodes of a demo: with two, every partition leaves no majority.
+const DEMO_NODES_MIN: usize = 3;
+
+/// The most nodes of a demo.
+const DEMO_NODES_MAX: usize = 9;
+
+/// The gaps of the nemesis, if nobody says: this share of the run, within these bounds.
+const INTERVALS_PER_RUN: u32 = 10;
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(10);
+
+/// Moves this process into a lab's network.
+///
+/// # Errors
+/// There is no such lab, or it cannot be entered.
+pub(super) fn enter_lab(name: &str) -> Result<Lab, Failure> {
+    let lab = Lab::find(name)?;
+    lab.enter()?;
+    Ok(lab)
+}
+
+/// A seed nobody gave: short enough to be typed.
+pub(super) fn draw_seed() -> u64 {
+    // The standard library seeds its hash maps from the system's randomness; that is all that is needed here.
+    std::collections::hash_map::RandomState::new().build_hasher().finish() >> 32
+}
+
+/// The words of the command line that repeats this run: as given, with the seed.
+pub(super) fn repeat(given: Option<u64>, seed: u64) -> Vec<String> {
+    let mut words: Vec<String> = std::iter::once("rashomon".into()).chain(std::env::args().skip(1)).collect();
+    if given.is_none() {
+        words.extend(["--seed".into(), format!("{seed:#x}")]);
+    }
+    words
+}
+
+/// Makes the test that the options describe. Nodes are connected to, and nothing is started on them.
+///
+/// # Errors
+/// Options that make no sense together; nodes that cannot be reached.
+pub(super) fn of(args: &TestArgs, lab: Option<Lab>, seed: u64, command: Vec<String>, dir: &RunDir) -> Result<Plan, Failure> {
+    let (system, cluster, agents) = match args.database {
+        DatabaseName::Demo => demo(args, seed, dir)?,
+        DatabaseName::Etcd => etcd(args, lab, dir)?,
+    };
+    let concurrency = args.concurrency.threads(cluster.len())?;
+    let faults = nemesis::spec::parse(&args.nemesis, &cluster).map_err(|error| Failure::usage(error.to_string()))?;
+    let workload = workload(args, system.as_ref(), cluster.len(), concurrency, seed)?;
+    let nemesis_interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / INTERVALS_PER_RUN).clamp(INTERVAL_MIN, INTERVAL_MAX));
+    let mut options = system.describe();
+    options.extend(workload.describe.iter().cloned());
+    options.extend([
+        ("rate".into(), rate_words(args.rate)),
+        ("nemesis".into(), args.nemesis.clone()),
+        ("nemesis interval".into(), words::duration(nemesis_interval)),
+        ("recovery time".into(), words::duration(args.recovery_time)),
+    ]);
+    let facts = TestFacts {
+        rashomon: env!("CARGO_PKG_VERSION").into(),
+        database: system.name().into(),
+        database_version: String::new(),
+        workload: workload.name.into(),
+        nodes: cluster.nodes.iter().map(|node| NodeFacts { name: node.name.clone(), address: node.address.clone() }).collect(),
+        concurrency,
+        seed,
+        command,
+        started: String::new(),
+        setup_ms: 0,
+        time_limit_ms: millis(args.time_limit),
+        op_timeout_ms: millis(args.op_timeout),
+        nemesis: faults.iter().map(|fault| fault.name().to_owned()).collect(),
+        options,
+        judged: analysis::judged(&workload.options, &workload.must_succeed, workload.last.is_some()),
+    };
+    Ok(Plan {
+        facts,
+        system,
+        cluster,
+        agents,
+        workload,
+        faults,
+        nemesis_interval,
+        time_limit: args.time_limit,
+        op_timeout: args.op_timeout,
+        recovery_time: args.recovery_time,
+        limits: Limits { time: Some(args.check_time_limit), memory_bytes: args.memory_limit },
+    })
+}
+
+/// A store under test, its nodes, and the agents on them if there are any.
+type Bed = (Arc<dyn System>, Cluster, Option<Agents>);
+
+fn demo(args: &TestArgs, seed: u64, dir: &RunDir) -> Result<Bed, Failure> {
+    let wanted = format!("the demo's --nodes is a number from {DEMO_NODES_MIN} to {DEMO_NODES_MAX}");
+    let nodes = match args.nodes.as_slice() {
+        [] => DEMO_NODES_DEFAULT,
+        [number] => number.parse().map_err(|_| Failure::usage(&wanted))?,
+        _ => return Err(Failure::usage(wanted)),
+    };
+    if !(DEMO_NODES_MIN..=DEMO_NODES_MAX).contains(&nodes) {
+        return Err(Failure::usage(wanted));
+    }
+    let replication = match args.replication.unwrap_or(Replication::Quorum) {
+        Replication::Quorum => workloads::demo::Replication::Quorum,
+        Replication::QuorumNoRepair => workloads::demo::Replication::QuorumNoRepair,
+        Replication::AsyncPrimary => workloads::demo::Replication::AsyncPrimary,
+    };
+    let path = std::path::absolute(dir.path().join("nodes"))?;
+    let demo = Demo::new(DemoOptions { nodes, replication, dir: path, seed, binary: this_program()? })?;
+    let cluster = demo.cluster().clone();
+    Ok((Arc::new(demo), cluster, None))
+}
+
+fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir) -> Result<Bed, Failure> {
+    if let Some(binary) = args.etcd_binary.as_ref().filter(|binary| !binary.is_file()) {
+        return Err(Failure::usage(format!("--etcd-binary {}: there is no such file", binary.display())));
+    }
+    let (cluster, access) = reach(&args.nodes, lab, args.ssh.options())?;
+    let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?)).map_err(all)?;
+    let read = match args.read.unwrap_or(ReadKind::Linearizable) {
+        ReadKind::Linearizable => Consistency::Linearizable,
+        ReadKind::Serializable => Consistency::Serializable,
+    };
+    let options = EtcdOptions { read, binary: args.etcd_binary.clone(), ..EtcdOptions::default() };
+    let etcd = Etcd::new(options, &cluster, &agents).map_err(all)?;
+    Ok((Arc::new(etcd), cluster, Some(agents)))
+}
+
+/// The nodes of `--nodes` or of a lab, and how they are reached.
+pub(super) fn reach(names: &[String], lab: Option<Lab>, ssh: SshOptions) -> Result<(Cluster, Access), Failure> {
+    let (nodes, ssh) = match lab {
+        Some(lab) => {
+            let lab_ssh = SshOptions {
+                user: Some("root".into()),
+                keys: vec![lab.key],
+                known_hosts: vec![lab.known_hosts],
+                host_keys: Some(HostKeys::Strict),
+                config: ConfigFile::Nothing,
+                ..SshOptions::default()
+            };
+            (lab.nodes, lab_ssh)
+        }
+        None => (names.iter().map(|name| (name.trim().to_owned(), name.trim().to_owned())).collect(), ssh),
+    };
+    for (i, (name, _)) in nodes.iter().enumerate() {
+        if name.is_empty() || nodes[..i].iter().any(|(other, _)| other == name) {
+            return Err(Failure::usage(format!("--nodes names `{name}` twice, or nothing between two commas")));
+        }
+    }
+    let node = |(index, (name, address)): (usize, (String, String))| Node { index, name, address };
+    let cluster = Cluster { nodes: nodes.into_iter().enumerate().map(node).collect() };
+    Ok((cluster, Access::Ssh(ssh)))
+}
+
+/// What the nodes say that could not be reached.
+pub(super) fn all(errors: Vec<NodeError>) -> Failure {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Failure::error(lines.join("\n       "))
+}
+
+/// This program's own file, to be run as a demo node, or uploaded as an agent.
+pub(super) fn this_program() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe().context("cannot find this program's own file")?;
+    // A build may have replaced the file since this process started; the kernel still has it.
+    Ok(if path.exists() { path } else { "/proc/self/exe".into() })
+}
+
+fn workload(args: &TestArgs, system: &dyn System, nodes: usize, concurrency: u32, seed: u64) -> Result<Workload, Failure> {
+    let mut options = RegisterOptions::default();
+    if let Some(keys) = args.keys {
+        options.threads_per_key = NonZeroU32::new(concurrency.div_ceil(keys));
+    }
+    if let Some(ops) = args.ops_per_key.and_then(NonZeroU32::new) {
+        options.ops_per_key = ops;
+    }
+    if let Values::Few(n) = args.values {
+        options.values = NonZeroU32::new(n);
+    }
+    for f in ["read", "write"] {
+        if !system.offers(f) {
+            return Err(Failure::usage(format!("the workload register asks for {f}, which {} does not offer", system.name())));
+        }
+    }
+    let mut workload = register::workload(&options, system.offers("cas"), nodes, concurrency as usize, seed);
+    if let Rate::PerSecond(rate) = args.rate {
+        let mean_gap = Duration::from_secs_f64(1.0 / rate);
+        let main: Box<dyn Generator> = Box::new(stagger(ChaCha8Rng::seed_from_u64(seed), mean_gap, workload.main));
+        workload.main = main;
+    }
+    Ok(workload)
+}
+
+fn rate_words(rate: Rate) -> String {
+    match rate {
+        Rate::Unlimited => "unlimited".into(),
+        Rate::PerSecond(rate) => format!("{rate} ops/s"),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

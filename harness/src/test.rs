@@ -1,0 +1,466 @@
+//! The life of a test.
+//!
+//! teardown → setup → ready → clients → nemesis setup → the run → faults end, heal → recovery → final reads → history sealed →
+//! logs → teardown → judged.
+//!
+//! Whatever happens on the way, the faults are healed and the database is torn down: by [`Guard`] on errors and panics, by
+//! the second Ctrl-C's thread when a person has no patience, by the agents on the nodes when this process is killed.
+
+use crate::analysis;
+use crate::clock::Clock;
+use crate::faults::PHASE;
+use crate::interpreter::{Ended, Interpreter, Setup, Tally};
+use crate::interrupt::Interrupt;
+use crate::judge::Limits;
+use crate::nemesis_thread::{self, Hurting, NemesisThread, Work};
+use crate::progress::{Progress, bar};
+use crate::recorder::Recorder;
+use crate::run::{Phase, Run, TestFacts};
+use crate::store::RunDir;
+use crate::{console, exit, words};
+use anyhow::{Context as _, anyhow, bail};
+use histories::Value;
+use histories::history::Meta;
+use nemesis::fault::Context;
+use nemesis::{Agents, Cluster, Fault, Nemesis, Node};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use workloads::generator::Generator;
+use workloads::{System, Workload};
+
+/// Everything a test is made of.
+pub struct Plan {
+    /// What `test.json` will say. The version of the database and the start are filled in on the way.
+    pub facts: TestFacts,
+    /// Who is asked.
+    pub system: Arc<dyn System>,
+    /// The nodes.
+    pub cluster: Cluster,
+    /// The agents on the nodes, if there are any. They are closed when the test has ended.
+    pub agents: Option<Agents>,
+    /// What is asked.
+    pub workload: Workload,
+    /// What hurts.
+    pub faults: Vec<Box<dyn Fault>>,
+    /// The mean gap between a fault's start and its end, and the next start.
+    pub nemesis_interval: Duration,
+    /// The length of the main phase.
+    pub time_limit: Duration,
+    /// The deadline of one op.
+    pub op_timeout: Duration,
+    /// How long recovery and final reads may take together, and how long the cluster may take to come up.
+    pub recovery_time: Duration,
+    /// What the check may use.
+    pub limits: Limits,
+}
+
+/// A test that has ended.
+pub struct Finished {
+    /// The run, judged.
+    pub run: Run,
+    /// The faults that could not be healed, in sentences: a person must look.
+    pub unhealed: Vec<String>,
+}
+
+/// How often progress is shown and the impatient are heard.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How long whoever gives up waits for an action of the nemesis to end before the faults are left to the agents.
+const NEMESIS_PATIENCE: Duration = Duration::from_secs(25);
+
+/// Runs a test and judges it.
+///
+/// # Errors
+/// Whatever kept the test from being carried out: a node, the disk, the database. Everything is healed and torn down then.
+pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Finished> {
+    let limits = plan.limits;
+    let unhealed = carry_out(plan, dir, progress, interrupt)?;
+    // From here on only files are needed: Ctrl-C now ends the check.
+    let asked = interrupt.times();
+    let run = analysis::judge_run(dir, limits, || interrupt.times() > asked, progress)?;
+    analysis::write(dir, &run)?;
+    Ok(Finished { run, unhealed })
+}
+
+/// All that needs nodes. Returns the faults that could not be healed.
+fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Vec<String>> {
+    let Plan { mut facts, system, cluster, agents, workload, faults, nemesis_interval, time_limit, op_timeout, recovery_time, limits: _ } =
+        plan;
+    dir.write_test(&facts)?;
+    let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
+    let nemesis = Nemesis::new(context.clone(), faults, nemesis_interval, facts.seed);
+    let bed = Arc::new(Bed { context, nemesis: Arc::new(Mutex::new(nemesis)), agents, over: AtomicBool::new(false) });
+    let guard = Guard(Arc::clone(&bed));
+    let _impatience = Impatience::watch(Arc::clone(&bed), interrupt.clone(), dir.clone())?;
+
+    let start = Instant::now();
+    facts.database_version = set_up(&bed, dir, recovery_time, progress, interrupt)?;
+    let clock = Clock::start();
+    facts.setup_ms = start.elapsed().as_millis() as u64;
+    facts.started = jiff::Timestamp::now().to_string();
+    dir.write_test(&facts)?;
+    let recorder =
+        Recorder::create(&dir.history(), &header(&facts), clock).with_context(|| format!("cannot write {}", dir.history().display()))?;
+    let mut stage = Stage {
+        runtime: tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("client").build()?,
+        recorder: Arc::new(recorder),
+        tally: Arc::default(),
+        hurting: Arc::default(),
+        interrupt: interrupt.clone(),
+        interpreter: None,
+    };
+    stage.open(&system, &cluster, facts.concurrency, op_timeout);
+    let mut unhealed = stage.main_phase(&bed, workload.main, time_limit, progress)?;
+    stage.final_phase(&bed, workload.last, recovery_time, progress)?;
+    stage.close()?;
+    fetch_logs(&bed, dir, progress);
+    tear_down(&bed, progress);
+    unhealed.extend(bed.dismiss_agents());
+    bed.over.store(true, Ordering::SeqCst);
+    drop(guard);
+    Ok(unhealed)
+}
+
+/// The header of the history: enough to judge it without the rest of its directory.
+fn header(facts: &TestFacts) -> Meta {
+    let text = |text: &str| Value::Str(text.into());
+    let header = [
+        ("test", text(&facts.name())),
+        ("workload", text(&facts.workload)),
+        ("database", text(&facts.database)),
+        ("model", text(&facts.judged.model)),
+        ("seed", text(&format!("{:#x}", facts.seed))),
+        ("started", text(&facts.started)),
+    ];
+    let header: BTreeMap<String, Value> = header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Meta { keyed: facts.judged.keyed, header, ..Meta::default() }
+}
+
+/// What must be healed and torn down whatever happens.
+struct Bed {
+    context: Context,
+    nemesis: Arc<Mutex<Nemesis>>,
+    agents: Option<Agents>,
+    /// Nothing is left to heal or to tear down.
+    over: AtomicBool,
+}
+
+impl Bed {
+    fn nemesis(&self) -> MutexGuard<'_, Nemesis> {
+        self.nemesis.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The nemesis, unless it is stuck in an action.
+    fn nemesis_soon(&self) -> Option<MutexGuard<'_, Nemesis>> {
+        let deadline = Instant::now() + NEMESIS_PATIENCE;
+        loop {
+            match self.nemesis.try_lock() {
+                Ok(nemesis) => return Some(nemesis),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(TICK),
+            }
+        }
+    }
+
+    fn on_all<T: Send>(&self, act: impl Fn(&Node) -> T + Sync) -> Vec<T> {
+        let all: Vec<usize> = (0..self.context.cluster.len()).collect();
+        self.context.cluster.on(&all, act)
+    }
+
+    /// Ends every fault and takes the database down, as well as that can be done.
+    fn abandon(&self) {
+        // If it is stuck, ending the agents makes them undo everything on their nodes.
+        let healed = self.nemesis_soon().map(|mut nemesis| nemesis.heal()).unwrap_or_default();
+        for (name, report) in healed {
+            tracing::info!(event = name, observed = report.observed, seen = report.seen, "healed on the way out");
+        }
+        for error in self.on_all(|node| self.context.database.teardown(node)).into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "teardown");
+        }
+        self.dismiss_agents();
+    }
+
+    /// Ends the agents; each undoes first whatever is still active on its node. Returns what could not be undone, in sentences.
+    fn dismiss_agents(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let Some(agents) = &self.agents else { return left };
+        for (node, result) in self.context.cluster.nodes.iter().zip(agents.close()) {
+            match result {
+                Ok(undone) => {
+                    for one in undone {
+                        tracing::info!(node = node.name, what = one.what, error = one.error, "undone by the agent");
+                        left.extend(one.error.map(|error| format!("{}: {}: {error}", node.name, one.what)));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "ending the agent"),
+            }
+        }
+        left
+    }
+}
+
+/// Heals and tears down when an error or a panic ends the test early.
+struct Guard(Arc<Bed>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.0.over.swap(true, Ordering::SeqCst) {
+            self.0.abandon();
+        }
+    }
+}
+
+/// Hears the second Ctrl-C, whatever the test is waiting for: heals and goes. The third goes at once.
+struct Impatience {
+    /// Dropped at the end, which ends the thread.
+    _alive: Sender<()>,
+}
+
+impl Impatience {
+    fn watch(bed: Arc<Bed>, interrupt: Interrupt, dir: RunDir) -> std::io::Result<Impatience> {
+        let (alive, ended) = channel::<()>();
+        let tick = move |ended: &Receiver<()>| ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout);
+        std::thread::Builder::new().name("impatience".into()).spawn(move || {
+            while interrupt.times() < 2 {
+                if !tick(&ended) {
+                    return;
+                }
+            }
+            if bed.over.load(Ordering::SeqCst) {
+                return;
+            }
+            console::complain("\nhealing the nodes; once more ends at once and leaves it to the agents on the nodes\n");
+            let healing = {
+                let bed = Arc::clone(&bed);
+                std::thread::spawn(move || bed.abandon())
+            };
+            while !healing.is_finished() && interrupt.times() < 3 {
+                std::thread::sleep(TICK);
+            }
+            console::complain(&format!("ended; `rashomon analyze {}` judges what was recorded\n", dir.path().display()));
+            std::process::exit(i32::from(exit::CRASH));
+        })?;
+        Ok(Impatience { _alive: alive })
+    }
+}
+
+/// Teardown, setup, wait until the cluster answers, nemesis setup. Returns the database's version.
+fn set_up(bed: &Bed, dir: &RunDir, within: Duration, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<String> {
+    let Context { cluster, database, .. } = &bed.context;
+    progress.begin("setup");
+    let step = |text: String| -> anyhow::Result<()> {
+        tracing::info!(text, "setup");
+        progress.update(|| text);
+        if interrupt.times() > 0 { Err(anyhow!("interrupted before the first client could ask; nothing was recorded")) } else { Ok(()) }
+    };
+    step(format!("tearing down what an earlier run may have left on {}", words::many(cluster.len(), "node")))?;
+    cluster.on_all(|node| database.teardown(node))?;
+    step(format!("setting up {} on {}", database.name(), words::many(cluster.len(), "node")))?;
+    let up = cluster.on_all(|node| database.setup(cluster, node)).and_then(|_| {
+        progress.update(|| format!("waiting until {} answers", database.name()));
+        database.await_ready(cluster, within)
+    });
+    if let Err(error) = up {
+        fetch_logs(bed, dir, progress);
+        return Err(anyhow!(error).context(format!("{} did not come up; its logs are in {}", database.name(), dir.path().display())));
+    }
+    let version = database.version(&cluster.nodes[0]).unwrap_or_default();
+    step("preparing the faults".into())?;
+    bed.nemesis().setup()?;
+    let leaders: Vec<&str> = database.primaries(cluster).into_iter().map(|i| cluster.nodes[i].name.as_str()).collect();
+    let led = if leaders.is_empty() { String::new() } else { format!(", leader {}", leaders.join(" ")) };
+    progress.end(&format!("{0} of {0} nodes up{led}", cluster.len()));
+    Ok(version)
+}
+
+/// The part of a test in which clients ask.
+struct Stage {
+    runtime: Runtime,
+    recorder: Arc<Recorder>,
+    tally: Arc<Tally>,
+    /// The faults that are active now, in words.
+    hurting: Hurting,
+    interrupt: Interrupt,
+    interpreter: Option<Interpreter>,
+}
+
+impl Stage {
+    fn open(&mut self, system: &Arc<dyn System>, cluster: &Cluster, concurrency: u32, op_timeout: Duration) {
+        let system = Arc::clone(system);
+        let setup = Setup {
+            cluster: cluster.clone(),
+            concurrency,
+            op_timeout,
+            client: Arc::new(move |node| system.client(node)),
+            recorder: Arc::clone(&self.recorder),
+            tally: Arc::clone(&self.tally),
+            interrupt: self.interrupt.clone(),
+        };
+        let _inside = self.runtime.enter();
+        self.interpreter = Some(Interpreter::new(setup));
+    }
+
+    fn begin(&self, phase: &str) {
+        tracing::info!(phase, "phase");
+        nemesis_thread::record(&self.recorder, PHASE, &Value::Str(phase.into()));
+    }
+
+    /// Clients ask while faults come and go; then every fault is ended. Returns what could not be healed.
+    fn main_phase(
+        &mut self,
+        bed: &Bed,
+        generator: Box<dyn Generator>,
+        time_limit: Duration,
+        progress: &Progress,
+    ) -> anyhow::Result<Vec<String>> {
+        self.begin(Phase::Main.name());
+        progress.begin("running");
+        let until = self.recorder.clock().now_ns() + time_limit.as_nanos() as u64;
+        let nemesis = NemesisThread::start(Work {
+            nemesis: Arc::clone(&bed.nemesis),
+            cluster: bed.context.cluster.clone(),
+            recorder: Arc::clone(&self.recorder),
+            until_ns: until,
+            hurting: Arc::clone(&self.hurting),
+        })?;
+        let ended = self.ask(generator, until, |stage| stage.running_line(time_limit), progress);
+        self.begin(Phase::Recovery.name());
+        let unhealed = nemesis.finish()?;
+        if ended? == Ended::RecorderFailed {
+            bail!(self.recorder.failure().unwrap_or_default());
+        }
+        let [ok, fail, info] = self.tally.counts();
+        let count = |n| words::count(n, false);
+        progress.end(&format!("{} ops: {} ok, {} fail, {} info", count(ok + fail + info), count(ok), count(fail), count(info)));
+        Ok(unhealed)
+    }
+
+    /// Waits until the cluster answers again, and makes the final reads. Skipped if a person asked for the end.
+    fn final_phase(
+        &mut self,
+        bed: &Bed,
+        last: Option<Box<dyn Generator>>,
+        recovery_time: Duration,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + recovery_time;
+        let until = self.recorder.clock().now_ns() + recovery_time.as_nanos() as u64;
+        if self.interrupt.times() == 0 {
+            progress.begin("recovery");
+            progress.update(|| "waiting until the cluster answers again".into());
+            match bed.context.database.await_ready(&bed.context.cluster, recovery_time) {
+                Ok(()) => progress.end("the cluster answers again"),
+                Err(error) => {
+                    tracing::warn!(%error, "recovery");
+                    progress.end(&format!("the cluster did not recover in {}: {error}", words::duration(recovery_time)));
+                }
+            }
+        }
+        if let Some(last) = last.filter(|_| self.interrupt.times() == 0 && Instant::now() < deadline) {
+            self.begin(Phase::FinalReads.name());
+            let [before, ..] = self.tally.counts();
+            progress.begin("reading");
+            let answered = |stage: &Stage| words::count(stage.tally.counts()[0] - before, false);
+            let ended = self.ask(last, until, |stage| format!("{} final reads answered", answered(stage)), progress)?;
+            if ended == Ended::RecorderFailed {
+                bail!(self.recorder.failure().unwrap_or_default());
+            }
+            progress.end(&format!("{} final reads answered", answered(self)));
+            tracing::info!(?ended, "final reads");
+        }
+        self.begin("end");
+        Ok(())
+    }
+
+    /// Runs the interpreter as a task beside its workers, so that handing over an op costs no switch of threads, and shows
+    /// progress meanwhile.
+    fn ask(
+        &mut self,
+        mut generator: Box<dyn Generator>,
+        until: u64,
+        line: impl Fn(&Stage) -> String,
+        progress: &Progress,
+    ) -> anyhow::Result<Ended> {
+        let mut interpreter = self.interpreter.take().context("the interpreter is gone")?;
+        let mut task = self.runtime.spawn(async move {
+            let ended = interpreter.run(generator.as_mut(), until).await;
+            (interpreter, ended)
+        });
+        let joined = self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    joined = &mut task => break joined,
+                    () = tokio::time::sleep(TICK) => progress.update(|| line(self)),
+                }
+            }
+        });
+        let (interpreter, ended) = joined.context("the interpreter failed; this is a fault of Rashomon")?;
+        self.interpreter = Some(interpreter);
+        Ok(ended)
+    }
+
+    /// `███▌······  3.4 of 10 s  1 031 ops  ok 170/s  fail 16/s  info 22`, and the faults that are active.
+    fn running_line(&self, time_limit: Duration) -> String {
+        let seconds = self.recorder.clock().now_ns() as f64 / 1e9;
+        let limit = time_limit.as_secs_f64();
+        let [ok, fail, info] = self.tally.counts();
+        let per_second = |n: u64| words::count((n as f64 / seconds.max(0.001)) as u64, false);
+        let mut line = format!(
+            "{}  {:.1} of {limit} s  {} ops  ok {}/s  fail {}/s  info {}",
+            bar(seconds / limit),
+            seconds.min(limit),
+            words::count(ok + fail + info, false),
+            per_second(ok),
+            per_second(fail),
+            words::count(info, false)
+        );
+        for (fault, what) in self.hurting.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            line.push_str(&format!("  {fault}: {what}"));
+        }
+        line
+    }
+
+    /// Ends the clients and seals the history.
+    fn close(self) -> anyhow::Result<()> {
+        let Stage { runtime, recorder, interpreter, .. } = self;
+        if let Some(interpreter) = interpreter {
+            runtime.block_on(interpreter.close());
+        }
+        // Clients that keep their thread to themselves shall not keep us.
+        runtime.shutdown_timeout(TICK);
+        match Arc::try_unwrap(recorder) {
+            Ok(recorder) => recorder.seal().map_err(|failure| anyhow!(failure)),
+            // A client that is stuck still holds it: what was recorded reaches the file with the next batch.
+            Err(recorder) => recorder.flushed().map_err(|failure| anyhow!(failure)),
+        }
+    }
+}
+
+/// Copies the nodes' logs into the run's directory; what cannot be had is said and missed.
+fn fetch_logs(bed: &Bed, dir: &RunDir, progress: &Progress) {
+    progress.begin("logs");
+    progress.update(|| "fetching the nodes' logs".into());
+    let fetched = bed.on_all(|node| {
+        let into = dir.node(&node.name);
+        std::fs::create_dir_all(&into)
+            .map_err(|error| nemesis::NodeError::new(&node.name, format!("cannot make {}: {error}", into.display())))
+            .and_then(|()| bed.context.database.fetch_logs(node, &into))
+    });
+    progress.clear();
+    for error in fetched.into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "logs");
+        progress.say(&format!("warning: the logs of {error}"));
+    }
+}
+
+fn tear_down(bed: &Bed, progress: &Progress) {
+    for error in bed.on_all(|node| bed.context.database.teardown(node)).into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "teardown");
+        progress.say(&format!("warning: the teardown of {error}"));
+    }
+}

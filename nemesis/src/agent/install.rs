@@ -1,1 +1,231 @@
+//! Bringing the agent's program to a node: once per node and content.
 
+use super::AgentOptions;
+use crate::NodeError;
+use crate::command::Command;
+use crate::remote::{Access, Remote};
+use std::fs;
+use std::hash::{DefaultHasher, Hasher};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the upload of the program may take.
+const UPLOAD_WITHIN: Duration = Duration::from_secs(300);
+
+/// How long looking at the node may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(20);
+
+/// Says what the node is like, in lines of a name and a value. `$1` is the directory, or empty; `$2` the name of the program's
+/// file; `$3` the dynamic loader that it needs, or empty. Programs that were not used for a week are removed.
+const LOOK: &str = r#"
+if [ -n "$1" ]; then home=$1; elif [ "$(id -u)" = 0 ]; then home=/var/lib/rashomon; else home=$HOME/.rashomon; fi
+echo "rashomon-node yes"
+echo "system $(uname -s)"
+echo "machine $(uname -m)"
+echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null)"
+if [ -n "$3" ] && [ ! -e "$3" ]; then echo "loader missing"; fi
+echo "control $SSH_CONNECTION"
+mkdir -p "$home/bin" || exit 1
+find "$home/bin" -name 'rashomon-*' -mtime +7 -exec rm -f {} + 2>/dev/null
+if [ -x "$home/bin/$2" ]; then touch "$home/bin/$2"; echo "size $(wc -c < "$home/bin/$2")"; fi
+echo "program $home/bin/$2"
+"#;
+
+/// The program that is uploaded: the facts that decide whether it can run on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    path: PathBuf,
+    size: u64,
+    /// Of the content, so that a node holds several builds side by side.
+    hash: u128,
+    elf: Elf,
+}
+
+/// What an ELF file says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Elf {
+    /// The architecture as `uname -m` says it; empty if it is one we do not know.
+    machine: &'static str,
+    /// The dynamic loader; `None` if the program is static.
+    loader: Option<String>,
+    /// The newest glibc that it needs a symbol of: minor version of 2.x.
+    glibc_minor: Option<u32>,
+}
+
+impl Binary {
+    /// Reads a program's file.
+    pub fn read(path: &Path) -> Result<Binary, String> {
+        let bytes = fs::read(path).map_err(|e| format!("cannot read the program {}: {e}", path.display()))?;
+        let elf = Elf::read(&bytes).ok_or_else(|| format!("{} is no 64-bit ELF program for Linux", path.display()))?;
+        Ok(Binary { path: path.to_path_buf(), size: bytes.len() as u64, hash: hash(&bytes), elf })
+    }
+
+    fn file_name(&self) -> String {
+        format!("rashomon-{:032x}", self.hash)
+    }
+
+    /// Refuses a node on which the program cannot run.
+    fn check(&self, node: &Facts) -> Result<(), String> {
+        if node.system != "Linux" {
+            return Err(format!("it runs {}: the agent needs Linux", node.system));
+        }
+        let machine = self.elf.machine;
+        if !machine.is_empty() && node.machine != machine {
+            return Err(format!("it is {}, but this program was built for {machine}: use one built for {}", node.machine, node.machine));
+        }
+        let advice = static_advice(if machine.is_empty() { &node.machine } else { machine });
+        if node.loader_missing {
+            let loader = self.elf.loader.as_deref().unwrap_or_default();
+            return Err(format!("this program is dynamically linked and needs {loader}, which is not there: {advice}"));
+        }
+        if let (Some(_), Some(needed), Some(there)) = (&self.elf.loader, self.elf.glibc_minor, node.glibc_minor)
+            && there < needed
+        {
+            return Err(format!("this program is dynamically linked and needs glibc 2.{needed}, but there is 2.{there}: {advice}"));
+        }
+        Ok(())
+    }
+}
+
+fn static_advice(machine: &str) -> String {
+    format!(
+        "build a static one, RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --target {machine}-unknown-linux-gnu, and run that"
+    )
+}
+
+/// Two runs of a hash with different beginnings. It tells builds of ours apart; nobody attacks it.
+fn hash(bytes: &[u8]) -> u128 {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u8(salt);
+        hasher.write(bytes);
+        u128::from(hasher.finish())
+    };
+    half(1) << 64 | half(2)
+}
+
+impl Elf {
+    fn read(bytes: &[u8]) -> Option<Elf> {
+        let number = |at: usize, length: usize| -> Option<usize> {
+            let bytes = bytes.get(at..at.checked_add(length)?)?;
+            Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | usize::from(byte)))
+        };
+        // Magic, 64 bits, little endian.
+        if !bytes.starts_with(b"\x7fELF\x02\x01") {
+            return None;
+        }
+        let machine = match number(18, 2)? {
+            62 => "x86_64",
+            183 => "aarch64",
+            243 => "riscv64",
+            _ => "",
+        };
+        let (table, entry_size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+        let mut elf = Elf { machine, ..Elf::default() };
+        for i in 0..count {
+            let entry = table.checked_add(i * entry_size)?;
+            // PT_INTERP: where the name of the loader stands, and how long it is.
+            if number(entry, 4)? == 3 {
+                let (at, length) = (number(entry.checked_add(8)?, 8)?, number(entry.checked_add(32)?, 8)?);
+                let name = bytes.get(at..at.checked_add(length)?)?;
+                elf.loader = Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_string());
+            }
+        }
+        if elf.loader.is_some() {
+            elf.glibc_minor = newest_glibc(bytes);
+        }
+        Some(elf)
+    }
+}
+
+/// The newest version in the names of the glibc symbol versions that a program refers to.
+fn newest_glibc(bytes: &[u8]) -> Option<u32> {
+    const PREFIX: &[u8] = b"GLIBC_2.";
+    let starts = bytes.windows(PREFIX.len()).enumerate().filter(|(_, window)| *window == PREFIX).map(|(at, _)| at + PREFIX.len());
+    let minor = |at: usize| {
+        let digits: String = bytes[at..].iter().take(3).take_while(|b| b.is_ascii_digit()).map(|&b| b as char).collect();
+        digits.parse().ok()
+    };
+    starts.filter_map(minor).max()
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Facts {
+    system: String,
+    machine: String,
+    glibc_minor: Option<u32>,
+    loader_missing: bool,
+    control: Option<IpAddr>,
+    size: Option<u64>,
+    program: String,
+}
+
+impl Facts {
+    fn read(text: &str) -> Option<Facts> {
+        let mut facts = Facts::default();
+        // A login shell may have said something before.
+        let from = text.find("rashomon-node yes")?;
+        for line in text[from..].lines() {
+            let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+            match name {
+                "system" => facts.system = value.into(),
+                "machine" => facts.machine = value.into(),
+                "libc" => facts.glibc_minor = value.strip_prefix("glibc 2.").and_then(|minor| minor.split('.').next()?.parse().ok()),
+                "loader" => facts.loader_missing = true,
+                "control" => facts.control = value.split(' ').next().and_then(|address| address.parse().ok()),
+                "size" => facts.size = value.trim().parse().ok(),
+                "program" => facts.program = value.into(),
+                _ => {}
+            }
+        }
+        Some(facts)
+    }
+}
+
+/// How the program is started on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Installed {
+    pub(super) argv: Vec<String>,
+    pub(super) control: Option<IpAddr>,
+}
+
+/// Makes sure that the program is on the node and can run there.
+pub(super) fn ensure(remote: &mut dyn Remote, access: &Access, options: &AgentOptions, binary: &Binary) -> Result<Installed, NodeError> {
+    let Access::Ssh(ssh) = access else {
+        return Ok(Installed { argv: vec![binary.path.display().to_string()], control: None });
+    };
+    // With sudo the agent's directory is root's, and the one who logs in puts the program into his own.
+    let directory = options.directory.clone().filter(|_| !ssh.sudo).unwrap_or_default();
+    let loader = binary.elf.loader.clone().unwrap_or_default();
+    let look = Command::new(["sh", "-c", LOOK, "sh", &directory, &binary.file_name(), &loader]).timeout(LOOK_WITHIN);
+    let output = remote.run(&look)?;
+    let fail = |why: String| NodeError::new(remote.node(), why);
+    let facts = Facts::read(&output.text()).ok_or_else(|| fail(format!("cannot look at the node: {}", output.complaint())))?;
+    if !output.success() {
+        return Err(fail(format!("cannot make a directory for the agent: {}; name another one", output.complaint())));
+    }
+    binary.check(&facts).map_err(fail)?;
+    if facts.size != Some(binary.size) {
+        tracing::info!(node = remote.node(), bytes = binary.size, "uploading the agent");
+        remote.upload(&binary.path, &facts.program, 0o755, UPLOAD_WITHIN)?;
+    }
+    let mut argv: Vec<String> = if ssh.sudo { ["sudo", "-n", "--"].map(String::from).to_vec() } else { Vec::new() };
+    argv.push(facts.program);
+    Ok(Installed { argv, control: facts.control })
+}
+
+/// Adds what to do to the words with which a program fails to start.
+pub(super) fn explain(why: &str) -> String {
+    let advice = if why.contains("error while loading shared libraries") || why.contains("GLIBC_") {
+        format!("this program is dynamically linked and lacks a library there: {}", static_advice(std::env::consts::ARCH))
+    } else if why.contains("Permission denied") {
+        "is the directory on a file system mounted noexec? Name another directory".into()
+    } else if why.contains("sudo:") {
+        "the user must be allowed to run the agent by sudo without a password".into()
+    } else {
+        return why.into();
+    };
+    format!("{why}; {advice}")
+}

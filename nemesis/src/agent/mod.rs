@@ -15,6 +15,8 @@ pub mod journal;
 pub mod protocol;
 pub mod serve;
 
+mod addresses;
+pub(crate) mod exec;
 mod files;
 mod firewall;
 mod line;
@@ -28,6 +30,7 @@ pub use protocol::{About, Undone};
 use crate::command::{Command, Output, Program};
 use crate::remote::Access;
 use crate::{Cluster, Node, NodeError, ProcessState};
+use install::Binary;
 use line::Line;
 use protocol::{CHUNK_BYTES_MAX, Reply, Request};
 use std::fs::File;
@@ -55,6 +58,8 @@ pub struct AgentOptions {
     pub directory: Option<String>,
     /// The UDP port of the nodes on which probes between them are heard; any free one if 0.
     pub probe_port: u16,
+    /// How long a new agent waits for another run to leave the node; 3 s if `None`.
+    pub lock_within: Option<Duration>,
 }
 
 impl AgentOptions {
@@ -67,6 +72,16 @@ impl AgentOptions {
             connect_within: Duration::from_secs(20),
             directory: None,
             probe_port: 0,
+            lock_within: None,
+        }
+    }
+
+    /// The agent's directory on a node, if somebody says so. Nodes that are all this machine get one each.
+    fn directory_of(&self, node: &Node, access: &Access) -> Option<PathBuf> {
+        let directory = self.directory.as_ref().map(PathBuf::from);
+        match access {
+            Access::Ssh(_) => directory,
+            Access::Local => Some(directory.unwrap_or_else(|| std::env::temp_dir().join("rashomon")).join(&node.name)),
         }
     }
 }
@@ -81,10 +96,11 @@ impl Agents {
     /// Connects to all nodes at once, uploads the program where it is missing and starts it. If any node fails, the others are
     /// let go again and every error is returned.
     pub fn connect(cluster: &Cluster, access: &Access, options: &AgentOptions) -> Result<Agents, Vec<NodeError>> {
+        let binary = read_binary(options).map_err(|error| vec![error])?;
         let all: Vec<usize> = (0..cluster.len()).collect();
         let mut agents = Vec::new();
         let mut errors = Vec::new();
-        for result in cluster.on(&all, |node| Agent::connect(node, access, options)) {
+        for result in cluster.on(&all, |node| Agent::connect(node, access, options, &binary)) {
             match result {
                 Ok(agent) => agents.push(agent),
                 Err(error) => errors.push(error),
@@ -123,7 +139,14 @@ impl Agents {
 /// node on which another run is at work. Touches nothing that is not ours.
 pub fn heal(cluster: &Cluster, access: &Access, options: &AgentOptions) -> Vec<Result<Vec<Undone>, NodeError>> {
     let all: Vec<usize> = (0..cluster.len()).collect();
-    cluster.on(&all, |node| Line::heal(node, access, options))
+    match read_binary(options) {
+        Ok(binary) => cluster.on(&all, |node| Line::heal(node, access, options, &binary)),
+        Err(error) => all.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+fn read_binary(options: &AgentOptions) -> Result<Arc<Binary>, NodeError> {
+    Binary::read(&options.binary).map(Arc::new).map_err(|why| NodeError::new("control node", why))
 }
 
 /// A handle of the agent on one node. Its methods block; they may be called from several threads at once, never from an async
@@ -137,14 +160,15 @@ struct Inner {
     node: Node,
     access: Access,
     options: AgentOptions,
+    binary: Arc<Binary>,
     line: Mutex<Arc<Line>>,
 }
 
 impl Agent {
-    fn connect(node: &Node, access: &Access, options: &AgentOptions) -> Result<Agent, NodeError> {
-        let line = Line::connect(node, access, options)?;
-        let (node, access, options) = (node.clone(), access.clone(), options.clone());
-        Ok(Agent { inner: Arc::new(Inner { node, access, options, line: Mutex::new(Arc::new(line)) }) })
+    fn connect(node: &Node, access: &Access, options: &AgentOptions, binary: &Arc<Binary>) -> Result<Agent, NodeError> {
+        let line = Mutex::new(Arc::new(Line::connect(node, access, options, binary)?));
+        let (node, access, options, binary) = (node.clone(), access.clone(), options.clone(), binary.clone());
+        Ok(Agent { inner: Arc::new(Inner { node, access, options, binary, line }) })
     }
 
     fn line(&self) -> Arc<Line> {
@@ -153,7 +177,10 @@ impl Agent {
 
     fn reconnect(&self) -> Result<(), NodeError> {
         self.line().hang_up();
-        let line = Line::connect(&self.inner.node, &self.inner.access, &self.inner.options)?;
+        let Inner { node, access, options, binary, .. } = &*self.inner;
+        // The old agent may still wait for a heartbeat before it undoes its faults and leaves.
+        let patient = AgentOptions { lock_within: Some(2 * options.dead_man + Duration::from_secs(2)), ..options.clone() };
+        let line = Line::connect(node, access, &patient, binary)?;
         *self.inner.line.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(line);
         Ok(())
     }

@@ -2,25 +2,116 @@
 
 use super::Agents;
 use crate::{Cluster, Network, Node, NodeError};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
-/// A [`Network`] that acts through the agents: packets are dropped by the node that would receive them.
+/// How long a probe that was sent may take to be heard.
+const HEARD_WITHIN: Duration = Duration::from_millis(300);
+
+/// A [`Network`] that acts through the agents: packets are dropped by the node that would receive them, by all addresses, IPv4 and
+/// IPv6, that the sender has. Addresses that several nodes have (those of bridges for containers) tell nobody apart: they are
+/// left alone. So is everything that is forwarded to containers and not received by the node itself.
 pub struct AgentNetwork {
     agents: Agents,
+    /// By node: its addresses as the control node knows them.
+    known_as: Vec<Vec<IpAddr>>,
 }
 
 impl AgentNetwork {
-    /// The network between the nodes of these agents.
-    pub fn new(_cluster: &Cluster, agents: Agents) -> Result<AgentNetwork, Vec<NodeError>> {
-        Ok(AgentNetwork { agents })
+    /// The network between the nodes of these agents. The names of the nodes are looked up here, on the control node.
+    pub fn new(cluster: &Cluster, agents: Agents) -> Result<AgentNetwork, Vec<NodeError>> {
+        let (mut known_as, mut errors) = (Vec::new(), Vec::new());
+        for node in cluster.nodes.iter() {
+            match resolve(&node.address) {
+                Ok(addresses) => known_as.push(addresses),
+                Err(why) => errors.push(NodeError::new(&node.name, why)),
+            }
+        }
+        if errors.is_empty() { Ok(AgentNetwork { agents, known_as }) } else { Err(errors) }
+    }
+
+    /// The addresses by which a node is known to others and nobody else is.
+    fn addresses(&self, node: usize) -> Vec<IpAddr> {
+        let all: Vec<Vec<IpAddr>> = self.agents.all().iter().map(|agent| agent.about().addresses).collect();
+        distinct(node, &self.known_as, &all)
     }
 }
 
 impl Network for AgentNetwork {
-    fn drop_from(&self, node: &Node, _from: &[&Node]) -> Result<(), NodeError> {
-        self.agents.of(node).drop_from(&[])
+    fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
+        let mut addresses = Vec::new();
+        for from in from {
+            let own = self.addresses(from.index);
+            if own.is_empty() {
+                return Err(NodeError::new(
+                    &from.name,
+                    format!(
+                        "its address {} tells it apart from no other node: give its address in the network that the nodes share",
+                        from.address
+                    ),
+                ));
+            }
+            addresses.extend(own);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        self.agents.of(node).drop_from(&addresses)
     }
 
-    fn probe(&self, from: &Node, _to: &Node) -> Result<bool, NodeError> {
-        Err(NodeError::new(&from.name, "not yet"))
+    fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {
+        let (sender, receiver) = (self.agents.of(from), self.agents.of(to));
+        let addresses = self.addresses(to.index);
+        let address = *addresses.first().ok_or_else(|| NodeError::new(&to.name, "it has no address to probe"))?;
+        let nonce = RandomState::new().build_hasher().finish();
+        std::thread::scope(|scope| {
+            let sent = scope.spawn(|| sender.probe_send(SocketAddr::new(address, receiver.about().probe_port), nonce));
+            let heard = receiver.probe_heard(nonce, HEARD_WITHIN);
+            sent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            heard
+        })
+    }
+}
+
+fn resolve(address: &str) -> Result<Vec<IpAddr>, String> {
+    let found = (address, 0).to_socket_addrs().map_err(|e| format!("cannot find its address {address}: {e}; is its name right?"))?;
+    Ok(found.map(|address| address.ip().to_canonical()).collect())
+}
+
+/// The addresses of one node, those that it has itself and is known by first, without loopback ones and those of several nodes.
+fn distinct(node: usize, known_as: &[Vec<IpAddr>], own: &[Vec<IpAddr>]) -> Vec<IpAddr> {
+    let holders = |address: &IpAddr| (0..own.len()).filter(|&i| own[i].contains(address) || known_as[i].contains(address)).count();
+    let both = known_as[node].iter().filter(|address| own[node].contains(address));
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in both.chain(&own[node]).chain(&known_as[node]) {
+        if !address.is_loopback() && holders(address) == 1 && !addresses.contains(address) {
+            addresses.push(*address);
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_node_is_cut_by_all_addresses_that_are_its_own() {
+        let known_as = [ips(&["10.0.0.1"]), ips(&["10.0.0.2"]), ips(&["127.0.0.1"])];
+        let own = [ips(&["10.0.0.1", "172.17.0.1", "fd00::1"]), ips(&["172.17.0.1", "10.0.0.2"]), ips(&["172.17.0.1"])];
+        assert_eq!(distinct(0, &known_as, &own), ips(&["10.0.0.1", "fd00::1"]));
+        assert_eq!(distinct(1, &known_as, &own), ips(&["10.0.0.2"]));
+        assert_eq!(distinct(2, &known_as, &own), ips(&[]), "neither loopback nor a bridge that all have");
+    }
+
+    #[test]
+    fn what_the_control_node_knows_by_another_address_is_cut_by_both() {
+        let known_as = [ips(&["203.0.113.7"]), ips(&["203.0.113.8"])];
+        let own = [ips(&["10.0.0.1"]), ips(&["10.0.0.2"])];
+        assert_eq!(distinct(0, &known_as, &own), ips(&["10.0.0.1", "203.0.113.7"]));
     }
 }

@@ -1,8 +1,540 @@
-//! The agent's loop on the node.
+//! The agent's life on the node: lock, journal, greeting, requests; and the undoing of everything at its end.
 
+use super::addresses;
+use super::exec::Running;
+use super::files::{Directory, replace};
+use super::firewall::{Cut, Firewall};
+use super::journal::{Entry, Journal};
+use super::probe::Probe;
+use super::process::{Killed, Paused, Programs};
+use super::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Runs the agent: what `rashomon agent ARGUMENTS` does. Must be called before the process has started any thread.
-pub fn main(_arguments: &[String]) -> ExitCode {
+/// The most requests answered at once.
+const BUSY_MAX: usize = 256;
+
+/// How long the last answers may take to leave.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// How an agent is to work: the arguments of `rashomon agent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// What the run is called, for another that finds the node taken.
+    pub run: String,
+    /// The agent's directory; the default of [`super::AgentOptions::directory`] if `None`.
+    pub directory: Option<PathBuf>,
+    /// How long it waits for a heartbeat.
+    pub dead_man: Duration,
+    /// How long it waits for another agent to leave the node.
+    pub lock_within: Duration,
+    /// The UDP port for probes; any if 0.
+    pub probe_port: u16,
+    /// The address that the control node comes from: never cut off.
+    pub control: Option<IpAddr>,
+    /// Only undo what an agent that was killed left behind, say what it was, and exit.
+    pub heal: bool,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            run: "a run without a name".into(),
+            directory: None,
+            dead_man: Duration::from_secs(5),
+            lock_within: Duration::from_secs(3),
+            probe_port: 0,
+            control: None,
+            heal: false,
+        }
+    }
+}
+
+impl ServeOptions {
+    /// The arguments that [`ServeOptions::parse`] reads back.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--run".into(), self.run.clone()];
+        if let Some(directory) = &self.directory {
+            arguments.extend(["--directory".into(), directory.display().to_string()]);
+        }
+        arguments.extend(["--dead-man-ms".into(), self.dead_man.as_millis().to_string()]);
+        arguments.extend(["--lock-within-ms".into(), self.lock_within.as_millis().to_string()]);
+        arguments.extend(["--probe-port".into(), self.probe_port.to_string()]);
+        if let Some(control) = self.control {
+            arguments.extend(["--control".into(), control.to_string()]);
+        }
+        if self.heal {
+            arguments.push("--heal".into());
+        }
+        arguments
+    }
+
+    /// Reads the arguments of `rashomon agent`.
+    pub fn parse(arguments: &[String]) -> Result<ServeOptions, String> {
+        let mut options = ServeOptions::default();
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            if name == "--heal" {
+                options.heal = true;
+                continue;
+            }
+            let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
+            let number = || value.parse::<u64>().map_err(|_| format!("{name} needs a number, not {value:?}"));
+            match name.as_str() {
+                "--run" => options.run.clone_from(value),
+                "--directory" => options.directory = Some(value.into()),
+                "--dead-man-ms" => options.dead_man = Duration::from_millis(number()?),
+                "--lock-within-ms" => options.lock_within = Duration::from_millis(number()?),
+                "--probe-port" => options.probe_port = number()?.try_into().map_err(|_| format!("{value} is no port"))?,
+                "--control" => options.control = Some(value.parse().map_err(|_| format!("{value:?} is no address"))?),
+                _ => return Err(format!("unknown argument {name:?}")),
+            }
+        }
+        Ok(options)
+    }
+
+    fn directory(&self) -> PathBuf {
+        match (&self.directory, std::env::var_os("HOME")) {
+            (Some(directory), _) => directory.clone(),
+            (None, Some(home)) if user_id() != 0 => Path::new(&home).join(".rashomon"),
+            _ => PathBuf::from("/var/lib/rashomon"),
+        }
+    }
+}
+
+/// What `rashomon agent ARGUMENTS` does. Call it before the process has started any thread: it sets signals aside.
+pub fn main(arguments: &[String]) -> ExitCode {
+    let events = mpsc::channel();
+    let options = match ServeOptions::parse(arguments) {
+        Ok(options) => options,
+        Err(why) => return refuse(&mut io::stdout(), &format!("the agent was started with wrong arguments: {why}")),
+    };
+    await_signals(events.0.clone());
+    run(io::stdin(), io::stdout(), &options, events)
+}
+
+/// The agent over any pair of streams: answers requests until its input ends, heartbeats stop or it is told to leave; then
+/// undoes every fault. The exit code is 0 if nothing is left to undo.
+pub fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static, options: &ServeOptions) -> ExitCode {
+    run(input, output, options, mpsc::channel())
+}
+
+enum Event {
+    Line(Vec<u8>),
+    TooLong,
+    End,
+    Terminate,
+}
+
+fn run(
+    input: impl Read + Send + 'static,
+    mut output: impl Write + Send + 'static,
+    options: &ServeOptions,
+    events: (Sender<Event>, Receiver<Event>),
+) -> ExitCode {
+    let host = match Host::enter(options) {
+        Ok(host) => Arc::new(host),
+        Err(why) => return refuse(&mut output, &why),
+    };
+    let undone = host.undo_all();
+    let clean = undone.iter().all(|undone| undone.error.is_none());
+    let greeting = Greeting::RashomonAgent(host.about(undone));
+    if options.heal {
+        let said = say(&mut output, &greeting);
+        return if clean && said.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let (answers, to_write) = mpsc::channel();
+    let writer = thread::spawn(move || {
+        let _ = say(&mut output, &greeting);
+        for answer in to_write {
+            if say::<Answer>(&mut output, &answer).is_err() {
+                return;
+            }
+        }
+    });
+    let (sender, receiver) = events;
+    thread::spawn(move || read_lines(input, &sender));
+    // Whatever goes wrong in here, what was hurt is healed below.
+    let farewell = catch_unwind(AssertUnwindSafe(|| attend(&host, &receiver, &answers, options.dead_man))).unwrap_or(None);
+    let undone = host.leave();
+    host.running.kill();
+    let clean = undone.iter().all(|undone| undone.error.is_none());
+    if let Some(id) = farewell {
+        let _ = answers.send(Answer { id: Some(id), outcome: Outcome::Done(Reply::Undone(undone)) });
+    }
+    drop(answers);
+    let deadline = Instant::now() + FAREWELL;
+    while farewell.is_some() && !writer.is_finished() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Answers requests until it is time to go. Returns the number of the request that asked it to, if one did.
+fn attend(host: &Arc<Host>, events: &Receiver<Event>, answers: &Sender<Answer>, dead_man: Duration) -> Option<u64> {
+    let mut last_heard = Instant::now();
+    let failed = |id, why: String| Answer { id, outcome: Outcome::Failed(why) };
+    loop {
+        let line = match events.recv_timeout(dead_man.saturating_sub(last_heard.elapsed())) {
+            Ok(Event::Line(line)) => line,
+            Ok(Event::TooLong) => {
+                let _ = answers.send(failed(None, format!("a line of more than {LINE_BYTES_MAX} bytes")));
+                continue;
+            }
+            Ok(Event::End | Event::Terminate) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+        };
+        let question = match serde_json::from_slice::<Question>(&line) {
+            Ok(question) => question,
+            Err(error) => {
+                let _ = answers.send(failed(None, format!("not a request: {error}")));
+                continue;
+            }
+        };
+        last_heard = Instant::now();
+        match question.ask {
+            Request::Ping => drop(answers.send(Answer { id: Some(question.id), outcome: Outcome::Done(Reply::Nothing) })),
+            Request::Bye => return Some(question.id),
+            _ if host.busy.load(Ordering::Relaxed) >= BUSY_MAX => {
+                let _ = answers.send(failed(Some(question.id), format!("busy with {BUSY_MAX} other requests")));
+            }
+            _ => {
+                let (id, worker) = (question.id, Worker { host: host.clone(), answers: answers.clone(), question });
+                if let Err(error) = worker.start() {
+                    let _ = answers.send(failed(Some(id), format!("this node has no room for another thread: {error}")));
+                }
+            }
+        }
+    }
+}
+
+/// Answers one request, on a thread of its own.
+struct Worker {
+    host: Arc<Host>,
+    answers: Sender<Answer>,
+    question: Question,
+}
+
+impl Worker {
+    fn start(self) -> io::Result<()> {
+        self.host.busy.fetch_add(1, Ordering::Relaxed);
+        let host = self.host.clone();
+        let started = thread::Builder::new().spawn(move || self.work());
+        if started.is_err() {
+            host.busy.fetch_sub(1, Ordering::Relaxed);
+        }
+        started.map(drop)
+    }
+
+    fn work(self) {
+        let answer = catch_unwind(AssertUnwindSafe(|| self.host.answer(&self.question.ask)));
+        let answer = answer.unwrap_or_else(|_| Err("the agent has a defect: this request made it panic".into()));
+        self.host.busy.fetch_sub(1, Ordering::Relaxed);
+        let outcome = answer.map_or_else(Outcome::Failed, Outcome::Done);
+        let _ = self.answers.send(Answer { id: Some(self.question.id), outcome });
+    }
+}
+
+/// Reads lines of bounded length; skips what is longer.
+fn read_lines(input: impl Read, events: &Sender<Event>) {
+    let mut input = BufReader::new(input);
+    loop {
+        let mut line = Vec::new();
+        let event = match (&mut input).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => Event::End,
+            Ok(_) if line.ends_with(b"\n") => Event::Line(line),
+            Ok(length) if length < LINE_BYTES_MAX => Event::End,
+            Ok(_) => match skip_line(&mut input) {
+                Ok(()) => Event::TooLong,
+                Err(_) => Event::End,
+            },
+        };
+        let end = matches!(event, Event::End);
+        if events.send(event).is_err() || end {
+            return;
+        }
+    }
+}
+
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let newline = buffer.iter().position(|&b| b == b'\n');
+        let used = newline.map_or(buffer.len(), |at| at + 1);
+        input.consume(used);
+        if newline.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+fn say<T: serde::Serialize>(output: &mut impl Write, message: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    output.write_all(&line)?;
+    output.flush()
+}
+
+fn refuse(output: &mut impl Write, why: &str) -> ExitCode {
+    let _ = say(output, &Greeting::RashomonRefusal(why.into()));
     ExitCode::FAILURE
+}
+
+/// Everything of this node that the agent holds.
+struct Host {
+    directory: Directory,
+    journal: Mutex<Journal>,
+    programs: Programs,
+    /// One change of a program at a time.
+    programs_gate: Mutex<()>,
+    firewall: Firewall,
+    firewall_gate: Mutex<()>,
+    probe: Probe,
+    running: Running,
+    busy: AtomicUsize,
+    control: Option<IpAddr>,
+    /// Whether the agent is leaving: nothing is hurt any more. Held for reading while something is.
+    leaving: RwLock<bool>,
+    /// Released by the kernel when the agent ends in whatever way.
+    _lock: File,
+}
+
+impl Host {
+    fn enter(options: &ServeOptions) -> Result<Host, String> {
+        let directory = Directory::make(&options.directory())?;
+        let lock = lock(&directory.root().join("lock"), options)?;
+        let running = Running::default();
+        Ok(Host {
+            journal: Mutex::new(Journal::open(directory.root())?),
+            programs: Programs::new(&directory)?,
+            programs_gate: Mutex::new(()),
+            firewall: Firewall::find(running.clone()),
+            firewall_gate: Mutex::new(()),
+            probe: Probe::listen(options.probe_port)?,
+            directory,
+            running,
+            busy: AtomicUsize::new(0),
+            control: options.control.map(|address| address.to_canonical()),
+            leaving: RwLock::new(false),
+            _lock: lock,
+        })
+    }
+
+    fn about(&self, undone: Vec<Undone>) -> About {
+        About {
+            protocol: VERSION,
+            pid: std::process::id(),
+            uid: user_id(),
+            directory: self.directory.root().display().to_string(),
+            addresses: addresses::own(),
+            probe_port: self.probe.port(),
+            control: self.control,
+            undone,
+        }
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, request: &Request) -> Result<Reply, String> {
+        match request {
+            Request::Ping | Request::Bye => Ok(Reply::Nothing),
+            Request::Run(command) => {
+                let mut command = command.clone();
+                command.dir = command.dir.map(|dir| self.directory.any(&dir).display().to_string());
+                self.running.run(&command, self.directory.root()).map(Reply::Output)
+            }
+            Request::Write { path, offset, data } => self.directory.write(path, *offset, data).map(|()| Reply::Nothing),
+            Request::Finish { path, size, mode } => self.directory.finish(path, *size, *mode).map(|()| Reply::Nothing),
+            Request::Read { path, offset } => self.directory.read(path, *offset),
+            Request::RemoveTree { path } => self.directory.remove(path).map(|()| Reply::Nothing),
+            Request::State { name } => self.programs.state(name).map(Reply::State),
+            Request::ProbeSend { to, nonce } => self.probe.send(*to, *nonce).map(|()| Reply::Nothing),
+            Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
+            Request::Heal => Ok(Reply::Undone(self.undo_all())),
+            _ => self.change(request).map(|()| Reply::Nothing),
+        }
+    }
+
+    /// Changes what runs or what is heard, unless the agent is leaving.
+    fn change(&self, request: &Request) -> Result<(), String> {
+        let leaving = self.leaving.read().unwrap_or_else(PoisonError::into_inner);
+        if *leaving {
+            return Err("the agent is leaving".into());
+        }
+        if let Request::DropFrom { addresses } = request {
+            let _one_at_a_time = self.firewall_gate.lock().unwrap_or_else(PoisonError::into_inner);
+            return self.drop_from(addresses);
+        }
+        let _one_at_a_time = self.programs_gate.lock().unwrap_or_else(PoisonError::into_inner);
+        match request {
+            Request::Start(program) => {
+                self.programs.start(program)?;
+                self.journal().end_all(|entry| matches!(entry, Entry::Killed(killed) if killed.program.name == program.name))
+            }
+            Request::Stop { name } => {
+                self.programs.kill(name)?;
+                self.programs.forget(name)?;
+                self.journal().end_all(|entry| match entry {
+                    Entry::Killed(killed) => killed.program.name == *name,
+                    Entry::Paused(paused) => paused.name == *name,
+                    Entry::Cut(_) => false,
+                })
+            }
+            Request::Kill { name } => {
+                let program = self.programs.last(name)?;
+                self.journal().begin(&Entry::Killed(Killed { program }))?;
+                self.programs.kill(name)
+            }
+            Request::Pause { name } => {
+                self.programs.must_run(name)?;
+                self.journal().begin(&Entry::Paused(Paused { name: name.clone() }))?;
+                self.programs.pause(name)
+            }
+            Request::Resume { name } => {
+                self.programs.resume(name)?;
+                self.journal().end_all(|entry| matches!(entry, Entry::Paused(paused) if paused.name == *name))
+            }
+            other => Err(format!("this agent cannot {other:?}")),
+        }
+    }
+
+    fn drop_from(&self, addresses: &[IpAddr]) -> Result<(), String> {
+        if let Some(control) = addresses.iter().find(|address| Some(address.to_canonical()) == self.control) {
+            return Err(format!("refused to drop packets from {control}: the control node talks to this node from there"));
+        }
+        if addresses.is_empty() {
+            return self.undo_cuts();
+        }
+        let backend = self.firewall.backend(addresses)?;
+        self.journal().begin(&Entry::Cut(Cut { backend }))?;
+        self.firewall.cut(backend, addresses)
+    }
+
+    fn undo_cuts(&self) -> Result<(), String> {
+        let cuts = self.journal().open_entries().into_iter().filter(|(_, entry)| matches!(entry, Entry::Cut(_)));
+        for (id, entry) in cuts.collect::<Vec<_>>() {
+            self.undo(&entry)?;
+            self.journal().end(id)?;
+        }
+        Ok(())
+    }
+
+    fn undo(&self, entry: &Entry) -> Result<(), String> {
+        match entry {
+            Entry::Cut(cut) => self.firewall.clear(cut.backend),
+            Entry::Killed(killed) => self.programs.start(&killed.program),
+            Entry::Paused(paused) => self.programs.resume(&paused.name),
+        }
+    }
+
+    /// Undoes everything, once what is under way has ended, and lets nothing begin any more.
+    fn leave(&self) -> Vec<Undone> {
+        let mut leaving = self.leaving.write().unwrap_or_else(PoisonError::into_inner);
+        *leaving = true;
+        self.undo_journal()
+    }
+
+    /// Undoes everything, once what is under way has ended.
+    fn undo_all(&self) -> Vec<Undone> {
+        let _alone = self.leaving.write().unwrap_or_else(PoisonError::into_inner);
+        self.undo_journal()
+    }
+
+    /// Undoes the journal, the latest entry first; what fails stays in it.
+    fn undo_journal(&self) -> Vec<Undone> {
+        let entries = self.journal().open_entries();
+        let mut undone: Vec<Undone> = Vec::new();
+        for (id, entry) in entries {
+            let error = self.undo(&entry).and_then(|()| self.journal().end(id)).err();
+            undone.push(Undone { what: describe(&entry), error });
+        }
+        // A table of ours that no journal knows of: somebody removed the journal.
+        let cut_open = self.journal().open_entries().iter().any(|(_, entry)| matches!(entry, Entry::Cut(_)));
+        if !cut_open && self.firewall.has_table() {
+            let error = self.firewall.clear(super::firewall::Backend::Nft).err();
+            undone.push(Undone { what: "a table of ours in the firewall that no journal knows of".into(), error });
+        }
+        if let Some(error) = self.journal().set_unreadable_aside() {
+            undone.push(Undone { what: "what the journal could not tell".into(), error: Some(error) });
+        }
+        undone
+    }
+}
+
+fn describe(entry: &Entry) -> String {
+    match entry {
+        Entry::Cut(_) => "packets were dropped".into(),
+        Entry::Killed(killed) => format!("{} was killed", killed.program.name),
+        Entry::Paused(paused) => format!("{} was paused", paused.name),
+    }
+}
+
+/// Takes the lock of the directory, or says who has it.
+fn lock(path: &Path, options: &ServeOptions) -> Result<File, String> {
+    let fail = |e: io::Error| format!("cannot use the lock {}: {e}", path.display());
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(fail)?;
+    let deadline = Instant::now() + options.lock_within;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Err(fs::TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(path.with_file_name("lock.holder")).unwrap_or_else(|_| "somebody".into());
+                return Err(format!("another run is using this node: {}. Wait for its end, or end it", holder.trim()));
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(fail(e)),
+        }
+    }
+    let from = options.control.map_or(String::new(), |address| format!(" from {address}"));
+    let holder = format!("{}{from} (its agent is process {})\n", options.run, std::process::id());
+    replace(&path.with_file_name("lock.holder"), holder.as_bytes()).map_err(fail)?;
+    Ok(file)
+}
+
+fn user_id() -> u32 {
+    // The owner of a process's directory in /proc is its effective user.
+    fs::metadata("/proc/self").map_or(u32::MAX, |found| found.uid())
+}
+
+/// Turns signals into events: SIGTERM, SIGINT and SIGQUIT end the agent in order. SIGHUP, which the end of an SSH connection may
+/// bring, is swallowed: the end of the input says when to go.
+#[allow(unsafe_code, reason = "the standard library has no signals")]
+fn await_signals(events: Sender<Event>) {
+    // SAFETY: a signal set of zeros is valid storage, and is initialised before it is used.
+    let mut signals: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set lives on this stack; no other thread runs yet, so all will inherit the mask. Children get a clean one from
+    // the standard library.
+    unsafe {
+        libc::sigemptyset(&raw mut signals);
+        for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
+            libc::sigaddset(&raw mut signals, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, std::ptr::null_mut());
+    }
+    let wait = move || {
+        loop {
+            let mut signal = 0;
+            // SAFETY: both point to values of this closure.
+            let waited = unsafe { libc::sigwait(&raw const signals, &raw mut signal) };
+            if waited == 0 && signal != libc::SIGHUP && events.send(Event::Terminate).is_err() {
+                return;
+            }
+        }
+    };
+    // Without the thread the signals stay blocked: the agent then ends with its input or its heartbeats alone.
+    let _ = thread::Builder::new().name("signals".into()).spawn(wait);
 }

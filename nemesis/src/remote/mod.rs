@@ -4,6 +4,7 @@
 //! for real nodes, [`local`] spawns on this machine.
 
 pub mod local;
+mod poll;
 pub mod ssh;
 mod ssh_config;
 mod ssh_options;

@@ -13,9 +13,15 @@
 //! The relaxed history is decided by following everything that can be: the set of pairs (state, which of the needed ops in
 //! flight are done), closed under every step that is possible at a moment. A needed op that returns keeps the pairs in which
 //! it is done. Nobody has to remember what the other ops did, so the set stays small whatever the length of the history.
+//!
+//! Some contradictions are of another kind: there are too few writes of a value for all who saw it. Then the weaker claim is
+//! made that lets each of the other updates take effect **at most once** ([`Others::AtMostOnce`]), which module `once` decides.
+
+mod once;
 
 use crate::linear::problem::{NEVER, decode_op};
 use crate::model::{Model, Sees};
+use crate::verdict::Others;
 use hashbrown::{HashMap, HashSet};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId};
@@ -117,13 +123,20 @@ impl<'a, M: Model> Claims<'a, M> {
     ///
     /// # Errors
     /// More than `limit` steps would be needed, or more than 64 needed ops are in flight at once.
-    pub(crate) fn contradict(&self, needed: &[OpId], limit: &mut u64) -> Result<bool, TooHard> {
+    pub(crate) fn contradict(&self, needed: &[OpId], others: Others, limit: &mut u64) -> Result<bool, TooHard> {
         let mut is_needed = vec![false; self.ops.len()];
         for id in needed {
             let i = self.ops.binary_search_by_key(id, |item| item.id).map_err(|_| TooHard)?;
             is_needed[i] = true;
         }
-        let mut sweep = Sweep::new(self, &is_needed);
+        match others {
+            Others::AnyNumber => self.contradict_any_number(&is_needed, limit),
+            Others::AtMostOnce => once::contradict(self, &is_needed, limit),
+        }
+    }
+
+    fn contradict_any_number(&self, is_needed: &[bool], limit: &mut u64) -> Result<bool, TooHard> {
+        let mut sweep = Sweep::new(self, is_needed);
         for &(at, index) in &self.events {
             let item = self.ops[index as usize];
             let needed = is_needed[index as usize];

@@ -171,6 +171,6 @@ fn counterexample<M: Model>(
     };
     let explainer = Explainer { model, history, problem };
     let prefix = if claims.prefix(&prefix, blocked.ret).is_ok() { prefix } else { Vec::new() };
-    let counterexample = explainer.explain(&core.needed, core.minimal, blocked.id);
+    let counterexample = explainer.explain(&core, blocked.id);
     Answer::Invalid(Box::new(Counterexample { prefix, blocked: Some(blocked.id), ..counterexample }))
 }

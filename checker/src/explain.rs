@@ -4,6 +4,7 @@
 
 use crate::linear::problem::{Entry, NEVER, Problem};
 use crate::model::{Model, Sees};
+use crate::shrink::Core;
 use crate::verdict::{Counterexample, Step, StepKind, Words};
 use histories::{History, OpId};
 
@@ -22,8 +23,8 @@ pub(crate) struct Explainer<'a, M: Model> {
 
 impl<M: Model> Explainer<'_, M> {
     /// Fills in core, stuck op, sentence and steps.
-    pub(crate) fn explain(&self, needed: &[OpId], minimal: bool, blocked: OpId) -> Counterexample {
-        let mut needed: Vec<Entry> = needed.iter().filter_map(|&id| self.entry(id)).collect();
+    pub(crate) fn explain(&self, found: &Core, blocked: OpId) -> Counterexample {
+        let mut needed: Vec<Entry> = found.needed.iter().filter_map(|&id| self.entry(id)).collect();
         needed.sort_unstable_by_key(|e| e.call);
         let stuck = self.stuck(&needed, blocked);
         let mut core: Vec<Entry> = needed.clone();
@@ -36,7 +37,8 @@ impl<M: Model> Explainer<'_, M> {
         Counterexample {
             core: core.iter().map(|e| e.id).collect(),
             needed: needed.iter().map(|e| e.id).collect(),
-            minimal,
+            others: found.others,
+            minimal: found.minimal,
             stuck: Some(stuck.id),
             sentence,
             steps,

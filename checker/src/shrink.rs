@@ -7,6 +7,7 @@
 
 use crate::certify::{Claims, TooHard};
 use crate::model::Model;
+use crate::verdict::Others;
 use histories::OpId;
 
 /// Steps that one question may take, per op of the key and besides; and how many such questions there may be in all.
@@ -14,16 +15,22 @@ const STEPS_PER_OP: u64 = 50;
 const STEPS_AT_LEAST: u64 = 1_000_000;
 const HARD_QUESTIONS: u64 = 20;
 
+/// Contradictions of more ops than this are hard to follow: another kind is tried.
+const EASY: usize = 10;
+
 /// Ops that contradict each other.
 pub(crate) struct Core {
     /// The ops.
     pub needed: Vec<OpId>,
+    /// How often the others may take effect.
+    pub others: Others,
     /// Whether leaving out any one of them leaves no contradiction.
     pub minimal: bool,
 }
 
 struct Questions<'c, 'a, M: Model> {
     claims: &'c Claims<'a, M>,
+    others: Others,
     each: u64,
     left: u64,
 }
@@ -32,7 +39,7 @@ impl<M: Model> Questions<'_, '_, M> {
     fn contradict(&mut self, needed: &[OpId]) -> Result<bool, TooHard> {
         let mut limit = self.left.min(self.each);
         let before = limit;
-        let answer = self.claims.contradict(needed, &mut limit);
+        let answer = self.claims.contradict(needed, self.others, &mut limit);
         self.left -= before - limit;
         answer
     }
@@ -41,10 +48,18 @@ impl<M: Model> Questions<'_, '_, M> {
 /// Finds a minimal contradiction. `reads` and `all` are candidates, the most promising first (`reads` is part of `all`).
 /// `None` if none is found with the steps allowed.
 pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, reads: &[OpId], all: &[OpId]) -> Option<Core> {
-    let each = STEPS_AT_LEAST + STEPS_PER_OP * all.len() as u64;
-    let mut questions = Questions { claims, each, left: each * HARD_QUESTIONS };
-    let found = first_window(&mut questions, reads).or_else(|| first_window(&mut questions, all))?;
-    Some(minimize(&mut questions, found))
+    let core = |others| {
+        let each = STEPS_AT_LEAST + STEPS_PER_OP * all.len() as u64;
+        let mut questions = Questions { claims, others, each, left: each * HARD_QUESTIONS };
+        let found = first_window(&mut questions, reads).or_else(|| first_window(&mut questions, all))?;
+        Some(minimize(&mut questions, found))
+    };
+    let any_number = core(Others::AnyNumber);
+    if any_number.as_ref().is_some_and(|core| core.minimal && core.needed.len() <= EASY) {
+        return any_number;
+    }
+    let once = core(Others::AtMostOnce);
+    [any_number, once].into_iter().flatten().min_by_key(|core| core.needed.len())
 }
 
 /// The shortest beginning of the candidates, of length 1, 2, 4, ..., that contradicts itself.
@@ -54,7 +69,7 @@ fn first_window<M: Model>(questions: &mut Questions<'_, '_, M>, candidates: &[Op
         let window = &candidates[..length.min(candidates.len())];
         match questions.contradict(window) {
             Ok(true) => return Some(window.to_vec()),
-            Ok(false) if length < candidates.len() => length *= 2,
+            _ if length < candidates.len() => length *= 2,
             _ => return None,
         }
     }
@@ -83,7 +98,7 @@ fn minimize<M: Model>(questions: &mut Questions<'_, '_, M>, mut needed: Vec<OpId
         if chunk > 1 {
             chunk = chunk.div_ceil(2);
         } else if !removed || !minimal {
-            return Core { needed, minimal };
+            return Core { needed, others: questions.others, minimal };
         }
     }
 }

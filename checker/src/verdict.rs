@@ -97,10 +97,12 @@ pub struct Witness {
 pub struct Counterexample {
     /// The few ops that show it, in order of invocation: the `needed` ones, and the writes of the values that they saw.
     pub core: Vec<OpId>,
-    /// The ops of the core that cannot be put in any order, **even if every other write takes effect at any moments between
-    /// its invocation and its completion, as often as it likes, or never, and every other read is ignored**. Leave out any
-    /// one of them in this sense, and the rest can be ordered.
+    /// The ops of the core that cannot be put in any order, **even if every other write takes effect as often as `others`
+    /// says, or never, at any moments between its invocation and its completion, and every other read is ignored**. Leave
+    /// out any one of them in this sense, and the rest can be ordered.
     pub needed: Vec<OpId>,
+    /// How often the writes that are not needed may take effect.
+    pub others: Others,
     /// Whether the second statement was verified (the first always was). False only where that would have taken too long.
     pub minimal: bool,
     /// The op of the core that cannot be placed: drawn in red, subject of the sentence.
@@ -118,6 +120,17 @@ pub struct Counterexample {
     /// For the strip under the picture: from this event on, these states were possible (at most 8, then `more`). Covers the
     /// core's span of time only; the last entry has none.
     pub possible: Vec<Possible>,
+}
+
+/// How often the writes outside a contradiction may take effect without resolving it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Others {
+    /// As often as they like: the contradiction is complete in itself.
+    #[default]
+    AnyNumber,
+    /// Once each, or never: there are too few of them.
+    AtMostOnce,
 }
 
 /// The states that were possible from one event on.

@@ -420,6 +420,7 @@ pub(crate) fn stale_read_example(history: &History, key: i64, value: i64) -> Cou
     Counterexample {
         core: vec![first, second, sees, stale],
         needed: vec![sees, stale],
+        others: Others::AnyNumber,
         minimal: true,
         stuck: Some(stale),
         sentence: vec![

@@ -1,0 +1,117 @@
+//! Contradictions in which each other update may take effect once, or never.
+//!
+//! The plain form of the just-in-time search (Lowe 2017), by itself: a map from (state, needed ops in flight that are done) to
+//! the smallest sets of optional ops that were used on the way. When an op returns, pending ops are linearized until it is;
+//! an optional one may also pass unused. Two rules keep the sets small, and no others are used:
+//!
+//! * of pending ops of one kind and role, the one that returns first is used first (swap the two in any order that does not);
+//! * of two ways to the same point, one that used a part of what the other used is as good (it can go on in every way the
+//!   other can).
+
+use super::{Claims, FxMap, TooHard};
+use crate::linear::problem::NEVER;
+use crate::model::Model;
+
+/// Sorted indices of ops in flight.
+type Ops = Vec<u32>;
+
+/// The needed ops that are done, the optional ones that are.
+type Point<S> = (S, Ops);
+
+/// Everything that can be, and what it took of the optional ops.
+type Ways<S> = FxMap<Point<S>, Vec<Ops>>;
+
+/// Whether no order of the needed ops exists, see [`super::Claims::contradict`].
+pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], limit: &mut u64) -> Result<bool, TooHard> {
+    let is_optional = |i: u32| !is_needed[i as usize] || claims.ops[i as usize].ret == NEVER;
+    let mut ways: Ways<M::State> = FxMap::default();
+    ways.insert((claims.model.init(), Vec::new()), vec![Vec::new()]);
+    let mut pending: Vec<u32> = Vec::new();
+    for &(at, index) in &claims.events {
+        let item = claims.ops[index as usize];
+        if !is_needed[index as usize] && claims.model.is_pure(&claims.kinds[item.kind as usize]) {
+            continue;
+        }
+        if at == item.call {
+            // By return, so that the first pending op of a kind is the one to use.
+            let place = pending.partition_point(|&i| claims.ops[i as usize].ret <= item.ret);
+            pending.insert(place, index);
+            continue;
+        }
+        ways = returns(claims, &ways, &pending, index, &is_optional, limit)?;
+        pending.retain(|&i| i != index);
+        if ways.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn returns<M: Model>(
+    claims: &Claims<'_, M>,
+    before: &Ways<M::State>,
+    pending: &[u32],
+    target: u32,
+    is_optional: &impl Fn(u32) -> bool,
+    limit: &mut u64,
+) -> Result<Ways<M::State>, TooHard> {
+    let mut after: Ways<M::State> = FxMap::default();
+    let mut waiting: Ways<M::State> = FxMap::default();
+    let mut todo: Vec<(Point<M::State>, Ops)> = Vec::new();
+    for ((state, done), uses) in before {
+        for used in uses {
+            if done.contains(&target) || used.contains(&target) {
+                add(&mut after, (state.clone(), without(done, target)), without(used, target));
+                continue;
+            }
+            if is_optional(target) {
+                add(&mut after, (state.clone(), done.clone()), used.clone());
+            }
+            if add(&mut waiting, (state.clone(), done.clone()), used.clone()) {
+                todo.push(((state.clone(), done.clone()), used.clone()));
+            }
+        }
+    }
+    while let Some(((state, done), used)) = todo.pop() {
+        *limit = limit.checked_sub(1 + pending.len() as u64).ok_or(TooHard)?;
+        let mut tried: Vec<(u32, bool)> = Vec::new();
+        for &i in pending {
+            let (kind, optional) = (claims.ops[i as usize].kind, is_optional(i));
+            if done.contains(&i) || used.contains(&i) || tried.contains(&(kind, optional)) {
+                continue;
+            }
+            tried.push((kind, optional));
+            let Some(next) = claims.model.step(&state, &claims.kinds[kind as usize]) else { continue };
+            let (mut done, mut used) = (done.clone(), used.clone());
+            if i == target {
+                add(&mut after, (next, done), used);
+                continue;
+            }
+            let set = if optional { &mut used } else { &mut done };
+            set.insert(set.partition_point(|&j| j < i), i);
+            if add(&mut waiting, (next.clone(), done.clone()), used.clone()) {
+                todo.push(((next, done), used));
+            }
+        }
+    }
+    Ok(after)
+}
+
+/// Adds a way to a point, unless a known one used a part of it; forgets those that used more.
+fn add<S: Eq + std::hash::Hash>(ways: &mut Ways<S>, point: Point<S>, used: Ops) -> bool {
+    let uses = ways.entry(point).or_default();
+    if uses.iter().any(|known| is_part(known, &used)) {
+        return false;
+    }
+    uses.retain(|known| !is_part(&used, known));
+    uses.push(used);
+    true
+}
+
+fn is_part(a: &[u32], b: &[u32]) -> bool {
+    a.iter().all(|i| b.binary_search(i).is_ok())
+}
+
+fn without(ops: &[u32], op: u32) -> Ops {
+    ops.iter().copied().filter(|&i| i != op).collect()
+}

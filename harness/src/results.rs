@@ -143,6 +143,8 @@ fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
         "key": key.key.map(|key| value(&run.history.values.get(key))),
         "sentence": text(&proof.sentence),
         "core": proof.core.iter().map(|&op| core_op(run, op)).collect::<Vec<_>>(),
+        "needed": proof.needed.iter().filter_map(place).collect::<Vec<_>>(),
+        "others": proof.others,
         "minimal": proof.minimal,
         "stuck": proof.stuck.as_ref().and_then(place),
         "steps": proof.steps.iter().map(|step| json!({

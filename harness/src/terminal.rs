@@ -183,8 +183,8 @@ fn steps(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
     if proof.steps.is_empty() {
         possible(run, proof, block);
     }
-    if proof.minimal && proof.core.len() > 1 {
-        let labels: Vec<String> = proof.core.iter().map(|&op| elide(&describe::label(&run.history, keyed, op))).collect();
+    if proof.minimal && proof.needed.len() > 1 {
+        let labels: Vec<String> = proof.needed.iter().map(|&op| elide(&describe::label(&run.history, keyed, op))).collect();
         let which = if labels.len() <= 4 { labels.join(" or ") } else { format!("any one of these {} operations", labels.len()) };
         block.paragraph(2, 2, format!("Leave out {which}, and the rest can be ordered."));
     }

@@ -6,7 +6,7 @@ use super::op::{Mark, Palette, chip};
 use super::text::{capital, count, list, many, spelled};
 use super::view::View;
 use super::{Section, prose};
-use checker::verdict::{StepKind, Summary};
+use checker::verdict::{Others, StepKind, Summary};
 use checker::{Answer, Counterexample, KeyVerdict};
 use histories::{OpId, Outcome};
 use maud::{Markup, html};
@@ -284,24 +284,24 @@ fn needed(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
         return html! { p { "The check ended before a smaller contradiction was found." } };
     }
     let others = example.key.ops.saturating_sub(core.len());
-    let reads: Vec<OpId> = core.iter().copied().filter(|&op| Mark::new(view, op).sees.is_some()).collect();
+    let often = match example.proof.others {
+        Others::AnyNumber => "as often as it likes",
+        Others::AtMostOnce => "at most once",
+    };
+    let needed = &example.proof.needed;
     html! {
         p {
-            @if others > 0 && example.proof.minimal {
+            @if others > 0 {
                 "The other " (many(others, "operation")) " on " (view.key_name(example.key)) " cannot repair this: "
-                "these " (core.len()) " contradict each other even if every other write happens at any moment between its invocation "
+                "it stays contradictory even if every other write takes effect " (often) ", at any moment between its invocation "
                 "and its completion, or never. "
             }
-            @if example.proof.minimal {
-                "None of them can be spared"
-                @if let [first, rest @ ..] = reads.as_slice() {
-                    ": without " (chip(view, palette, *first))
-                    @for op in rest.iter().take(3) { " or " (chip(view, palette, *op)) }
-                    ", say, the rest can be ordered"
-                }
-                "."
-            } @else {
+            @if !example.proof.minimal {
                 "The check ended before it was verified that none of these operations can be spared."
+            } @else if let [first, rest @ ..] = needed.as_slice() {
+                "Leave out " (chip(view, palette, *first))
+                @for op in rest { " or " (chip(view, palette, *op)) }
+                ", and the rest can be ordered."
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Runs made in memory, from a simulated five-node store: what the report's tests render.
 
-use checker::verdict::{Possible, Reason, Step, StepKind, Summary, Words};
+use checker::verdict::{Others, Possible, Reason, Step, StepKind, Summary, Words};
 use checker::{Answer, Counterexample, KeyVerdict, Verdict, Witness};
 use histories::{Builder, History, Kind, OpId, Outcome, Value, ValueId};
 use rashomon_harness::run::{

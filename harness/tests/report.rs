@@ -60,7 +60,7 @@ fn paired(name: &str, markup: &str) {
         let word = inside.split([' ', '\n']).next().unwrap();
         if let Some(closed) = word.strip_prefix('/') {
             assert_eq!(open.pop(), Some(closed), "{name}");
-        } else if !VOID.contains(&word) {
+        } else if !VOID.contains(&word) && !inside.ends_with('/') {
             open.push(word);
         }
     }
@@ -90,6 +90,13 @@ fn an_invalid_run_shows_its_counterexample() {
     has(&html, &["data-step=\"4\"", ">none</text>", "rashomon test pairstore --seed 0x5a3", "? not seen", "How far an order gets"]);
     has_not(&html, &["id=\"witness\"", "id=\"undecided\""]);
     assert!(html.len() <= 400_000, "{} bytes", html.len());
+}
+
+#[test]
+fn a_kill_is_drawn_on_the_rows_of_its_node() {
+    let html = page("cas", &samples::cas_run());
+    has(&html, &["Five operations on key 9 cannot be put in any order", "url(#dense)", "cas 8", "data-step=\"5\"", "no answer"]);
+    has_not(&html, &["class=\"wall\""]);
 }
 
 #[test]

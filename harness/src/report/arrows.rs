@@ -62,8 +62,8 @@ pub(super) fn place(steps: &[Step], bars: &[Bar], class: impl Fn(&Bar) -> &'stat
         }
         let curve = match step.kind {
             StepKind::RealTime => real_time(from, to, bars),
-            StepKind::Value => edge_to_edge(from, to, to.centre(), &mut ends),
-            StepKind::Contradiction => edge_to_edge(from, to, back_to(from, to), &mut ends),
+            StepKind::Value => edge_to_edge(from, to, to.seeing(from.storing(to.centre())), Bar::storing, &mut ends),
+            StepKind::Contradiction => edge_to_edge(from, to, back_to(from, to), Bar::seeing, &mut ends),
         };
         let badge = badge(&curve, &arrows, bars);
         let class = if step.kind == StepKind::Value { class(from) } else { "" };
@@ -84,13 +84,14 @@ fn real_time(from: &Bar, to: &Bar, bars: &[Bar]) -> Curve {
     Curve { points: [a, (a.0 + reach, a.1), (b.0 - reach, b.1), b] }
 }
 
-/// From the edge of one bar to the facing edge of another, leaving and arriving upright. `aim` is where it should arrive.
-fn edge_to_edge(from: &Bar, to: &Bar, aim: f64, ends: &mut Vec<Point>) -> Curve {
+/// From the edge of one bar to the facing edge of another, leaving and arriving upright. `aim` is where it should arrive,
+/// `out` where it should leave, given where it arrives.
+fn edge_to_edge(from: &Bar, to: &Bar, aim: f64, out: impl Fn(&Bar, f64) -> f64, ends: &mut Vec<Point>) -> Curve {
     let same = same_row(from, to);
     let down = !same && to.y > from.y;
     let (leave, arrive) = if down { (from.y + from.half, to.y - to.half) } else { (from.y - from.half, edge_below(to, same)) };
     let end = (free(ends, within(to, aim), arrive, to), arrive);
-    let start = (free(ends, within(from, end.0), leave, from), leave);
+    let start = (free(ends, within(from, out(from, end.0)), leave, from), leave);
     let bend = if same { 26.0 } else { ((arrive - leave).abs() * 0.5).max(16.0) };
     let way = if down { 1.0 } else { -1.0 };
     let back = if same { -1.0 } else { -way };
@@ -121,10 +122,19 @@ fn free(ends: &mut Vec<Point>, wish: f64, y: f64, bar: &Bar) -> f64 {
     x
 }
 
-/// Where the number stands: in the middle, or where it hides neither another number nor a label.
+/// Where the number stands: in the middle, or where it hides neither another number nor a label. Beside an arrow so short
+/// that it would hide all of it.
 fn badge(curve: &Curve, arrows: &[Arrow], bars: &[Bar]) -> Point {
+    const SHORT: f64 = 36.0;
+    const BESIDE: f64 = 14.0;
     let apart = |p: Point| arrows.iter().all(|arrow| (arrow.badge.0 - p.0).hypot(arrow.badge.1 - p.1) >= BADGE_APART);
     let clear = |p: Point| !bars.iter().any(|bar| p.0 > bar.left - 9.0 && p.0 < bar.right + 9.0 && (p.1 - bar.y).abs() < bar.half + 5.0);
+    let [start, .., end] = curve.points;
+    if (end.0 - start.0).hypot(end.1 - start.1) < SHORT {
+        let (x, y) = curve.at(0.5);
+        let beside = [(x + BESIDE, y), (x - BESIDE, y)];
+        return *beside.iter().find(|&&p| apart(p)).unwrap_or(&beside[0]);
+    }
     let places: Vec<Point> = [0.5, 0.38, 0.62, 0.28, 0.72, 0.2, 0.8].iter().map(|&t| curve.at(t)).collect();
     let best = places.iter().find(|&&p| apart(p) && clear(p)).or_else(|| places.iter().find(|&&p| apart(p)));
     *best.unwrap_or(&places[0])

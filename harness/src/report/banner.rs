@@ -169,7 +169,7 @@ fn test_facts(view: &View<'_>, test: &TestFacts) -> Vec<Fact> {
         fact("database", format!("{} {}", test.database, test.database_version), options.join("; ")),
         fact("cluster", nodes, format!("{} client threads, op timeout {} ms", test.concurrency, count(test.op_timeout_ms as usize))),
         fact("workload", format!("{}: {}", test.workload, functions.join(", ")), format!("{keys}{ops}")),
-        fact("main phase", main_phase(view, test), test.started.clone()),
+        fact("main phase", main_phase(view, test), started(&test.started)),
         fact("faults", if test.nemesis.is_empty() { "none".into() } else { test.nemesis.join(", ") }, faults_seen(view)),
     ]
 }
@@ -180,6 +180,14 @@ fn main_phase(view: &View<'_>, test: &TestFacts) -> String {
     match took {
         Some(took) => words::duration(took),
         None => format!("cut off; {} was asked", words::duration(Duration::from_millis(test.time_limit_ms))),
+    }
+}
+
+/// `2026-11-14 09:12:40 UTC` of `2026-11-14T09:12:40.431568497Z`; anything else as it is.
+fn started(time: &str) -> String {
+    match (time.get(..19), time.ends_with('Z')) {
+        (Some(seconds), true) => format!("{} UTC", seconds.replace('T', " ")),
+        _ => time.into(),
     }
 }
 

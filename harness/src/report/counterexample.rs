@@ -3,7 +3,7 @@
 use super::figure::{self, Picture, Subject};
 use super::layout::{CORE_OPS_MAX, Sheet};
 use super::op::{Mark, Palette, chip};
-use super::text::{capital, count, list, many, spelled};
+use super::text::{capital, count, list, many, shorten, spelled};
 use super::view::View;
 use super::{Section, prose};
 use checker::verdict::{Others, StepKind, Summary};
@@ -33,6 +33,11 @@ impl Example<'_> {
         self.proof.stuck.or(self.proof.blocked)
     }
 
+    /// Whether there is something to stand beside the picture: steps, or at least the states that were possible.
+    fn has_reasons(&self) -> bool {
+        !self.proof.steps.is_empty() || !self.proof.possible.is_empty()
+    }
+
     /// The start and the end of the op that shows the contradiction.
     pub(super) fn last_op(&self, view: &View<'_>) -> Option<(i64, i64)> {
         let op = self.stuck()?;
@@ -40,14 +45,19 @@ impl Example<'_> {
         Some((start, view.end(op).unwrap_or(start)))
     }
 
+    /// The event with which the contradiction was complete.
+    fn complete(&self, view: &View<'_>) -> Option<u32> {
+        self.core().iter().filter_map(|&op| view.end_event(op)).max()
+    }
+
     /// When the contradiction was complete.
     pub(super) fn detected(&self, view: &View<'_>) -> Option<i64> {
-        self.core().iter().filter_map(|&op| view.end(op)).max()
+        self.complete(view).map(|event| view.at(event))
     }
 }
 
 /// More failing keys than this are named but not drawn.
-const DRAWN_MAX: usize = 12;
+const DRAWN_MAX: usize = 6;
 
 /// The failing keys, the one whose contradiction was complete first in front.
 pub(super) fn in_order<'a>(view: &View<'a>) -> Vec<Example<'a>> {
@@ -58,7 +68,7 @@ pub(super) fn in_order<'a>(view: &View<'a>) -> Vec<Example<'a>> {
             Answer::Valid(_) | Answer::Unknown(_) => None,
         })
         .collect();
-    examples.sort_by_key(|example| (example.detected(view).is_none(), example.detected(view)));
+    examples.sort_by_key(|example| example.complete(view).unwrap_or(u32::MAX));
     examples
 }
 
@@ -125,9 +135,13 @@ fn pane(view: &View<'_>, example: &Example<'_>) -> Markup {
     let gone = example.stuck().map(|op| Mark::new(view, op)).and_then(|mark| mark.sees);
     let palette = Palette::new(gone.as_deref(), &marks);
     html! {
-        div class={ "argument" @if example.proof.steps.is_empty() { " alone" } } {
+        div class={ "argument" @if !example.has_reasons() { " alone" } } {
             (pictures(view, example, &core, &palette))
-            @if !example.proof.steps.is_empty() { (steps(view, example.proof, &palette)) }
+            @if !example.proof.steps.is_empty() {
+                (steps(view, example.proof, &palette))
+            } @else if example.has_reasons() {
+                (possible(view, example, &palette))
+            }
         }
         @if core.len() > CORE_OPS_MAX {
             p class="note" { "The last " (CORE_OPS_MAX) " of " (count(core.len())) " operations are drawn." }
@@ -148,7 +162,7 @@ fn pictures(view: &View<'_>, example: &Example<'_>, core: &[OpId], palette: &Pal
         palette,
         label: format!("Timeline of {}: {}", view.key_name(example.key), many(core.len(), "contradicting operation")),
     };
-    let width = if example.proof.steps.is_empty() { 1184.0 } else { 816.0 };
+    let width = if example.has_reasons() { 816.0 } else { 1184.0 };
     let draw = |width: f64, gutter: f64, proportional: bool| figure::draw(view, &subject, Sheet { width, gutter, proportional });
     let gutter = gutter(view, subject.core);
     let fitted = draw(width, gutter, false);
@@ -212,6 +226,29 @@ fn steps(view: &View<'_>, example: &Counterexample, palette: &Palette) -> Markup
     }
 }
 
+/// Where no chain of reasons is known: the states that were possible from moment to moment, until none was.
+fn possible(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
+    const ROWS_MAX: usize = 12;
+    let possible = &example.proof.possible;
+    let shown = &possible[possible.len().saturating_sub(ROWS_MAX)..];
+    html! {
+        div class="possible" {
+            h3 { "What could be there" }
+            table {
+                thead { tr { th scope="col" class="n" { (if view.timed { "from, s" } else { "from event" }) } th scope="col" { "possible values" } } }
+                tbody { @for moment in shown {
+                    @let none = moment.states.is_empty() && moment.more == 0;
+                    tr class=[none.then_some("against")] {
+                        td class="n" { (view.moment_number(view.at(moment.event), 3)) }
+                        td { @if none { span class="bad" { "none" } } @else { (states_in_words(&moment.states, moment.more, palette)) } }
+                    }
+                } }
+            }
+            @if shown.len() < possible.len() { p class="note" { "The last " (shown.len()) " of " (count(possible.len())) " moments." } }
+        }
+    }
+}
+
 /// The longest prefix that can be ordered, and the op that fits after none of its orders.
 fn how_far(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
     let Some(blocked) = example.proof.blocked else { return html! {} };
@@ -224,21 +261,24 @@ fn how_far(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup 
             "The next to complete, " (chip(view, palette, blocked)) " by " (prose::who(view, blocked))
             @if let Some(end) = view.end(blocked) { " at " (view.moment_text(end, 3)) }
             ", fits after none of these orders"
-            @if !states.is_empty() { ": the state there can only be " (states_in_words(states, palette)) }
+            @if !states.is_empty() { ": the state there can only be " (states_in_words(states, 0, palette)) }
             "."
         }
         @if !example.proof.prefix.is_empty() { (order(view, example, palette, blocked)) }
     }
 }
 
-fn states_in_words(states: &[String], palette: &Palette) -> Markup {
+/// Some states, and how many more there are.
+fn states_in_words(states: &[String], more: usize, palette: &Palette) -> Markup {
     const SHOWN: usize = 8;
+    let more = more + states.len().saturating_sub(SHOWN);
+    let last = states.len().saturating_sub(1);
     html! {
         @for (i, state) in states.iter().take(SHOWN).enumerate() {
-            @if i > 0 { (if i + 1 == states.len() { " or " } else { ", " }) }
-            span class={ "value " (palette.class(Some(state))) } { (state) }
+            @if i > 0 { (if i == last && more == 0 { " or " } else { ", " }) }
+            span class={ "value " (palette.class(Some(state))) } title=(state) { (shorten(state)) }
         }
-        @if states.len() > SHOWN { " or one of " (count(states.len() - SHOWN)) " more" }
+        @if more > 0 { " or one of " (count(more)) " more" }
     }
 }
 

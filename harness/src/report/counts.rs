@@ -42,8 +42,9 @@ fn outcomes(counts: &[FunctionCount]) -> Markup {
     html! {
         div class="wide" { table class="outcomes" {
             thead { tr {
-                th scope="col" { "operation" } th scope="col" class="n" { "ok" } th scope="col" {} th scope="col" class="n" { "fail" }
-                th scope="col" {} th scope="col" class="n" { "info" } th scope="col" {} th scope="col" class="n" { "all" }
+                th scope="col" { "operation" }
+                @for name in ["ok", "fail", "info"] { th scope="colgroup" colspan="2" { (name) ", share" } }
+                th scope="col" class="n" { "all" }
             } }
             tbody { @for c in rows { (outcome_row(c, c.f == "all" && std::ptr::eq(c, &raw const sum))) } }
         } }

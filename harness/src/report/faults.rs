@@ -1,10 +1,10 @@
 //! What was done to the nodes: injected, observed, healed. A fault counts only once it was seen.
 
-use super::Section;
 use super::figure::texture;
 use super::plot::{Axis, heads};
 use super::text::{Percent, count, list, many};
 use super::view::View;
+use super::{Section, lanes};
 use crate::run::FaultWindow;
 use crate::words;
 use histories::Outcome;
@@ -16,8 +16,12 @@ use std::time::Duration;
 const ROWS_MAX: usize = 60;
 /// So few injections need no sums by fault.
 const FEW: usize = 8;
+/// Overlapping faults of one node that are drawn.
+const ROWS_PER_NODE_MAX: usize = 4;
 /// The share of the width below which a bar of the lanes is not labelled.
 const LABEL_SHARE_MIN: f64 = 0.055;
+/// The same on a narrow screen.
+const LABEL_SHARE_MIN_NARROW: f64 = 0.16;
 
 /// The section; none if no fault was asked for and none happened.
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
@@ -30,7 +34,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         @if view.timed && !windows.is_empty() { "A line: the node runs. Hatched: cut off. Dense: killed. Striped: paused. Dashed frame: no effect seen." }
     };
     let body = html! {
-        @if view.timed && !windows.is_empty() { (lanes(view)) }
+        @if view.timed && !windows.is_empty() { (lanes_of_nodes(view)) }
         @if windows.len() > FEW || asked.iter().any(|fault| fault.injected == 0) { (by_name(view)) }
         @if !windows.is_empty() { (table(view)) }
     };
@@ -54,7 +58,7 @@ fn heading(view: &View<'_>) -> String {
 }
 
 /// A lane per node over the run.
-fn lanes(view: &View<'_>) -> Markup {
+fn lanes_of_nodes(view: &View<'_>) -> Markup {
     let axis = Axis::new(view.span, view.timed);
     html! {
         div class="chart lanes" role="group" aria-label="faults per node over time" {
@@ -65,15 +69,19 @@ fn lanes(view: &View<'_>) -> Markup {
     }
 }
 
+/// A node's lane: a line while it runs, its faults on it, in further rows where they overlap.
 fn lane(view: &View<'_>, axis: &Axis, node: &str) -> Markup {
     let hits: Vec<&FaultWindow> = view.faults().iter().filter(|w| concerns(w, node)).collect();
+    let extents: Vec<(f64, f64)> = hits.iter().map(|window| extent(view, axis, window)).collect();
+    let rows = lanes::pack(&extents, 0.0, ROWS_PER_NODE_MAX);
+    let height = 22 + 18 * rows.iter().flatten().max().copied().unwrap_or(0);
     html! {
         div class="row lane" {
             div class="name" { b { (node) } }
-            div class="plot" { svg width="100%" height="22" role="img" aria-label={ "faults of " (node) } {
-                @for x in axis.hairlines() { line class="hair" x1=(Percent(x)) x2=(Percent(x)) y1="0" y2="22" {} }
+            div class="plot" { svg width="100%" height=(height) role="img" aria-label={ "faults of " (node) } {
+                @for x in axis.hairlines() { line class="hair" x1=(Percent(x)) x2=(Percent(x)) y1="0" y2=(height) {} }
                 line class="up" x1="0" x2="100%" y1="11" y2="11" {}
-                @for window in hits { (bar(view, axis, window, node)) }
+                @for (window, row) in hits.iter().zip(&rows) { @if let Some(row) = row { (bar(view, axis, window, node, *row)) } }
             } }
         }
     }
@@ -83,27 +91,36 @@ fn concerns(window: &FaultWindow, node: &str) -> bool {
     window.nodes.iter().chain(window.groups.iter().flatten()).any(|name| name == node)
 }
 
-fn bar(view: &View<'_>, axis: &Axis, window: &FaultWindow, node: &str) -> Markup {
+/// From where to where a fault was active, from 0 to 1.
+fn extent(view: &View<'_>, axis: &Axis, window: &FaultWindow) -> (f64, f64) {
     let left = axis.share(view.moment(window.from_ns));
     let right = window.to_ns.map_or(1.0, |end| axis.share(view.moment(end)));
-    let width = (right - left).max(0.002);
+    (left, right.max(left + 0.002))
+}
+
+fn bar(view: &View<'_>, axis: &Axis, window: &FaultWindow, node: &str, row: usize) -> Markup {
+    let (left, right) = extent(view, axis, window);
+    let width = right - left;
     let label = match window.groups.iter().position(|group| group.iter().any(|name| name == node)) {
         Some(side @ 0..26) => format!("side {}", char::from(b'A' + side as u8)),
         _ => window.fault.clone(),
     };
     let texture = texture(&window.fault);
     let title = format!("{}: {} ({})", window.fault, window.what, span_text(view, window));
+    let top = 3 + 18 * row;
     html! {
         g class=(if window.observed { "hit" } else { "hit none" }) {
             title { (title) }
-            rect class="clear" x=(Percent(left)) y="3" width=(Percent(width)) height="16" {}
+            rect class="clear" x=(Percent(left)) y=(top) width=(Percent(width)) height="16" {}
             @if window.observed {
-                rect fill={ "url(#" (texture) ")" } x=(Percent(left)) y="3" width=(Percent(width)) height="16" {}
-                @if texture != "dense" { line class="up" x1=(Percent(left)) x2=(Percent(right)) y1="11" y2="11" {} }
+                rect fill={ "url(#" (texture) ")" } x=(Percent(left)) y=(top) width=(Percent(width)) height="16" {}
+                @if row == 0 && texture != "dense" { line class="up" x1=(Percent(left)) x2=(Percent(right)) y1="11" y2="11" {} }
             }
-            rect class="frame" x=(Percent(left)) y="3" width=(Percent(width)) height="16" {}
+            rect class="frame" x=(Percent(left)) y=(top) width=(Percent(width)) height="16" {}
             @if width >= LABEL_SHARE_MIN {
-                text x=(Percent(left)) dx="5" y="14.5" { (label) @if !window.observed { ": no effect" } }
+                text class=[(width < LABEL_SHARE_MIN_NARROW).then_some("wide-only")] x=(Percent(left)) dx="5" y=(top + 12) {
+                    (label) @if !window.observed { ": no effect" }
+                }
             }
         }
     }

@@ -74,7 +74,7 @@ fn shade_band(shade: &Shade<'_>) -> Markup {
         @for (top, bottom) in &shade.rows {
             rect class="band" x=(Px(left)) y=(Px(*top)) width=(Px(right - left)) height=(Px(bottom - top)) {}
             @if texture != "hatch" {
-                rect fill={ "url(#" (texture) ")" } x=(Px(left)) y=(Px(*top)) width=(Px(right - left)) height=(Px(bottom - top)) {}
+                rect class="texture" fill={ "url(#" (texture) ")" } x=(Px(left)) y=(Px(*top)) width=(Px(right - left)) height=(Px(bottom - top)) {}
             }
         }
     }
@@ -161,7 +161,6 @@ fn bracket(side: &layout::Side) -> Markup {
 fn row_label(row: &Row, sheet: Sheet) -> Markup {
     let beside = sheet.gutter > 0.0;
     let (x, anchor) = if beside { (sheet.gutter - 10.0, "end") } else { (4.0, "start") };
-    let first = row.middle - row.top > row.height / 2.0 + 0.1;
     let y = |nudge: f64| if beside { row.middle + nudge } else { row.top + 11.0 };
     html! {
         @match &row.kind {
@@ -170,7 +169,7 @@ fn row_label(row: &Row, sheet: Sheet) -> Markup {
                     "process " (process) @if let Some(node) = &row.node { " " tspan class="b" { (node) } }
                 }
             }
-            RowKind::Others => @if beside || first {
+            RowKind::Others { first } => @if *first {
                 text class="s" x=(Px(x)) y=(Px(y(3.5))) text-anchor=(anchor) {
                     "others" @if let Some(node) = &row.node { " on " (node) }
                 }
@@ -246,7 +245,7 @@ fn whole(bar: &Bar) -> Markup {
 /// A compare-and-set: what it expects on the left, what it stores on the right.
 fn halves(subject: &Subject<'_>, bar: &Bar, sees: &str, stores: &str) -> Markup {
     let (top, height) = (bar.y - bar.half, bar.half * 2.0);
-    let end = if bar.mark.open { bar.right.min(bar.left + 120.0) } else { bar.right };
+    let end = bar.halves_end();
     let middle = f64::midpoint(bar.left, end);
     let old = subject.palette.class(Some(sees));
     let (expected, stored) = (format!("cas {}", text::shorten(sees)), format!("→{}", text::shorten(stores)));

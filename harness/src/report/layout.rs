@@ -19,13 +19,24 @@ pub(super) struct Sheet {
     pub(super) proportional: bool,
 }
 
+impl Sheet {
+    /// The least that a fitted picture may be shrunk before it scrolls. Without a gutter every pixel counts, and labels that
+    /// do not fit into their bars stand above them.
+    fn shrink_min(self) -> f64 {
+        if self.gutter > 0.0 { 0.8 } else { 0.4 }
+    }
+}
+
 /// What stands in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RowKind {
     /// The ops of the picture that one process made.
     Process(String),
-    /// Other ops on the same object, asked at one node.
-    Others,
+    /// Other ops on the same object, asked at one node: the first lane of them, or a further one.
+    Others {
+        /// Whether it is the first.
+        first: bool,
+    },
 }
 
 /// A row of the picture.
@@ -66,6 +77,30 @@ impl Bar {
     /// Its horizontal middle.
     pub(super) fn centre(&self) -> f64 {
         f64::midpoint(self.left, self.right)
+    }
+
+    /// Whether it is drawn in two halves: what it expects, and what it stores.
+    fn is_halved(&self) -> bool {
+        self.mark.sees.is_some() && self.mark.stores.is_some()
+    }
+
+    /// Where its halves end: an open one has its text near its left end.
+    pub(super) fn halves_end(&self) -> f64 {
+        if self.mark.open { self.right.min(self.left + OPEN_HALVES_WIDTH) } else { self.right }
+    }
+
+    /// Where an arrow that brings the value it saw should meet it, if anywhere near `wish` will do.
+    pub(super) fn seeing(&self, wish: f64) -> f64 {
+        match (self.is_halved(), self.mark.open) {
+            (true, _) => self.left + (self.halves_end() - self.left) * 0.25,
+            (false, true) => wish,
+            (false, false) => self.centre(),
+        }
+    }
+
+    /// Where an arrow that takes the value it stored should leave it, if anywhere near `wish` will do.
+    pub(super) fn storing(&self, wish: f64) -> f64 {
+        if self.is_halved() { self.left + (self.halves_end() - self.left) * 0.75 } else { wish }
     }
 }
 
@@ -127,12 +162,13 @@ pub(super) const CORE_OPS_MAX: usize = 24;
 pub(super) const TICKS_HEIGHT: f64 = 32.0;
 /// The height of a line that names faults.
 pub(super) const CAPTION_HEIGHT: f64 = 16.0;
-const ROW_HEIGHT: f64 = 42.0;
+const ROW_HEIGHT: f64 = 44.0;
+const OPEN_HALVES_WIDTH: f64 = 120.0;
 const LANE_HEIGHT: f64 = 15.0;
-const LABEL_ABOVE: f64 = 14.0;
+const LABEL_ABOVE: f64 = 18.0;
 const BAR_HALF: f64 = 13.0;
-const LANES_PER_NODE_MAX: usize = 3;
-const LANES_MAX: usize = 14;
+const LANES_PER_NODE_MAX: usize = 2;
+const LANES_MAX: usize = 12;
 const CAPTION_LINES_MAX: usize = 4;
 
 /// The width of a text in the fixed-width face of bars.
@@ -279,7 +315,7 @@ impl<'a> Layout<'a> {
             let above = stack.above;
             for lane in 0..lanes {
                 stack.above = if lane == 0 { above } else { 0.0 };
-                let row = stack.add(LANE_HEIGHT, RowKind::Others, node);
+                let row = stack.add(LANE_HEIGHT, RowKind::Others { first: lane == 0 }, node);
                 let in_lane = bars.iter().zip(&packed).filter(|(_, place)| **place == Some(lane)).map(|(bar, _)| bar.clone());
                 self.context.extend(with_labels(in_lane.collect(), row.middle, self.scale.edges().1));
                 self.rows.push(row);
@@ -385,7 +421,7 @@ fn scale(view: &View<'_>, core: &[OpId], boundaries: &[Boundary], sheet: Sheet) 
             Need { from: place(history.first_event(history.op(op))), to, width }
         })
         .collect();
-    Scale::fitted(boundaries, lead, &needs, left, right)
+    Scale::fitted(boundaries, lead, &needs, (left, right), sheet.shrink_min())
 }
 
 /// The width a bar of the core needs to hold its label.

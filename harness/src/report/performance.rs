@@ -1,10 +1,11 @@
 //! Latency and rate over the run, faults shaded behind.
 
-use super::plot::{Axis, HIGH, Layer, Panel, Steps, WIDE, chart};
+use super::plot::{Axis, HIGH, Layer, Moments, Panel, Steps, WIDE, chart};
 use super::text::{count, milliseconds};
 use super::view::View;
 use super::{Section, counterexample};
 use crate::run::FunctionCount;
+use checker::verdict::Summary;
 use histories::{OpId, Outcome};
 use maud::{Markup, html};
 use std::fmt::Write;
@@ -21,12 +22,14 @@ struct Sample {
 
 /// The functions that get a panel of their own: the most frequent.
 const FUNCTIONS_MAX: usize = 6;
+/// Failing keys whose moment is marked: the earliest.
+const VIOLATIONS_MAX: usize = 12;
 /// Bins of time, at most.
 const BINS_MAX: usize = 400;
 /// Dots of all panels together.
 const DOTS_MAX: usize = 20_000;
 /// Crosses and triangles of all panels together.
-const MARKS_MAX: usize = 2_000;
+const MARKS_MAX: usize = 3_000;
 
 /// The section; none if the recording has no times or no op.
 pub(super) fn section(view: &View<'_>) -> Option<Section> {
@@ -37,7 +40,8 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let axis = Axis::new(view.span, true);
     let bins = Bins::new(view, &axis, &samples);
     let scatter = Scatter::new(view, &axis, &samples);
-    let violations: Vec<i64> = counterexample::in_order(view).iter().filter_map(|e| e.detected(view)).take(50).collect();
+    let detected = counterexample::in_order(view).iter().filter_map(|e| e.detected(view)).take(VIOLATIONS_MAX).collect();
+    let violations = Moments { class: "violation", at: detected };
     let mut panels: Vec<Panel> = scatter.panels;
     panels.push(bins.quantile_panel(&scatter.range));
     panels.push(bins.rate_panel());
@@ -51,7 +55,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         id: "performance",
         menu: "Performance",
         heading: heading(&samples, &axis),
-        lead: lead(&bins, !violations.is_empty()),
+        lead: lead(&bins, violations.at.len(), view.keys(Summary::Invalid).count()),
         body,
     })
 }
@@ -82,10 +86,14 @@ fn heading(samples: &[Sample], axis: &Axis) -> String {
     }
 }
 
-fn lead(bins: &Bins, violations: bool) -> Markup {
+fn lead(bins: &Bins, violations: usize, failing: usize) -> Markup {
     html! {
         "One dot per operation, at the time of its invocation. Shaded: a fault that was seen to be active. "
-        @if violations { "Red line: an operation that no order explains. " }
+        @match violations {
+            0 => {}
+            n if n < failing => { "Red line: an operation that no order explains (the first " (n) " of " (count(failing)) "). " }
+            _ => { "Red line: an operation that no order explains. " }
+        }
         "Quantiles and rates in bins of " (crate::words::duration(std::time::Duration::from_nanos(bins.width_ns as u64))) "."
     }
 }
@@ -205,14 +213,14 @@ fn panel(counts: &FunctionCount, range: Range, ok: &[(u32, u32)], fail: Vec<(u32
 /// panels together hold no more than `most`; no op is then farther than a cell from a point that is drawn. Says what was left
 /// out. Points come sorted by row.
 fn thinned(panels: &[Vec<(f64, f64)>], most: usize, what: &str, notes: &mut Vec<String>) -> Vec<Vec<(u32, u32)>> {
-    const CELL_MAX: u32 = 64;
+    const CELL_MAX: u32 = 32;
     let total: usize = panels.iter().map(Vec::len).sum();
     let mut kept: Vec<Vec<(u32, u32)>> = panels.iter().map(|points| snapped(points, 1)).collect();
     let mut cell = 2;
     while kept.iter().map(Vec::len).sum::<usize>() > most && cell <= CELL_MAX {
         kept = panels.iter().map(|points| snapped(points, cell)).collect();
         kept.iter_mut().for_each(Vec::dedup);
-        cell += cell.div_ceil(2);
+        cell += 1;
     }
     let drawn: usize = kept.iter().map(Vec::len).sum();
     if drawn < total {
@@ -269,7 +277,12 @@ impl Bins {
             let seconds = width_ns.min(axis.length() - end as i64 * width_ns).max(1) as f64 / 1e9;
             rates[sample.outcome as usize][end] += 1.0 / seconds;
         }
-        let of = |values: &mut Vec<f64>| Some([quantile(values, 0.5)?, quantile(values, 0.95)?, quantile(values, 0.99)?]);
+        // A bin that is nearly empty, as the last may be, would draw a spike that means nothing.
+        let few = latencies.iter().map(Vec::len).sum::<usize>() / bins / 10;
+        let of = |values: &mut Vec<f64>| {
+            let enough = values.len() > few;
+            enough.then(|| Some([quantile(values, 0.5)?, quantile(values, 0.95)?, quantile(values, 0.99)?])).flatten()
+        };
         Bins { width_ns, share: width_ns as f64 / axis.length() as f64, quantiles: latencies.iter_mut().map(of).collect(), rates }
     }
 

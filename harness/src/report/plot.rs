@@ -8,7 +8,7 @@ use super::scale::round_step;
 use super::text::{self, Percent};
 use super::view::View;
 use crate::run::Phase;
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use std::fmt::Write;
 
 /// The units of the stretched box, across.
@@ -182,15 +182,23 @@ fn number(x: f64) -> String {
     }
 }
 
-/// A chart: the names of faults, the panels, the axis. `lines` are moments marked in red through all panels; `bins` is what
-/// the cross-hair reads.
-pub(super) fn chart(view: &View<'_>, axis: &Axis, panels: &[Panel], lines: &[i64], bins: Option<String>) -> Markup {
+/// Moments marked by a line through all panels.
+#[derive(Clone, Debug)]
+pub(super) struct Moments {
+    /// What they are: `violation`, `frontier`.
+    pub(super) class: &'static str,
+    /// When.
+    pub(super) at: Vec<i64>,
+}
+
+/// A chart: the names of faults, the panels, the axis. `bins` is what the cross-hair reads.
+pub(super) fn chart(view: &View<'_>, axis: &Axis, panels: &[Panel], moments: &Moments, bins: Option<String>) -> Markup {
     let bands = bands(view, axis);
     let across = axis.hairlines();
     html! {
         div class="chart" tabindex=[bins.as_ref().map(|_| "0")] data-bins=[bins] role="group" aria-label="charts over time" {
             (heads(view, axis))
-            @for panel in panels { (panel_markup(panel, &bands, &across, lines, axis)) }
+            @for panel in panels { (panel_markup(panel, &bands, &across, moments, axis)) }
             (axis.row())
         }
     }
@@ -216,7 +224,7 @@ impl Axis {
     }
 }
 
-fn panel_markup(panel: &Panel, bands: &str, across: &[f64], lines: &[i64], axis: &Axis) -> Markup {
+fn panel_markup(panel: &Panel, bands: &str, across: &[f64], moments: &Moments, axis: &Axis) -> Markup {
     let mut grid = String::new();
     for x in across {
         let _ = write!(grid, "M{:.0} 0V{HIGH}", x * WIDE);
@@ -224,9 +232,9 @@ fn panel_markup(panel: &Panel, bands: &str, across: &[f64], lines: &[i64], axis:
     for (y, _) in &panel.ticks {
         let _ = write!(grid, "M0 {:.0}H{WIDE}", y * HIGH);
     }
-    let mut red = String::new();
-    for &at in lines {
-        let _ = write!(red, "M{:.1} 0V{HIGH}", axis.share(at) * WIDE);
+    let mut marked = String::new();
+    for &at in &moments.at {
+        let _ = write!(marked, "M{:.1} 0V{HIGH}", axis.share(at) * WIDE);
     }
     html! {
         div class="row panel" {
@@ -236,11 +244,11 @@ fn panel_markup(panel: &Panel, bands: &str, across: &[f64], lines: &[i64], axis:
                     path class="band" d=(bands) {}
                     path class="grid" d=(grid) {}
                     @for layer in &panel.layers { @if let Layer::Line { class, d } = layer { path class=(class) d=(d) {} } }
-                    @if !red.is_empty() { path class="violation" d=(red) {} }
+                    @if !marked.is_empty() { path class=(moments.class) d=(marked) {} }
                 }
-                @for layer in &panel.layers { @if let Layer::Marks { symbol, at } = layer { g class=(symbol) {
-                    @for (x, y) in at { use href={ "#" (symbol) } x=(Percent(*x)) y=(Percent(*y)) {} }
-                } } }
+                @for layer in &panel.layers { @if let Layer::Marks { symbol, at } = layer {
+                    g class=(symbol) { (PreEscaped(marks(symbol, at))) }
+                } }
                 @for (y, label) in &panel.ticks { text x="-6" y=(Percent(*y)) dy="3.5" text-anchor="end" { (label) } }
             } }
             div class="side" { @for (label, class, top) in spread(&panel.side) {
@@ -248,6 +256,15 @@ fn panel_markup(panel: &Panel, bands: &str, across: &[f64], lines: &[i64], axis:
             } }
         }
     }
+}
+
+/// Uses of a symbol. There may be thousands, so they are written as short as SVG allows.
+fn marks(symbol: &str, at: &[(f64, f64)]) -> String {
+    let mut uses = String::with_capacity(at.len() * 36);
+    for &(x, y) in at {
+        let _ = write!(uses, r##"<use href="#{symbol}" x="{}" y="{}"/>"##, Percent(x), Percent(y));
+    }
+    uses
 }
 
 /// Labels at the ends of lines, moved apart until none covers another.

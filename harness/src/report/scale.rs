@@ -36,13 +36,11 @@ pub(super) struct Scale {
     knots: Vec<Knot>,
 }
 
-/// The least that a fitted picture may be shrunk; below that it scrolls.
-const SHRINK_MIN: f64 = 0.8;
-
 impl Scale {
     /// Wide enough to read where little time passes, narrow where much does. `lead` is the time shown before the first and
-    /// after the last boundary. The picture fills `left..right`, or goes on to the right if it cannot be that narrow.
-    pub(super) fn fitted(boundaries: &[Boundary], lead: i64, needs: &[Need], left: f64, right: f64) -> Scale {
+    /// after the last boundary. The picture fills `left..right`, or goes on to the right if that would take it below
+    /// `shrink_min` of its comfortable width.
+    pub(super) fn fitted(boundaries: &[Boundary], lead: i64, needs: &[Need], (left, right): (f64, f64), shrink_min: f64) -> Scale {
         let mut knots = with_edges(boundaries, lead);
         let mut widths: Vec<f64> = knots.windows(2).map(|pair| comfortable(pair[1].time - pair[0].time)).collect();
         for need in needs {
@@ -54,7 +52,7 @@ impl Scale {
             }
         }
         let total: f64 = widths.iter().sum();
-        let factor = ((right - left) / total).max(SHRINK_MIN);
+        let factor = ((right - left) / total).max(shrink_min);
         let mut x = left;
         knots[0].x = x;
         for (knot, width) in knots[1..].iter_mut().zip(&widths) {
@@ -157,7 +155,7 @@ mod tests {
     #[test]
     fn order_is_exact_even_at_equal_times() {
         let b = boundaries(&[100, 100, 101, 9_000]);
-        let scale = Scale::fitted(&b, 1_000_000_000, &[], 0.0, 800.0);
+        let scale = Scale::fitted(&b, 1_000_000_000, &[], (0.0, 800.0), 0.8);
         let xs: Vec<f64> = b.iter().map(|b| scale.event(b.event, b.time)).collect();
         assert!(xs.windows(2).all(|pair| pair[1] - pair[0] > 20.0), "{xs:?}");
         assert!(xs[0] > 0.0 && xs[3] < 800.0);
@@ -169,7 +167,7 @@ mod tests {
     #[test]
     fn events_between_boundaries_of_equal_time_are_placed_by_position() {
         let b = boundaries(&[5, 5]);
-        let scale = Scale::fitted(&b, 1_000_000, &[], 0.0, 300.0);
+        let scale = Scale::fitted(&b, 1_000_000, &[], (0.0, 300.0), 0.8);
         let (left, right) = (scale.event(10, 5_000_000), scale.event(20, 5_000_000));
         assert!((scale.event(15, 5_000_000) - f64::midpoint(left, right)).abs() < 1e-6);
     }
@@ -178,17 +176,17 @@ mod tests {
     fn a_stretch_is_as_wide_as_its_label() {
         let b = boundaries(&[0, 1, 2, 3]);
         let needs = [Need { from: 1, to: 2, width: 200.0 }, Need { from: 3, to: 4, width: 170.0 }];
-        let scale = Scale::fitted(&b, 1_000_000, &needs, 0.0, 100.0);
+        let scale = Scale::fitted(&b, 1_000_000, &needs, (0.0, 100.0), 0.8);
         let width = scale.event(b[2].event, b[2].time) - scale.event(b[1].event, b[1].time);
-        assert!(width >= 200.0 * SHRINK_MIN - 1e-6, "{width}");
-        assert!(scale.edges().1 - scale.event(b[3].event, b[3].time) >= 170.0 * SHRINK_MIN - 1e-6);
+        assert!(width >= 200.0 * 0.8 - 1e-6, "{width}");
+        assert!(scale.edges().1 - scale.event(b[3].event, b[3].time) >= 170.0 * 0.8 - 1e-6);
         assert!(scale.edges().1 > 100.0, "it scrolls rather than shrinks");
     }
 
     #[test]
     fn moments_are_monotone_and_stay_inside() {
         let b = boundaries(&[3, 1, 7]);
-        for scale in [Scale::fitted(&b, 2_000_000, &[], 10.0, 500.0), Scale::proportional(&b, 2_000_000, 10.0, 500.0)] {
+        for scale in [Scale::fitted(&b, 2_000_000, &[], (10.0, 500.0), 0.8), Scale::proportional(&b, 2_000_000, 10.0, 500.0)] {
             let xs: Vec<f64> = (-5..20).map(|ms| scale.time(ms * 1_000_000)).collect();
             assert!(xs.iter().all(|x| (10.0..=500.5).contains(x)), "{xs:?}");
         }

@@ -1,10 +1,10 @@
 //! `Unknown`: what ran out and where, why it was hard there, and what would help.
 
 use super::Section;
-use super::plot::{Axis, Panel, Steps, chart};
+use super::plot::{Axis, Moments, Panel, Steps, chart};
 use super::text::{capital, count, list, many};
 use super::view::View;
-use crate::words;
+use crate::terminal::reason_words;
 use checker::verdict::{Reason, Summary};
 use checker::{Answer, KeyVerdict};
 use histories::{OpId, Outcome};
@@ -73,8 +73,8 @@ fn body(view: &View<'_>) -> Markup {
         @if let Some(reason) = &view.run.verdict.reason { p { (capital(&reason_text(view, None, reason))) } }
         @if !gaps.is_empty() { ul { @for gap in gaps { li { (gap) } } } }
         @for (place, key, reason) in keys.iter().take(CHARTS_MAX) {
-            h3 { (capital(&view.key_name(key))) }
-            p { (capital(reason_text(view, Some(key), reason).trim_start_matches(&format!("{}: ", view.key_name(key))))) }
+            h3 { (capital(&view.key_name(key))) ", " (many(key.ops, "operation")) }
+            p { (capital(&reason_words(reason, view.run))) }
             (pressure(view, *place, reason))
         }
         @if keys.len() > CHARTS_MAX {
@@ -84,29 +84,12 @@ fn body(view: &View<'_>) -> Markup {
     }
 }
 
-/// A reason in words; `key` is the key it speaks of.
+/// A reason in the words of the terminal; `key` is the key it speaks of.
 pub(super) fn reason_text(view: &View<'_>, key: Option<&KeyVerdict>, reason: &Reason) -> String {
-    let check = &view.run.check;
-    let name = key.map_or_else(String::new, |key| format!("{}: ", view.key_name(key)));
-    let ended = |limit: String, ordered: usize, states: usize| {
-        let of = key.map_or_else(String::new, |key| format!(" of {}", many(key.ops, "operation")));
-        let open = if states == 0 { String::new() } else { format!(", with {} open", many(states, "configuration")) };
-        format!("{name}the search reached {limit} after it had ordered {}{of}{open}.", count(ordered))
-    };
-    match reason {
-        Reason::Time { ops_ordered, states } => {
-            let limit = check.time_limit.map_or_else(|| "its time limit".into(), |t| format!("its time limit of {}", words::duration(t)));
-            ended(limit, *ops_ordered, *states)
-        }
-        Reason::Memory { ops_ordered, states } => {
-            let limit =
-                check.memory_limit_bytes.map_or_else(|| "its memory limit".into(), |b| format!("its memory limit of {}", words::bytes(b)));
-            ended(limit, *ops_ordered, *states)
-        }
-        Reason::Steps { ops_ordered, states } => ended("its limit of steps".into(), *ops_ordered, *states),
-        Reason::Interrupted => format!("{name}the check was stopped by hand."),
-        Reason::History(why) => format!("{name}{why}"),
-        Reason::Uncertified(why) => format!("{name}an answer was found but could not be certified, so it is withheld: {why}"),
+    let told = reason_words(reason, view.run);
+    match key {
+        Some(key) if view.keyed() => format!("{} ({}): {told}", view.key_name(key), many(key.ops, "operation")),
+        _ => told,
     }
 }
 
@@ -132,7 +115,7 @@ fn pressure(view: &View<'_>, place: usize, reason: &Reason) -> Markup {
     ends.sort_unstable();
     let reached = ordered.checked_sub(1).and_then(|n| ends.get(n)).copied();
     html! {
-        (chart(view, &axis, &panels, &reached.into_iter().collect::<Vec<_>>(), None))
+        (chart(view, &axis, &panels, &Moments { class: "frontier", at: reached.into_iter().collect() }, None))
         @if let Some(at) = reached {
             p class="note" { "Line: at " (view.moment_text(at, 3)) ", " (many(ordered, "operation")) " of this key had completed." }
         }

@@ -488,3 +488,44 @@ pub(crate) fn unknown_run() -> Run {
     run.verdict.answer = Summary::Unknown;
     run
 }
+
+/// A run whose one failing key is a chain of compare-and-sets during a kill and a pause, with an op on the node that was killed.
+pub(crate) fn cas_run() -> Run {
+    let simulation = simulate(11, 2_000, 4);
+    let mut drafts = simulation.drafts.clone();
+    let at = 6_050 * MS;
+    let mut op = |process: i64, from: f64, to: Option<f64>, f: &'static str, asked: Value, answer: Value| {
+        let keyed = |value: Value| Value::Vector(vec![Value::Int(9), value]);
+        let id = 2_000_000 + drafts.len();
+        let ns = |ms: f64| at + (ms * MS as f64) as i64;
+        drafts.push((ns(from), id, process, Kind::Invoke, f, keyed(asked)));
+        if let Some(to) = to {
+            drafts.push((ns(to), id, process, Kind::Ok, f, keyed(answer)));
+        }
+    };
+    let int = Value::Int;
+    op(2_000, 0.0, Some(12.0), "write", int(7), int(7));
+    op(2_001, 20.0, Some(21.5), "cas", Value::pair(7, 8), Value::pair(7, 8));
+    op(2_004, 30.0, None, "cas", Value::pair(8, 9), Value::Nil);
+    op(2_001, 60.0, Some(71.0), "read", Value::Nil, int(9));
+    op(2_003, 80.0, Some(99.0), "cas", Value::pair(8, 10), Value::pair(8, 10));
+    let history = history(drafts.clone());
+    let mut verdict = valid(&history, &Simulation { drafts, order: simulation.order });
+    let core: Vec<OpId> = history.op_ids().filter(|&op| input(&history, op).0 == 9).collect();
+    let text = |s: &str| Words::Text(s.into());
+    let step = |from: usize, to: usize, kind, words: Vec<Words>| Step { words, because: Vec::new(), from: core[from], to: core[to], kind };
+    let op = |i: usize| Words::Op(core[i]);
+    let steps = vec![
+        step(0, 1, StepKind::Value, vec![op(1), text(" found the 7 that "), op(0), text(" had stored.")]),
+        step(1, 2, StepKind::Value, vec![op(2), text(" found the 8 of "), op(1), text(".")]),
+        step(2, 3, StepKind::Value, vec![op(3), text(" saw what "), op(2), text(" stored, so that took effect.")]),
+        step(3, 4, StepKind::RealTime, vec![op(4), text(" was sent only after "), op(3), text(" was answered.")]),
+        step(4, 2, StepKind::Contradiction, vec![op(4), text(" found 8 again: it would have to come before "), op(2), text(".")]),
+    ];
+    let sentence =
+        vec![Words::Who(core[4]), text(" exchanged 8 for 10 at "), Words::Completed(core[4]), text(", although 8 had been replaced by 9.")];
+    let example = Counterexample { stuck: Some(core[4]), core, steps, sentence, minimal: true, ..Counterexample::default() };
+    verdict.keys.push(key_verdict(&history, Some(9), Answer::Invalid(Box::new(example))));
+    verdict.answer = Summary::Invalid;
+    run(history, verdict)
+}

@@ -45,7 +45,12 @@ pub fn windows(history: &History, nodes: &[String]) -> Vec<FaultWindow> {
             }
         } else if let (Some(fault), Some(map)) = (f.strip_prefix(STOP), map) {
             let gone = map.bool("observed").unwrap_or(false);
+            let late = map.text("seen-late");
             for window in windows.iter_mut().filter(|w| w.to_ns.is_none() && w.fault == fault) {
+                if !window.observed && !late.is_empty() {
+                    window.observed = true;
+                    window.seen.clone_from(&late);
+                }
                 window.recovered = Some(gone);
                 window.to_ns = gone.then_some(time);
             }
@@ -249,6 +254,20 @@ mod tests {
         assert_eq!(groups(&[("n1", &["n2", "n3"]), ("n2", &["n1", "n3"]), ("n3", &["n1", "n2"])]), 3);
         assert_eq!(groups(&[("n1", &["n2", "n3"])]), 0, "one way is open");
         assert_eq!(groups(&[("n1", &["n2"]), ("n2", &["n1"])]), 0, "n3 hears both");
+    }
+
+    #[test]
+    fn a_fault_may_be_seen_when_its_node_answers_again() {
+        let Value::Map(mut healed) = report("", true) else { unreachable!() };
+        healed.push(("seen-late".into(), "8 of 8 cut links silent".into()));
+        let h = history(&[
+            ("start-partition", Value::Nil, 1),
+            ("start-partition", report("n1 | n2 n3", false), 2),
+            ("stop-partition", Value::Nil, 3),
+            ("stop-partition", Value::Map(healed), 4),
+        ]);
+        let windows = windows(&h, &names());
+        assert_eq!((windows[0].observed, windows[0].seen.as_str()), (true, "8 of 8 cut links silent"));
     }
 
     #[test]

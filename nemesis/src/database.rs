@@ -50,6 +50,11 @@ pub trait Database: Send + Sync {
     /// Looks at its process.
     fn state(&self, node: &Node) -> Result<ProcessState, NodeError>;
 
+    /// Whether there is such a thing as a node that leads. If not, nobody waits for one.
+    fn has_primaries(&self) -> bool {
+        true
+    }
+
     /// The nodes that say they lead, asked now; empty if none does or the database has no leader.
     fn primaries(&self, cluster: &Cluster) -> Vec<usize>;
 

@@ -94,6 +94,7 @@ impl Report {
     /// | `nodes` | the names of the nodes hurt or healed, a vector |
     /// | `observed` | whether it was seen to have taken effect, or to be gone |
     /// | `seen` | what was seen, in words |
+    /// | `seen-late` | of a recovery: what was seen of the fault just before, if it could not be seen when it was injected |
     /// | `grudge` | of a partition: for each node that drops something, the names of those it drops |
     pub fn to_value(&self, cluster: &Cluster) -> Value {
         let name = |&i: &usize| Value::from(cluster.nodes[i].name.as_str());

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// How long a fault is given to show.
 const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long links are given of which an end does not answer: it may be killed or paused for much longer than this.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(300);
+
 /// The pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -43,6 +46,9 @@ pub(crate) fn processes(context: &Context, nodes: &[usize], wanted: impl Fn(Proc
 
 /// The nodes that say they lead; asked for a while if none does, because one may be about to be elected.
 pub(crate) fn primaries(context: &Context) -> Vec<usize> {
+    if !context.database.has_primaries() {
+        return Vec::new();
+    }
     let deadline = Instant::now() + SHOWS_WITHIN;
     loop {
         let primaries = context.database.primaries(&context.cluster);
@@ -124,14 +130,15 @@ pub(crate) fn healed(context: &Context, was: &Grudge) -> Seen {
 
 fn probe_until_as_wanted(context: &Context, links: impl Iterator<Item = (usize, usize, bool)>) -> Vec<Link> {
     let mut links: Vec<Link> = links.map(|(from, to, cut)| Link { from, to, cut, told: Probe::Untried }).collect();
-    let deadline = Instant::now() + SHOWS_WITHIN;
+    let start = Instant::now();
     loop {
         let mut open: Vec<&mut Link> = links.iter_mut().filter(|link| !link.as_wanted()).collect();
         if open.is_empty() {
             return links;
         }
         probe(context, &mut open);
-        if Instant::now() >= deadline {
+        let untried_only = open.iter().all(|link| link.as_wanted() || link.told == Probe::Untried);
+        if start.elapsed() >= if untried_only { ANSWERS_WITHIN } else { SHOWS_WITHIN } {
             return links;
         }
         if open.iter().any(|link| !link.as_wanted()) {

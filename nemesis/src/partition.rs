@@ -4,6 +4,7 @@ use crate::fault::{Context, Fault, Report};
 use crate::grudge::Grudge;
 use crate::target::Target;
 use crate::{Cluster, NodeError, observe};
+use histories::Value;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -103,7 +104,14 @@ pub struct Partition {
     cuts: Vec<Cut>,
     /// Whether the user named the cuts: then a cut that finds no leader does nothing, and says so, instead of taking any node.
     named: bool,
-    active: Option<Grudge>,
+    active: Option<Active>,
+}
+
+/// A partition that holds.
+struct Active {
+    grudge: Grudge,
+    /// Whether it was seen to take effect.
+    seen: bool,
 }
 
 impl Partition {
@@ -145,19 +153,25 @@ impl Fault for Partition {
         }
         let mut report = Report::of(grudge.nodes(), format!("{}{note}", cut.tell(&context.cluster, &side)));
         report.facts.push(("grudge".into(), grudge.to_value(&context.cluster)));
-        self.active = Some(grudge.clone());
-        match apply(context, &grudge) {
-            Ok(()) => report.seen(observe::cut(context, &grudge)),
+        let active = self.active.insert(Active { grudge, seen: false });
+        match apply(context, &active.grudge) {
+            Ok(()) => report.seen(observe::cut(context, &active.grudge)),
             Err(error) => report.seen = error.to_string(),
         }
+        active.seen = report.observed;
         Ok(report)
     }
 
     fn recover(&mut self, context: &Context) -> Result<Report, NodeError> {
-        let Some(grudge) = &self.active else { return Ok(Report::idle()) };
+        let Some(Active { grudge, seen }) = &self.active else { return Ok(Report::idle()) };
+        // A node that was down or paused when it was cut off could not be asked; it may run by now.
+        let late = if *seen { None } else { Some(observe::cut(context, grudge)) };
         apply(context, &Grudge::none(context.cluster.len()))?;
         let mut report = Report::of(grudge.nodes(), "healed".into());
         report.seen(observe::healed(context, grudge));
+        if let Some(late) = late.filter(|late| late.observed) {
+            report.facts.push(("seen-late".into(), Value::from(late.what.as_str())));
+        }
         self.active = None;
         Ok(report)
     }

@@ -157,6 +157,10 @@ impl Database for DemoDatabase {
         state.map_err(|error| NodeError::new(&node.name, format!("cannot look at its process: {error}")))
     }
 
+    fn has_primaries(&self) -> bool {
+        self.bed.options.replication.has_primary()
+    }
+
     fn primaries(&self, cluster: &Cluster) -> Vec<usize> {
         let all: Vec<usize> = (0..cluster.len()).collect();
         let leads = cluster.on(&all, |node| self.status(node).is_ok_and(|status| status.leads));

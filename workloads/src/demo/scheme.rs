@@ -59,6 +59,11 @@ impl Replication {
         }
     }
 
+    /// Whether one node leads the others.
+    pub fn has_primary(self) -> bool {
+        self == Replication::AsyncPrimary
+    }
+
     /// Whether clients can ask for `f`.
     pub fn offers(self, f: &str) -> bool {
         match f {

@@ -17,8 +17,11 @@ pub struct Class {
     pub name: &'static str,
     /// What it does and what may be said about it, for `--help`.
     pub help: &'static str,
-    make: fn(&[Item<'_>], &Cluster) -> Result<Box<dyn Fault>, String>,
+    make: Make,
 }
+
+/// Makes the fault of a class from all items that name it.
+type Make = fn(&[Item<'_>], &Cluster) -> Result<Box<dyn Fault>, String>;
 
 /// Every class there is. A new fault is a file of its own and a line here.
 pub const CLASSES: &[Class] = &[

@@ -2,7 +2,7 @@
 
 use crate::command::{Command, Output};
 use crate::remote::Bounded;
-use std::collections::BTreeSet;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -33,11 +33,11 @@ pub(super) fn find(tool: &str) -> Option<String> {
 /// The process groups of commands that run now, to be ended with the agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Running {
-    groups: Arc<Mutex<BTreeSet<i32>>>,
+    groups: Arc<Mutex<Vec<Pid>>>,
 }
 
 impl Running {
-    fn groups(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+    fn groups(&self) -> MutexGuard<'_, Vec<Pid>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,14 +52,14 @@ impl Running {
     pub(crate) fn run(&self, command: &Command, home: &Path) -> Result<Output, String> {
         let deadline = Instant::now() + command.timeout;
         let mut child = start(command, home)?;
-        let group = child.id() as i32;
-        self.groups().insert(group);
+        let group = Pid::from_child(&child);
+        self.groups().push(group);
         let ended = converse(&mut child, &command.stdin, deadline);
         if ended.is_err() {
             kill_group(group);
             let _ = child.wait();
         }
-        self.groups().remove(&group);
+        self.groups().retain(|&running| running != group);
         ended.map_err(|e| format!("lost sight of `{command}`: {e}"))
     }
 }
@@ -107,7 +107,7 @@ fn converse(child: &mut Child, stdin: &[u8], deadline: Instant) -> io::Result<Ou
         }
         if Instant::now() >= deadline {
             timed_out = true;
-            kill_group(child.id() as i32);
+            kill_group(Pid::from_child(child));
             break child.wait()?;
         }
         thread::sleep(pause);
@@ -153,12 +153,8 @@ impl Drain {
 }
 
 /// Kills a process group. A group that is gone is no error.
-#[allow(unsafe_code, reason = "the standard library signals single children only")]
-fn kill_group(group: i32) {
-    if group > 1 {
-        // SAFETY: kill takes two integers and touches no memory of ours.
-        unsafe { libc::kill(-group, libc::SIGKILL) };
-    }
+fn kill_group(group: Pid) {
+    let _ = kill_process_group(group, Signal::KILL);
 }
 
 #[cfg(test)]

@@ -161,3 +161,132 @@ fn nft_script(addresses: &[IpAddr]) -> String {
     script += "    ip saddr @from4 drop\n    ip6 saddr @from6 drop\n  }\n}\n";
     script
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::thread::UnshareFlags;
+    use std::io::Write as _;
+    use std::sync::mpsc;
+    use std::thread;
+
+    const FOREIGN: &str = "table inet foreign { set s { type ipv4_addr; elements = { 192.0.2.77 } }\n chain input { type filter hook input priority 0; policy accept; ip saddr @s drop; }\n}\n";
+
+    /// Runs a test in a network namespace of its own, which only this thread and the processes it starts are in.
+    fn in_own_network(tools: &[&str], test: impl FnOnce() + Send + 'static) {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        let missing = tools.iter().find(|tool| find(tool).is_none());
+        let (told, why_not) = mpsc::channel();
+        let missing = missing.map(|tool| format!("there is no {tool}"));
+        let done = thread::spawn(move || {
+            // SAFETY: only this thread leaves the network namespace; no other relies on sharing it.
+            #[allow(unsafe_code, reason = "a namespace for one thread")]
+            let left = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) };
+            match (left, missing) {
+                (Ok(()), None) => test(),
+                (Err(error), _) => told.send(format!("a network namespace needs root: {error}")).unwrap(),
+                (_, Some(missing)) => told.send(missing).unwrap(),
+            }
+        });
+        if let Err(panic) = done.join() {
+            std::panic::resume_unwind(panic);
+        }
+        if let Ok(why) = why_not.recv() {
+            let required = std::env::var("RASHOMON_REQUIRE").is_ok_and(|parts| parts.split(',').any(|part| part == "lab"));
+            assert!(!required, "{name} cannot run, but RASHOMON_REQUIRE asks for it: {why}");
+            // Not by eprintln: the output of a test that passes is thrown away.
+            let _ = writeln!(std::io::stderr(), "NOT RUN: {name}: {why}");
+        }
+    }
+
+    fn output(argv: &[&str]) -> String {
+        let output = Running::default().run(&Command::new(argv.iter().copied()), Path::new("/")).unwrap();
+        assert!(output.success(), "{argv:?}: {}", output.complaint());
+        output.text()
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn nft_rules_of_others_are_left_as_they_were() {
+        in_own_network(&["nft"], || {
+            let firewall = Firewall::find(Running::default());
+            firewall.run(&["nft", "-f", "-"], FOREIGN).unwrap();
+            let before = output(&["nft", "list", "ruleset"]);
+            firewall.clear(Backend::Nft).unwrap();
+            assert!(!firewall.has_table());
+            for addresses in [ips(&["10.0.0.1", "fd00::1", "10.0.0.2"]), ips(&["10.0.0.3"]), ips(&["fd00::2"]), ips(&[])] {
+                firewall.cut(Backend::Nft, &addresses).unwrap();
+                let ours = output(&["nft", "list", "table", "inet", TABLE]);
+                assert!(addresses.iter().all(|address| ours.contains(&address.to_string())), "{ours}");
+                assert_eq!(
+                    ours.matches("10.0.0.1").count(),
+                    usize::from(addresses.contains(&ips(&["10.0.0.1"])[0])),
+                    "the set before is gone: {ours}"
+                );
+                assert!(ours.contains("priority filter - 10") || ours.contains("priority -10"), "{ours}");
+                assert!(firewall.has_table());
+            }
+            for _ in 0..2 {
+                firewall.clear(Backend::Nft).unwrap();
+                assert_eq!(output(&["nft", "list", "ruleset"]), before);
+            }
+        });
+    }
+
+    #[test]
+    fn iptables_rules_of_others_are_left_as_they_were() {
+        in_own_network(&["iptables", "ip6tables", "iptables-save", "ip6tables-save"], || {
+            let firewall = Firewall { nft: None, ..Firewall::find(Running::default()) };
+            let backend = firewall.backend(&ips(&["10.0.0.1", "fd00::1"])).unwrap();
+            assert_eq!(backend, Backend::Iptables);
+            for tool in ["iptables", "ip6tables"] {
+                output(&[tool, "-A", "INPUT", "-p", "tcp", "--dport", "9", "-j", "ACCEPT"]);
+                output(&[tool, "-N", "FOREIGN"]);
+            }
+            // Without the counters and dates, which change by themselves.
+            let rules = || {
+                let all = output(&["iptables-save"]) + &output(&["ip6tables-save"]);
+                let counts = |line: &&str| line.starts_with('-') || line.starts_with(":FOREIGN") || line.contains(CHAIN);
+                all.lines().filter(counts).collect::<Vec<_>>().join("\n")
+            };
+            let before = rules();
+            assert!(before.contains("FOREIGN") && before.contains("--dport 9"), "{before}");
+            firewall.clear(backend).unwrap();
+            for addresses in [ips(&["10.0.0.1", "fd00::1", "10.0.0.2"]), ips(&["10.0.0.3"]), ips(&["fd00::2"])] {
+                firewall.cut(backend, &addresses).unwrap();
+                let now = rules();
+                assert_eq!(now.matches("-j DROP").count(), addresses.len(), "{now}");
+                assert_eq!(now.matches("-A INPUT -j RASHOMON").count(), if addresses.len() == 3 { 2 } else { 1 }, "{now}");
+                let first = now.lines().find(|line| line.starts_with("-A INPUT")).unwrap();
+                assert!(first.contains(CHAIN) || addresses.len() == 1, "ours comes first: {now}");
+            }
+            for _ in 0..2 {
+                firewall.clear(backend).unwrap();
+                assert_eq!(rules(), before);
+            }
+        });
+    }
+
+    #[test]
+    fn missing_tools_are_named() {
+        let none = Firewall { nft: None, iptables: [None, None], running: Running::default() };
+        let error = none.backend(&ips(&["10.0.0.1"])).unwrap_err();
+        assert!(error.contains("install the package nftables"), "{error}");
+        let v4_only = Firewall { iptables: [Some("iptables".into()), None], ..none };
+        assert_eq!(v4_only.backend(&ips(&["10.0.0.1"])), Ok(Backend::Iptables));
+        assert!(v4_only.backend(&ips(&["fd00::1"])).unwrap_err().contains("ip6tables"));
+    }
+
+    #[test]
+    fn a_tool_that_fails_says_what_and_why() {
+        let script = |text: &str| {
+            Firewall { nft: Some("sh".into()), iptables: [None, None], running: Running::default() }.run(&["sh", "-c", text], "")
+        };
+        let error = script("echo 'Operation not permitted' >&2; exit 1").unwrap_err();
+        assert!(error.contains("exit status 1") && error.contains("needs root"), "{error}");
+        assert!(!script("echo no >&2; exit 1").unwrap_err().contains("root"));
+    }
+}

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long the upload of the program may take.
-const UPLOAD_WITHIN: Duration = Duration::from_secs(300);
+const UPLOAD_WITHIN: Duration = Duration::from_mins(5);
 
 /// How long looking at the node may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(20);

@@ -2,7 +2,8 @@
 //!
 //! The file has one JSON object per line: `{"begin":{"id":1,"entry":...}}` before a fault, `{"end":{"id":1}}` after it was undone;
 //! each line is synced before the next step. It is emptied whenever nothing is left to undo. A line torn by a crash stands at
-//! the end and belongs to a fault that was not applied: it is skipped.
+//! the end and belongs to a fault that was not applied: it is skipped. The file is for its owner only: how to start a program may
+//! hold secrets.
 
 use super::firewall::Cut;
 use super::process::{Killed, Paused};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The most that is read of a journal: one of ours is never longer than a few kilobytes.
@@ -50,7 +52,7 @@ impl Journal {
     pub fn open(directory: &Path) -> Result<Journal, String> {
         let path = directory.join("journal");
         let fail = |e: io::Error| format!("cannot open the journal {}: {e}", path.display());
-        let file = OpenOptions::new().append(true).create(true).open(&path).map_err(fail)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(fail)?;
         let length = file.metadata().map_err(fail)?.len();
         if length > BYTES_MAX {
             return Err(format!("{} is {length} bytes long and no journal of ours: move it away", path.display()));
@@ -189,7 +191,7 @@ mod tests {
         for cut in 0..=whole.len() {
             fs::write(dir.path().join("journal"), &whole[..cut]).unwrap();
             let mut journal = Journal::open(dir.path()).unwrap();
-            let lines = whole[..cut].iter().filter(|&&b| b == b'\n').count();
+            let lines = String::from_utf8_lossy(&whole[..cut]).matches('\n').count();
             assert_eq!(journal.open_entries().len(), lines, "cut at {cut}");
             // And it goes on from there, beside the torn line.
             journal.begin(&paused("next")).unwrap();

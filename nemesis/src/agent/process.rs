@@ -9,10 +9,11 @@ use super::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
 use crate::ProcessState;
 use crate::command::{Program, tail};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal, setsid};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -166,13 +167,13 @@ impl Programs {
             .stdout(output)
             .stderr(errors);
         // SAFETY: setsid is async-signal-safe, allocates nothing and touches no memory.
-        unsafe { command.pre_exec(|| if libc::setsid() == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }) };
+        unsafe { command.pre_exec(|| setsid().map(drop).map_err(io::Error::from)) };
         command.spawn().map_err(|e| cannot_start(file, program.dir.as_deref(), &e))
     }
 
     /// Kills all processes of a program and waits until they are gone. No harm if there are none.
     pub(super) fn kill(&self, name: &str) -> Result<(), String> {
-        self.signal_until(name, libc::SIGKILL, |process| process.is_none())
+        self.signal_until(name, Signal::KILL, |process| process.is_none())
     }
 
     /// An error if a program is down.
@@ -185,12 +186,12 @@ impl Programs {
 
     /// Stops all processes of a program and waits until they are. No harm if there are none.
     pub(super) fn pause(&self, name: &str) -> Result<(), String> {
-        self.signal_until(name, libc::SIGSTOP, |process| process.is_none_or(|process| process.stopped))
+        self.signal_until(name, Signal::STOP, |process| process.is_none_or(|process| process.stopped))
     }
 
     /// Lets all processes of a program run on. No harm if there are none.
     pub(super) fn resume(&self, name: &str) -> Result<(), String> {
-        self.signal_until(name, libc::SIGCONT, |process| process.is_none_or(|process| !process.stopped))
+        self.signal_until(name, Signal::CONT, |process| process.is_none_or(|process| !process.stopped))
     }
 
     /// Forgets a program that is gone.
@@ -202,7 +203,7 @@ impl Programs {
     }
 
     /// Signals every process of a program that is not yet as wanted, again and again: they may fork meanwhile.
-    fn signal_until(&self, name: &str, signal: i32, as_wanted: impl Fn(Option<&Process>) -> bool) -> Result<(), String> {
+    fn signal_until(&self, name: &str, signal: Signal, as_wanted: impl Fn(Option<&Process>) -> bool) -> Result<(), String> {
         let Some(record) = self.record(name)? else { return Ok(()) };
         let deadline = Instant::now() + GONE_WITHIN;
         loop {
@@ -216,7 +217,7 @@ impl Programs {
             }
             if Instant::now() >= deadline {
                 let pids: Vec<String> = open.iter().map(|process| process.pid.to_string()).collect();
-                return Err(format!("process(es) {} of {name} did not react to signal {signal}", pids.join(", ")));
+                return Err(format!("process(es) {} of {name} did not react to {signal:?}", pids.join(", ")));
             }
             thread::sleep(Duration::from_millis(3));
         }
@@ -282,30 +283,21 @@ fn boot_id() -> String {
 }
 
 /// Signals a process if it is still the one that was seen. That it is gone is no error.
-#[allow(unsafe_code, reason = "the standard library has no pidfd")]
-fn send(process: &Process, signal: i32) -> io::Result<()> {
-    let gone = |e: io::Error| if e.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(e) };
-    // SAFETY: pidfd_open takes two integers; the descriptor it returns is new and owned by nobody else.
-    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, process.pid, 0) };
-    if opened < 0 {
-        let error = io::Error::last_os_error();
+fn send(process: &Process, signal: Signal) -> io::Result<()> {
+    let Some(pid) = Pid::from_raw(process.pid) else { return Ok(()) };
+    let still_there = || stat(process.pid).is_some_and(|now| now.start == process.start);
+    let sent = match pidfd_open(pid, PidfdFlags::empty()) {
+        // From here on the id cannot mean another process to the descriptor; is it the one that was seen?
+        Ok(handle) if still_there() => pidfd_send_signal(handle, signal),
         // Kernels before 5.3 have no pidfd: there the check and the signal are two steps.
-        if error.raw_os_error() == Some(libc::ENOSYS) && stat(process.pid).is_some_and(|now| now.start == process.start) {
-            // SAFETY: kill takes two integers and touches no memory of ours.
-            return if unsafe { libc::kill(process.pid, signal) } == 0 { Ok(()) } else { gone(io::Error::last_os_error()) };
-        }
-        return gone(error);
+        Err(Errno::NOSYS) if still_there() => kill_process(pid, signal),
+        Ok(_) | Err(Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    // SAFETY: see above: the descriptor is ours.
-    let handle = unsafe { OwnedFd::from_raw_fd(opened as i32) };
-    // From here on the id cannot mean another process to the descriptor; is it the one that was seen?
-    if stat(process.pid).is_none_or(|now| now.start != process.start) {
-        return Ok(());
-    }
-    let nothing = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: the descriptor is open, and a null siginfo asks for the one that kill would send.
-    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle.as_raw_fd(), signal, nothing, 0) };
-    if sent == 0 { Ok(()) } else { gone(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -407,12 +399,12 @@ mod tests {
             place.programs.resume("p").unwrap();
         }
         // And between the look and the signal.
-        send(&Process { start: now.start + 1, ..now.clone() }, libc::SIGKILL).unwrap();
+        send(&Process { start: now.start + 1, ..now.clone() }, Signal::KILL).unwrap();
         thread::sleep(Duration::from_millis(50));
         assert!(stranger.try_wait().unwrap().is_none(), "the stranger was killed");
-        send(&now, libc::SIGKILL).unwrap();
+        send(&now, Signal::KILL).unwrap();
         stranger.wait().unwrap();
-        send(&now, libc::SIGKILL).unwrap();
+        send(&now, Signal::KILL).unwrap();
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::journal::{Entry, Journal};
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
 use super::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -106,7 +106,7 @@ impl ServeOptions {
     fn directory(&self) -> PathBuf {
         match (&self.directory, std::env::var_os("HOME")) {
             (Some(directory), _) => directory.clone(),
-            (None, Some(home)) if user_id() != 0 => Path::new(&home).join(".rashomon"),
+            (None, Some(home)) if !geteuid().is_root() => Path::new(&home).join(".rashomon"),
             _ => PathBuf::from("/var/lib/rashomon"),
         }
     }
@@ -336,7 +336,7 @@ impl Host {
         About {
             protocol: VERSION,
             pid: std::process::id(),
-            uid: user_id(),
+            uid: geteuid().as_raw(),
             directory: self.directory.root().display().to_string(),
             addresses: addresses::own(),
             probe_port: self.probe.port(),
@@ -503,11 +503,6 @@ fn lock(path: &Path, options: &ServeOptions) -> Result<File, String> {
     let holder = format!("{}{from} (its agent is process {})\n", options.run, std::process::id());
     replace(&path.with_file_name("lock.holder"), holder.as_bytes()).map_err(fail)?;
     Ok(file)
-}
-
-fn user_id() -> u32 {
-    // The owner of a process's directory in /proc is its effective user.
-    fs::metadata("/proc/self").map_or(u32::MAX, |found| found.uid())
 }
 
 /// Turns signals into events: SIGTERM, SIGINT and SIGQUIT end the agent in order. SIGHUP, which the end of an SSH connection may

@@ -70,7 +70,7 @@ impl LocalPipe {
             return Err(ErrorKind::BrokenPipe.into());
         };
         for fd in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
-            poll::set_nonblocking(fd)?;
+            rustix::io::ioctl_fionbio(fd, true)?;
         }
         Ok(LocalPipe { child: Some(child), stdin, stdout, stderr, said: Vec::new(), stderr_ended: false })
     }
@@ -112,7 +112,7 @@ impl Pipe for LocalPipe {
             }
             moved = true;
         }
-        let mut buffer = [0; 64 << 10];
+        let mut buffer = [0; 16 << 10];
         match self.stdout.read(&mut buffer) {
             Ok(0) => return Err(self.ended()),
             Ok(length) => {

@@ -88,7 +88,7 @@ impl Remote for Ssh {
     fn open(mut self: Box<Self>, argv: &[String]) -> Result<Box<dyn Pipe>, NodeError> {
         let deadline = Instant::now() + Duration::from_secs(20);
         let talk = self.begin(argv, deadline).map_err(|why| NodeError::new(&self.node, why))?;
-        Ok(Box::new(SshPipe { talk, wire: self.wire, said: Vec::new() }))
+        Ok(Box::new(SshPipe { talk, wire: self.wire, said: Vec::new(), buffer: vec![0; PIECE_BYTES] }))
     }
 }
 
@@ -213,7 +213,7 @@ fn dial(to: &Destination, deadline: Instant) -> Result<TcpStream, String> {
         match TcpStream::connect_timeout(&address, left) {
             Ok(socket) => return Ok(socket),
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => {
-                last = format!("cannot reach {place}: connection refused; is sshd running there, on this port?")
+                last = format!("cannot reach {place}: connection refused; is sshd running there, on this port?");
             }
             Err(e) => last = format!("cannot reach {place}: {e}; is the node up, and does its firewall let SSH in?"),
         }
@@ -283,14 +283,11 @@ impl KnownHosts {
         if let Some(above) = file.parent() {
             fs::create_dir_all(above).map_err(fail)?;
         }
-        let mut file_to = OpenOptions::new().append(true).create(true).open(file).map_err(fail)?;
-        let gap =
-            if self.text.is_empty() || self.text.ends_with("\n\n") || !fs::read(file).map_err(fail)?.last().is_some_and(|&b| b != b'\n') {
-                ""
-            } else {
-                "\n"
-            };
-        file_to.write_all(format!("{gap}{name} {kind} {}\n", BASE64_STANDARD.encode(key)).as_bytes()).map_err(fail)
+        let mut to_file = OpenOptions::new().read(true).append(true).create(true).open(file).map_err(fail)?;
+        let mut text = Vec::new();
+        to_file.read_to_end(&mut text).map_err(fail)?;
+        let gap = if text.last().is_none_or(|&b| b == b'\n') { "" } else { "\n" };
+        to_file.write_all(format!("{gap}{name} {kind} {}\n", BASE64_STANDARD.encode(key)).as_bytes()).map_err(fail)
     }
 
     fn refusal(&self, wire: &Wire, to: &Destination, result: Known) -> String {
@@ -372,7 +369,7 @@ impl Login<'_> {
             Some(_) if methods.contains("password") => {
                 let password = || wire.session.userauth_password(&to.user, to.password.as_ref().map_or("", |secret| secret.reveal()));
                 let accepted = wire.until(deadline, password);
-                self.note("the password".into(), accepted)
+                self.note("the password", accepted)
             }
             Some(_) => {
                 self.tried.push(format!("the password: this server takes only {methods}"));
@@ -390,7 +387,7 @@ impl Login<'_> {
         }
         let passphrase = to.passphrase.as_ref().map(super::Secret::reveal);
         let accepted = wire.until(deadline, || wire.session.userauth_pubkey_file(&to.user, None, key, passphrase));
-        self.note(key.display().to_string(), accepted)
+        self.note(&key.display().to_string(), accepted)
     }
 
     fn agent(&mut self) -> Result<bool, Trouble> {
@@ -408,14 +405,14 @@ impl Login<'_> {
         let files: Vec<Vec<u8>> = to.named_keys.iter().chain(&to.other_keys).filter_map(|key| public_half(key)).collect();
         for identity in identities.iter().filter(|identity| !to.identities_only || files.iter().any(|key| key == identity.blob())) {
             let accepted = wire.until(deadline, || agent.userauth(&to.user, identity));
-            if self.note(format!("the agent's key {}", identity.comment()), accepted)? {
+            if self.note(&format!("the agent's key {}", identity.comment()), accepted)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn note(&mut self, what: String, accepted: Result<(), Trouble>) -> Result<bool, Trouble> {
+    fn note(&mut self, what: &str, accepted: Result<(), Trouble>) -> Result<bool, Trouble> {
         match accepted {
             Ok(()) => return Ok(self.wire.session.authenticated()),
             Err(Trouble::Failed(error)) => match error.code() {
@@ -574,6 +571,7 @@ struct SshPipe {
     wire: Wire,
     /// The end of what the agent said on its standard error.
     said: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl SshPipe {
@@ -590,17 +588,16 @@ impl SshPipe {
             outgoing.advance(length);
             moved = true;
         }
-        let mut buffer = [0; PIECE_BYTES];
         let mut room = TURN_BYTES_MAX;
         while room > 0
-            && let Some(length @ 1..) = self.talk.read(&self.wire, &mut buffer)?
+            && let Some(length @ 1..) = self.talk.read(&self.wire, &mut self.buffer)?
         {
-            incoming.extend_from_slice(&buffer[..length]);
+            incoming.extend_from_slice(&self.buffer[..length]);
             room = room.saturating_sub(length);
             moved = true;
         }
-        while let Some(length @ 1..) = self.talk.read_errors(&self.wire, &mut buffer)? {
-            self.said.extend_from_slice(&buffer[..length]);
+        while let Some(length @ 1..) = self.talk.read_errors(&self.wire, &mut self.buffer)? {
+            self.said.extend_from_slice(&self.buffer[..length]);
             let excess = self.said.len().saturating_sub(8 << 10);
             self.said.drain(..excess);
             moved = true;

@@ -27,8 +27,10 @@ use tokio::sync::{mpsc as outbox, oneshot};
 const INPUTS_MAX: usize = 1 << 16;
 /// The most inputs of one turn, so that nobody waits long for the turn's end.
 const INPUTS_PER_TURN_MAX: usize = 1024;
-/// The most packets that wait for a connection to a peer. More are lost.
-const OUTBOX_MAX: usize = 1 << 14;
+/// The most turns whose packets wait for a connection to a peer. More are lost.
+const OUTBOX_MAX: usize = 1 << 12;
+/// The most turns whose packets and answers wait to be handed to connections. Then the core waits.
+const MAIL_MAX: usize = 64;
 /// The most bytes given to a connection at once.
 const WRITE_BYTES_MAX: usize = 1 << 16;
 /// How long a node waits before it tries again to connect to a peer.
@@ -128,9 +130,11 @@ fn serve<S: Scheme>(options: &NodeOptions, make: impl FnOnce(Place) -> S) -> io:
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}")))?;
-        let peers = connect_to_peers(options);
         let (inputs, from_connections) = mpsc::sync_channel(INPUTS_MAX);
-        let mut core = Core::open(options, make, from_connections, peers)?;
+        let (mail, from_core) = outbox::channel(MAIL_MAX);
+        let up: Up = options.ports.iter().map(|_| AtomicBool::new(false)).collect();
+        let mut core = Core::open(options, make, from_connections, mail, up.clone())?;
+        tokio::spawn(deliver(from_core, connect_to_peers(options, &up)));
         let (ended, end) = oneshot::channel();
         std::thread::Builder::new().name("core".into()).spawn(move || ended.send(core.run()))?;
         tokio::select! {
@@ -139,6 +143,16 @@ fn serve<S: Scheme>(options: &NodeOptions, make: impl FnOnce(Place) -> S) -> io:
         }
     })
 }
+
+/// What leaves the node at the end of a turn.
+struct Mail {
+    /// Lines for each peer, by index.
+    packets: Vec<Vec<u8>>,
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+}
+
+/// Which peers there is a connection to, by index.
+type Up = Arc<[AtomicBool]>;
 
 /// The one thread that acts.
 struct Core<S: Scheme> {
@@ -149,7 +163,8 @@ struct Core<S: Scheme> {
     links: Links<Packet<S::Message>>,
     switches: Watched,
     inputs: mpsc::Receiver<Input<S::Message>>,
-    peers: Vec<Option<Peer>>,
+    mail: outbox::Sender<Mail>,
+    up: Up,
     waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     last_ticket: u64,
     /// The last probes, newest first, and whether the links let them through.
@@ -163,7 +178,8 @@ impl<S: Scheme> Core<S> {
         options: &NodeOptions,
         make: impl FnOnce(Place) -> S,
         inputs: mpsc::Receiver<Input<S::Message>>,
-        peers: Vec<Option<Peer>>,
+        mail: outbox::Sender<Mail>,
+        up: Up,
     ) -> io::Result<Core<S>> {
         std::fs::create_dir_all(&options.data)?;
         let recovered = Log::open(&options.data.join("log"))?;
@@ -181,7 +197,8 @@ impl<S: Scheme> Core<S> {
             links: Links::new(options.seed ^ (place.index as u64) << 48 ^ boot << 32),
             switches: Watched::open(&options.data.join("switches"))?,
             inputs,
-            peers,
+            mail,
+            up,
             waiting: BTreeMap::new(),
             last_ticket: 0,
             probes: VecDeque::new(),
@@ -200,32 +217,35 @@ impl<S: Scheme> Core<S> {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             };
             let mut turn = Turn::new(self.place.index, self.start.elapsed());
-            self.take_inputs(first, &mut turn)?;
+            let mut mail = Mail { packets: vec![Vec::new(); self.place.nodes], answers: Vec::new() };
+            if first.is_some() {
+                self.switches.look()?;
+            }
+            self.take_inputs(first, &mut turn, &mut mail);
             self.take_packets(&mut turn);
             if turn.now() >= self.next_tick {
                 self.scheme.tick(&mut turn);
                 turn.deliver_to_self(&mut self.scheme);
                 self.next_tick = turn.now() + TICK;
             }
-            self.finish(turn)?;
+            self.finish(turn, mail)?;
         }
     }
 
     /// What has come in from connections. Packets go into the links.
-    fn take_inputs(&mut self, first: Option<Input<S::Message>>, turn: &mut Turn<S>) -> io::Result<()> {
+    fn take_inputs(&mut self, first: Option<Input<S::Message>>, turn: &mut Turn<S>, mail: &mut Mail) {
         let mut next = first;
         for _ in 0..INPUTS_PER_TURN_MAX {
             let Some(input) = next.take().or_else(|| self.inputs.try_recv().ok()) else { break };
             // Whoever asked may be gone: then nobody misses the answer.
             match input {
                 Input::Call(call, reply) => self.call(call, reply, turn),
-                Input::Packet(from, packet) => self.arrive(from, packet, turn.now())?,
+                Input::Packet(from, packet) => self.arrive(from, packet, turn.now()),
                 Input::Status(reply) => drop(reply.send(self.status())),
-                Input::Probe { to, number, sent } => drop(sent.send(self.send(to, &Packet::Probe(number)))),
+                Input::Probe { to, number, sent } => drop(sent.send(self.probe(to, number, mail))),
                 Input::Heard { number, heard } => drop(heard.send(self.fate(number))),
             }
         }
-        Ok(())
     }
 
     /// The packets that the links let through by now.
@@ -242,14 +262,14 @@ impl<S: Scheme> Core<S> {
     }
 
     /// A packet comes in: the links hold it back, or drop it.
-    fn arrive(&mut self, from: usize, packet: Packet<S::Message>, now: Duration) -> io::Result<()> {
+    fn arrive(&mut self, from: usize, packet: Packet<S::Message>, now: Duration) {
         let probe = if let Packet::Probe(number) = packet { Some(number) } else { None };
         let is_data = if let Packet::Message(message) = &packet { S::is_data(message) } else { false };
-        let kept = self.links.accept(now, from, packet, is_data, self.switches.look()?);
-        if let (Some(number), false) = (probe, kept) {
+        if !self.links.accept(now, from, packet, is_data, self.switches.current())
+            && let Some(number) = probe
+        {
             self.note_probe(number, false);
         }
-        Ok(())
     }
 
     fn note_probe(&mut self, number: u64, heard: bool) {
@@ -269,8 +289,16 @@ impl<S: Scheme> Core<S> {
         turn.deliver_to_self(&mut self.scheme);
     }
 
+    /// Puts a probe in the mail. Returns whether there is a connection to take it.
+    fn probe(&self, to: usize, number: u64, mail: &mut Mail) -> bool {
+        if let Some(lines) = mail.packets.get_mut(to) {
+            lines.extend(to_line(&Packet::<S::Message>::Probe(number)));
+        }
+        self.up.get(to).is_some_and(|up| up.load(Ordering::Relaxed))
+    }
+
     /// Records first, then what rests on them.
-    fn finish(&mut self, turn: Turn<S>) -> io::Result<()> {
+    fn finish(&mut self, turn: Turn<S>, mut mail: Mail) -> io::Result<()> {
         for record in turn.records {
             self.log.append(record)?;
         }
@@ -279,20 +307,17 @@ impl<S: Scheme> Core<S> {
             self.log.rewrite(self.scheme.snapshot())?;
         }
         for (to, message) in turn.sends {
-            self.send(to, &Packet::Message(message));
-        }
-        for (ticket, answer) in turn.answers {
-            if let Some(reply) = self.waiting.remove(&ticket) {
-                drop(reply.send(answer));
+            if let Some(lines) = mail.packets.get_mut(to) {
+                lines.extend(to_line(&Packet::Message(message)));
             }
         }
-        Ok(())
-    }
-
-    /// Sends a packet, unless there is no connection or too much waits for it: then it is lost. Returns whether it was sent.
-    fn send(&self, to: usize, packet: &Packet<S::Message>) -> bool {
-        let peer = self.peers.get(to).and_then(Option::as_ref);
-        peer.is_some_and(|peer| peer.up() && peer.packets.try_send(to_line(packet)).is_ok())
+        for (ticket, answer) in turn.answers {
+            mail.answers.extend(self.waiting.remove(&ticket).map(|reply| (reply, answer)));
+        }
+        if mail.answers.is_empty() && mail.packets.iter().all(Vec::is_empty) {
+            return Ok(());
+        }
+        self.mail.blocking_send(mail).map_err(|_| io::Error::other("the thread of the connections is gone"))
     }
 
     fn status(&self) -> Status {
@@ -301,46 +326,47 @@ impl<S: Scheme> Core<S> {
             replication: self.replication.name().into(),
             leads: self.scheme.leads(),
             boot: self.place.boot,
-            links: self.peers.iter().flatten().filter(|peer| peer.up()).count(),
+            links: self.up.iter().filter(|up| up.load(Ordering::Relaxed)).count(),
         }
     }
 }
 
-/// The way out to a peer.
-struct Peer {
-    packets: outbox::Sender<Vec<u8>>,
-    up: Arc<AtomicBool>,
-}
-
-impl Peer {
-    fn up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+/// Hands what the core sends to the connections. What is for a peer without a connection, or one that takes nothing more, is
+/// lost.
+async fn deliver(mut from_core: outbox::Receiver<Mail>, peers: Vec<outbox::Sender<Vec<u8>>>) {
+    while let Some(mail) = from_core.recv().await {
+        for (peer, lines) in peers.iter().zip(mail.packets).filter(|(_, lines)| !lines.is_empty()) {
+            let _ = peer.try_send(lines);
+        }
+        for (reply, answer) in mail.answers {
+            // A client that is gone misses nothing.
+            drop(reply.send(answer));
+        }
     }
 }
 
-/// A task per peer that keeps a connection to it. `None` in the place of this node.
-fn connect_to_peers(options: &NodeOptions) -> Vec<Option<Peer>> {
+/// A task per peer that keeps a connection to it. The place of this node itself takes nothing.
+fn connect_to_peers(options: &NodeOptions, up: &Up) -> Vec<outbox::Sender<Vec<u8>>> {
     let peer = |(peer, &port): (usize, &u16)| {
-        (peer != options.index).then(|| {
-            let (packets, queue) = outbox::channel(OUTBOX_MAX);
-            let up = Arc::new(AtomicBool::new(false));
-            tokio::spawn(keep_connected(options.index, port, queue, up.clone()));
-            Peer { packets, up }
-        })
+        let (lines, queue) = outbox::channel(OUTBOX_MAX);
+        if peer != options.index {
+            tokio::spawn(keep_connected(options.index, peer, port, queue, up.clone()));
+        }
+        lines
     };
     options.ports.iter().enumerate().map(peer).collect()
 }
 
 /// Connects to a peer again and again. What waits when a connection breaks is lost.
-async fn keep_connected(index: usize, port: u16, mut queue: outbox::Receiver<Vec<u8>>, up: Arc<AtomicBool>) {
+async fn keep_connected(index: usize, peer: usize, port: u16, mut queue: outbox::Receiver<Vec<u8>>, up: Up) {
     loop {
         if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-            up.store(true, Ordering::Relaxed);
+            up[peer].store(true, Ordering::Relaxed);
             let end = write_packets(stream, index, &mut queue).await;
-            up.store(false, Ordering::Relaxed);
+            up[peer].store(false, Ordering::Relaxed);
             match end {
                 Ok(()) => return,
-                Err(error) => tracing::info!(port, %error, "connection to a peer lost"),
+                Err(error) => tracing::info!(peer, %error, "connection to a peer lost"),
             }
         }
         while queue.try_recv().is_ok() {}

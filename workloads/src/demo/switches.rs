@@ -53,6 +53,11 @@ impl Watched {
         Ok(watched)
     }
 
+    /// The switches as they were at the last look.
+    pub fn current(&self) -> &Switches {
+        &self.switches
+    }
+
     /// The switches as they are now. Costs a system call; parses only what has changed. A file caught in the middle of being
     /// written is looked at again next time.
     pub fn look(&mut self) -> io::Result<&Switches> {

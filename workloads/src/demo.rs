@@ -48,7 +48,8 @@ pub struct DemoOptions {
     pub nodes: usize,
     /// How they replicate.
     pub replication: Replication,
-    /// The directory that gets one directory per node. It belongs to this demo alone.
+    /// The directory that gets one directory per node, with its data and its log for people: `n1/data`, `n1/node.log`. The logs
+    /// stay when the nodes are torn down. It belongs to this demo alone.
     pub dir: PathBuf,
     /// The delays of the links follow from this.
     pub seed: u64,

@@ -29,12 +29,11 @@ impl DemoDatabase {
     }
 
     fn command(&self, node: &Node) -> io::Result<Command> {
-        let data = self.bed.directory(node);
-        let log = File::options().create(true).append(true).open(self.log(node))?;
+        let log = File::options().create(true).append(true).open(self.bed.log(node))?;
         let options = NodeOptions {
             index: node.index,
             ports: self.bed.ports.numbers(),
-            data,
+            data: self.bed.data(node),
             replication: self.bed.options.replication,
             seed: self.bed.options.seed,
         };
@@ -44,18 +43,13 @@ impl DemoDatabase {
         Ok(command)
     }
 
-    /// What a node's process says for people.
-    fn log(&self, node: &Node) -> PathBuf {
-        self.bed.directory(node).join("node.log")
-    }
-
     fn status(&self, node: &Node) -> io::Result<Status> {
         control::ask(self.bed.port(node), &Request::Status)
     }
 
     /// The end of a node's log, for an error that it explains.
     fn last_words(&self, node: &Node) -> String {
-        let log = std::fs::read_to_string(self.log(node)).unwrap_or_default();
+        let log = std::fs::read_to_string(self.bed.log(node)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(3).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("; ")
     }
@@ -85,9 +79,10 @@ impl Database for DemoDatabase {
     }
 
     fn setup(&self, _: &Cluster, node: &Node) -> Result<(), NodeError> {
-        let directory = self.bed.directory(node);
-        std::fs::create_dir_all(&directory)
-            .map_err(|error| NodeError::new(&node.name, format!("cannot make its directory {}: {error}", directory.display())))?;
+        let data = self.bed.data(node);
+        std::fs::create_dir_all(&data)
+            .and_then(|()| File::create(self.bed.log(node)))
+            .map_err(|error| NodeError::new(&node.name, format!("cannot make {} and a log beside it: {error}", data.display())))?;
         self.start(node)
     }
 
@@ -110,10 +105,10 @@ impl Database for DemoDatabase {
 
     fn teardown(&self, node: &Node) -> Result<(), NodeError> {
         self.kill(node)?;
-        let directory = self.bed.directory(node);
-        match std::fs::remove_dir_all(&directory) {
+        let data = self.bed.data(node);
+        match std::fs::remove_dir_all(&data) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(NodeError::new(&node.name, format!("cannot remove {}: {error}", directory.display())))
+                Err(NodeError::new(&node.name, format!("cannot remove {}: {error}", data.display())))
             }
             _ => Ok(()),
         }
@@ -168,7 +163,7 @@ impl Database for DemoDatabase {
     }
 
     fn fetch_logs(&self, node: &Node, into: &Path) -> Result<Vec<PathBuf>, NodeError> {
-        let (from, to) = (self.log(node), into.join("node.log"));
+        let (from, to) = (self.bed.log(node), into.join("node.log"));
         if !from.exists() {
             return Ok(Vec::new());
         }

@@ -63,7 +63,7 @@ impl Network for DemoNetwork {
         let switches = Switches { drop_from, ..Switches::default() };
         let path = self.bed.switches(node);
         // A node that was torn down, or never set up, has nothing to cut and nothing to heal.
-        if !self.bed.directory(node).exists() && from.is_empty() {
+        if !self.bed.data(node).exists() && from.is_empty() {
             return Ok(());
         }
         switches.write(&path).map_err(|error| NodeError::new(&node.name, format!("cannot switch its links in {}: {error}", path.display())))

@@ -15,13 +15,18 @@ pub(super) struct TestBed {
 }
 
 impl TestBed {
-    /// Everything that belongs to a node: its log of records, its switches, what it says for people.
-    pub(super) fn directory(&self, node: &Node) -> PathBuf {
-        self.options.dir.join(&node.name)
+    /// What a node's process says for people. It stays when the node is torn down.
+    pub(super) fn log(&self, node: &Node) -> PathBuf {
+        self.options.dir.join(&node.name).join("node.log")
+    }
+
+    /// What a node knows, and its switches.
+    pub(super) fn data(&self, node: &Node) -> PathBuf {
+        self.options.dir.join(&node.name).join("data")
     }
 
     pub(super) fn switches(&self, node: &Node) -> PathBuf {
-        self.directory(node).join("switches")
+        self.data(node).join("switches")
     }
 
     pub(super) fn port(&self, node: &Node) -> u16 {

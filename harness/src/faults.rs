@@ -149,7 +149,7 @@ impl<'a> Map<'a> {
         let members = |group| (0..nodes.len()).filter(|&node| group_of[node] == group).map(|node| nodes[node].clone()).collect();
         let mut groups: Vec<Vec<String>> = (0..nodes.len()).map(members).filter(|members: &Vec<String>| !members.is_empty()).collect();
         groups.sort_by_key(Vec::len);
-        groups
+        if groups.len() > 1 { groups } else { Vec::new() }
     }
 
     fn names(&self, value: ValueId) -> Vec<String> {

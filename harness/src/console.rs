@@ -92,8 +92,13 @@ impl Console {
     /// The text in ASCII if the locale is not UTF-8: every sign that the program itself uses has a fallback, of the same
     /// width where it stands in a grid. Control characters, which histories and logs may hold, never reach the terminal.
     pub fn fit(&self, text: &str) -> String {
-        if self.unicode { text.chars().map(|c| if c.is_control() { '?' } else { c }).collect() } else { ascii(text) }
+        if self.unicode { text.chars().map(|c| if is_unsafe(c) { '?' } else { c }).collect() } else { ascii(text) }
     }
+}
+
+/// Control characters could move the cursor or worse; only ends of lines are harmless.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() && c != '\n'
 }
 
 fn ascii(text: &str) -> String {
@@ -113,7 +118,7 @@ fn ascii(text: &str) -> String {
             '×' => out.push('x'),
             'µ' => out.push('u'),
             '\u{202f}' => out.push(' '),
-            c if c.is_control() => out.push('?'),
+            c if is_unsafe(c) => out.push('?'),
             c => out.push(c),
         }
     }
@@ -146,6 +151,7 @@ mod tests {
     fn signs_have_fallbacks() {
         let plain = Console::plain();
         assert_eq!(plain.fit("✗ r→66 ┄┄ 1\u{202f}000 µs"), "X r->66 -- 1 000 us");
+        assert_eq!(plain.fit("a\nb\x1b[2Jc"), "a\nb?[2Jc");
         assert_eq!(plain.ink(Ink::Red, "x"), "x");
         let coloured = Console { color: true, unicode: true, terminal: true };
         assert_eq!(coloured.ink(Ink::Red, "x"), "\x1b[1;31mx\x1b[0m");

@@ -29,19 +29,17 @@ pub fn windows(history: &History, nodes: &[String]) -> Vec<FaultWindow> {
         let time = history.time(event).unwrap_or(0);
         let map = Map::of(history, history.value(event));
         if let Some(fault) = f.strip_prefix(START) {
-            match map {
-                None => windows.push(begun(fault, time)),
-                Some(map) => {
-                    let open = windows.iter_mut().rev().find(|w| w.fault == fault && w.injected_ns.is_none() && w.to_ns.is_none());
-                    let window = match open {
-                        Some(window) => window,
-                        None => {
-                            windows.push(begun(fault, time));
-                            windows.last_mut().expect("it was just pushed")
-                        }
-                    };
-                    map.injected(window, time, nodes);
+            let begins = windows.iter().rposition(|w| w.fault == fault && w.injected_ns.is_none() && w.to_ns.is_none());
+            let place = begins.filter(|_| map.is_some()).unwrap_or_else(|| {
+                // One that was not seen to go ends where the next takes its place: there is one of a class at a time.
+                for window in windows.iter_mut().filter(|w| w.to_ns.is_none() && w.fault == fault) {
+                    window.to_ns = Some(time);
                 }
+                windows.push(begun(fault, time));
+                windows.len() - 1
+            });
+            if let Some(map) = map {
+                map.injected(&mut windows[place], time, nodes);
             }
         } else if let (Some(fault), Some(map)) = (f.strip_prefix(STOP), map) {
             let gone = map.bool("observed").unwrap_or(false);
@@ -280,5 +278,19 @@ mod tests {
         ]);
         let windows = windows(&h, &names());
         assert_eq!((windows[0].to_ns, windows[0].recovered), (None, Some(false)));
+    }
+
+    #[test]
+    fn a_fault_ends_where_the_next_of_its_class_begins() {
+        let h = history(&[
+            ("start-pause", Value::Nil, 1),
+            ("start-pause", report("n1", true), 2),
+            ("stop-pause", Value::Nil, 3),
+            ("stop-pause", report("", false), 4),
+            ("start-pause", Value::Nil, 5),
+            ("start-pause", report("n2", true), 6),
+        ]);
+        let spans: Vec<_> = windows(&h, &names()).iter().map(|w| (w.from_ns, w.injected_ns, w.to_ns)).collect();
+        assert_eq!(spans, [(1, Some(2), Some(5)), (5, Some(6), None)]);
     }
 }

@@ -317,17 +317,15 @@ async fn attempt(
     op_timeout: Duration,
     invocation: &Invocation,
 ) -> Completion {
-    let open = match client {
-        Some(open) => open,
-        None => {
-            let mut fresh = make(node);
-            // Nothing has been sent before a client is open: whatever goes wrong here, the op did not happen.
-            match timeout(op_timeout, guarded(fresh.open())).await {
-                Ok(Ok(Ok(()))) => client.insert(fresh),
-                Ok(Ok(Err(error))) => return Completion::Fail(error),
-                Ok(Err(panic)) => return Completion::Fail(panic),
-                Err(_) => return Completion::Fail(OpError::new("open-timeout", format!("no connection in {}", words(op_timeout)))),
-            }
+    let open = if let Some(open) = client {
+        open
+    } else {
+        let mut fresh = make(node);
+        // Nothing has been sent before a client is open: whatever goes wrong here, the op did not happen.
+        match timeout(op_timeout, guarded(fresh.open())).await {
+            Ok(Ok(Ok(()))) => client.insert(fresh),
+            Ok(Ok(Err(error)) | Err(error)) => return Completion::Fail(error),
+            Err(_) => return Completion::Fail(OpError::new("open-timeout", format!("no connection in {}", words(op_timeout)))),
         }
     };
     match timeout(op_timeout, guarded(open.invoke(invocation))).await {

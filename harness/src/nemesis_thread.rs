@@ -20,7 +20,7 @@ pub type Hurting = Arc<Mutex<BTreeMap<String, String>>>;
 const HEAL_TRIES: u32 = 3;
 
 /// How long the nemesis may take to end every fault: each of its requests to a node has a much shorter deadline.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// How often its end is looked for.
 const TICK: Duration = Duration::from_millis(5);

@@ -23,7 +23,7 @@ const NAME_WIDTH: usize = 9;
 const KEYS_NAMED_MAX: usize = 5;
 
 /// The verdict block of a run. `report` is the page's path, if there is one.
-pub fn verdict(run: &Run, report: Option<&Path>, console: &Console) -> String {
+pub fn verdict(run: &Run, report: Option<&Path>, console: Console) -> String {
     let mut block = Block { out: String::new(), console };
     headline(run, &mut block);
     match run.summary() {
@@ -37,12 +37,12 @@ pub fn verdict(run: &Run, report: Option<&Path>, console: &Console) -> String {
 }
 
 /// Lines of text that fit the terminal.
-struct Block<'a> {
+struct Block {
     out: String,
-    console: &'a Console,
+    console: Console,
 }
 
-impl Block<'_> {
+impl Block {
     fn line(&mut self, text: &str) {
         let _ = writeln!(self.out, "{}", text.trim_end());
     }
@@ -101,7 +101,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// `✗ INVALID  not linearizable (3 of 8 keys)`.
-fn headline(run: &Run, block: &mut Block<'_>) {
+fn headline(run: &Run, block: &mut Block) {
     let summary = run.summary();
     let keys = run.verdict.keys.len();
     let of_keys =
@@ -136,7 +136,7 @@ fn valid_sentence(run: &Run) -> String {
     format!("Every answer of this {what} is explained {how}.")
 }
 
-fn invalid(run: &Run, block: &mut Block<'_>) {
+fn invalid(run: &Run, block: &mut Block) {
     let Some((key, proof)) = first_invalid(run) else { return };
     sentence(run, key, proof, block);
     let grid = grid::draw(run, proof, block.console);
@@ -163,14 +163,14 @@ pub fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
     proofs.min_by_key(|(_, proof)| found_at(proof))
 }
 
-fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block<'_>) {
+fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block) {
     let told = describe::text(&run.history, run.verdict.keyed, &proof.sentence);
     let told = if told.is_empty() { "no order of its operations explains what was read.".into() } else { told };
     let text = key_name(run, key).map_or_else(|| told.clone(), |key| format!("Key {key}: {told}"));
     block.inked(2, 2, &text, Some(Ink::Bold));
 }
 
-fn steps(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
+fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
     let keyed = run.verdict.keyed;
     for (i, step) in proof.steps.iter().enumerate() {
         let mut text = describe::text(&run.history, keyed, &step.words);
@@ -191,7 +191,7 @@ fn steps(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
 }
 
 /// Where there is no chain of reasons: how far an order gets, and what cannot follow.
-fn possible(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
+fn possible(run: &Run, proof: &Counterexample, block: &mut Block) {
     let Some(blocked) = proof.blocked else { return };
     let states: Vec<String> = proof.states.iter().take(8).map(|state| elide(state)).collect();
     let more = proof.states.len().saturating_sub(states.len());
@@ -210,7 +210,7 @@ fn possible(run: &Run, proof: &Counterexample, block: &mut Block<'_>) {
     );
 }
 
-fn unknown(run: &Run, block: &mut Block<'_>) {
+fn unknown(run: &Run, block: &mut Block) {
     for gap in &run.coverage.gaps {
         block.hanging("- ", gap);
     }
@@ -260,7 +260,7 @@ pub fn reason_words(reason: &Reason, run: &Run) -> String {
 }
 
 /// What was tested, how it was judged, where to read on, how to repeat it.
-fn facts(run: &Run, report: Option<&Path>, block: &mut Block<'_>) {
+fn facts(run: &Run, report: Option<&Path>, block: &mut Block) {
     let ops = |outcome| count(run.ops(outcome) as u64, false);
     let text = format!("{} ok, {} fail, {} info", ops(Outcome::Ok), ops(Outcome::Fail), ops(Outcome::Info));
     block.fact("ops", &text, true);

@@ -24,6 +24,7 @@ use histories::history::Meta;
 use nemesis::fault::Context;
 use nemesis::{Agents, Cluster, Fault, Nemesis, Node};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -274,7 +275,7 @@ fn set_up(bed: &Bed, dir: &RunDir, within: Duration, progress: &Progress, interr
     bed.nemesis().setup()?;
     let leaders: Vec<&str> = database.primaries(cluster).into_iter().map(|i| cluster.nodes[i].name.as_str()).collect();
     let led = if leaders.is_empty() { String::new() } else { format!(", leader {}", leaders.join(" ")) };
-    progress.end(&format!("{0} of {0} nodes up{led}", cluster.len()));
+    progress.end(format!("{0} of {0} nodes up{led}  {1} {version}", cluster.len(), database.name()).trim_end());
     Ok(version)
 }
 
@@ -420,7 +421,7 @@ impl Stage {
             words::count(info, false)
         );
         for (fault, what) in self.hurting.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            line.push_str(&format!("  {fault}: {what}"));
+            let _ = write!(line, "  {fault}: {what}");
         }
         line
     }

@@ -31,6 +31,6 @@ pub(super) fn run(args: &AnalyzeArgs, global: Global) -> Outcome {
     let progress = Progress::new(global.stderr());
     let run = analysis::judge_run(&dir, args.limits.limits(), || interrupt.times() > 0, &progress)?;
     analysis::write(&dir, &run)?;
-    console::print(&terminal::verdict(&run, Some(&dir.report()), &global.stdout()))?;
+    console::print(&terminal::verdict(&run, Some(&dir.report()), global.stdout()))?;
     Ok(exit::of(run.summary()))
 }

@@ -98,6 +98,6 @@ fn told(run: &Run, args: &CheckArgs, global: Global) -> String {
     if args.json {
         return format!("{}\n", results::of_check(run));
     }
-    let block = terminal::verdict(run, args.report.as_deref(), &global.stdout());
+    let block = terminal::verdict(run, args.report.as_deref(), global.stdout());
     if args.files.len() > 1 { format!("{}\n{block}\n", run.history_path.display()) } else { block }
 }

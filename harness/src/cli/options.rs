@@ -142,7 +142,7 @@ pub(super) struct SshArgs {
     /// A private key [default: what ~/.ssh/config says, the agent's keys, else the usual files]
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
-    /// The file of known host keys [default: ~/.ssh/known_hosts]
+    /// The file of known host keys [default: `~/.ssh/known_hosts`]
     #[arg(long, value_name = "FILE")]
     pub(super) known_hosts: Option<PathBuf>,
     /// The configuration to honour [default: ~/.ssh/config]

@@ -4,6 +4,7 @@ use super::Failure;
 use super::test::{DatabaseName, Rate, ReadKind, Replication, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
+use crate::progress::Progress;
 use crate::run::{NodeFacts, TestFacts};
 use crate::store::RunDir;
 use crate::test::Plan;
@@ -68,10 +69,17 @@ pub(super) fn repeat(given: Option<u64>, seed: u64) -> Vec<String> {
 ///
 /// # Errors
 /// Options that make no sense together; nodes that cannot be reached.
-pub(super) fn of(args: &TestArgs, lab: Option<Lab>, seed: u64, command: Vec<String>, dir: &RunDir) -> Result<Plan, Failure> {
+pub(super) fn of(
+    args: &TestArgs,
+    lab: Option<Lab>,
+    seed: u64,
+    command: Vec<String>,
+    dir: &RunDir,
+    progress: &Progress,
+) -> Result<Plan, Failure> {
     let (system, cluster, agents) = match args.database {
         DatabaseName::Demo => demo(args, seed, dir)?,
-        DatabaseName::Etcd => etcd(args, lab, dir)?,
+        DatabaseName::Etcd => etcd(args, lab, dir, progress)?,
     };
     let concurrency = args.concurrency.threads(cluster.len())?;
     let faults = nemesis::spec::parse(&args.nemesis, &cluster).map_err(|error| Failure::usage(error.to_string()))?;
@@ -141,18 +149,22 @@ fn demo(args: &TestArgs, seed: u64, dir: &RunDir) -> Result<Bed, Failure> {
     Ok((Arc::new(demo), cluster, None))
 }
 
-fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir) -> Result<Bed, Failure> {
+fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) -> Result<Bed, Failure> {
     if let Some(binary) = args.etcd_binary.as_ref().filter(|binary| !binary.is_file()) {
         return Err(Failure::usage(format!("--etcd-binary {}: there is no such file", binary.display())));
     }
     let (cluster, access) = reach(&args.nodes, lab, args.ssh.options())?;
-    let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?)).map_err(all)?;
+    progress.begin("connect");
+    progress.update(|| format!("logging in to {} and starting the agents", words::many(cluster.len(), "node")));
+    let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?))
+        .map_err(|errors| all(&errors))?;
+    progress.end(&format!("{} reached", words::many(cluster.len(), "node")));
     let read = match args.read.unwrap_or(ReadKind::Linearizable) {
         ReadKind::Linearizable => Consistency::Linearizable,
         ReadKind::Serializable => Consistency::Serializable,
     };
     let options = EtcdOptions { read, binary: args.etcd_binary.clone(), ..EtcdOptions::default() };
-    let etcd = Etcd::new(options, &cluster, &agents).map_err(all)?;
+    let etcd = Etcd::new(options, &cluster, &agents).map_err(|errors| all(&errors))?;
     Ok((Arc::new(etcd), cluster, Some(agents)))
 }
 
@@ -183,7 +195,7 @@ pub(super) fn reach(names: &[String], lab: Option<Lab>, ssh: SshOptions) -> Resu
 }
 
 /// What the nodes say that could not be reached.
-pub(super) fn all(errors: Vec<NodeError>) -> Failure {
+fn all(errors: &[NodeError]) -> Failure {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     Failure::error(lines.join("\n       "))
 }

@@ -252,11 +252,11 @@ pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
     let seed = args.seed.unwrap_or_else(plan::draw_seed);
     let command = plan::repeat(args.seed, seed);
     tracing::info!(command = words::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
-    let plan = plan::of(args, lab, seed, command, &dir)?;
-    progress.say(&headline(&plan));
+    progress.say(&headline(args, seed));
+    let plan = plan::of(args, lab, seed, command, &dir, &progress)?;
     let finished = test::run(plan, &dir, &progress, &interrupt)?;
     progress.clear();
-    console::print(&terminal::verdict(&finished.run, Some(&dir.report()), &out))?;
+    console::print(&terminal::verdict(&finished.run, Some(&dir.report()), out))?;
     if finished.unhealed.is_empty() {
         return Ok(exit::of(finished.run.summary()));
     }
@@ -264,12 +264,9 @@ pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
     Err(Failure::error(format!("faults are left on nodes; `rashomon heal` removes them:\n  {list}")))
 }
 
-/// `rashomon 0.1.0  demo  5 nodes  register, 10 clients  seed 0x5a3`.
-fn headline(plan: &test::Plan) -> String {
-    let facts = &plan.facts;
-    let nodes = words::many(facts.nodes.len(), "node");
-    let clients = words::many(facts.concurrency as usize, "client");
-    format!("rashomon {}  {}  {nodes}  {}, {clients}  seed {:#x}", facts.rashomon, facts.database, facts.workload, facts.seed)
+/// `rashomon 0.1.0  test demo, register  seed 0x5a3`.
+fn headline(args: &TestArgs, seed: u64) -> String {
+    format!("rashomon {}  test {}, {}  seed {seed:#x}", env!("CARGO_PKG_VERSION"), args.database.name(), args.workload.name())
 }
 
 impl TestArgs {

@@ -33,7 +33,7 @@ struct Bar {
 }
 
 /// The grid of a counter-example, line by line; a plain list if it does not fit; nothing if there is no core to draw.
-pub(super) fn draw(run: &Run, proof: &Counterexample, console: &Console) -> Vec<String> {
+pub(super) fn draw(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
     let history = &run.history;
     if proof.core.is_empty() || proof.core.iter().any(|&op| history.op(op).invoke == NO_EVENT) {
         return Vec::new();
@@ -124,7 +124,7 @@ fn during<'a>(run: &'a Run, bounds: &[u32]) -> impl Iterator<Item = &'a FaultWin
     })
 }
 
-fn bars(run: &Run, proof: &Counterexample, bounds: &[u32], rows: &[Row], console: &Console) -> Vec<Bar> {
+fn bars(run: &Run, proof: &Counterexample, bounds: &[u32], rows: &[Row], console: Console) -> Vec<Bar> {
     let history = &run.history;
     let keyed = run.verdict.keyed;
     let stored_or_seen = |op: OpId| describe::output(history, keyed, op).unwrap_or_else(|| describe::input(history, keyed, op));
@@ -178,7 +178,7 @@ fn mark(history: &History, event: u32) -> String {
     history.time(event).map_or_else(|| history.line(event).max(event).to_string(), seconds)
 }
 
-fn header(history: &History, bounds: &[u32], columns: &[usize], canvas: &mut Canvas<'_>) {
+fn header(history: &History, bounds: &[u32], columns: &[usize], canvas: &mut Canvas) {
     let timed = bounds.iter().all(|&event| history.time(event).is_some());
     let lined = bounds.iter().all(|&event| history.line(event) > 0);
     canvas.row(
@@ -222,7 +222,7 @@ fn wall(run: &Run, rows: &[Row], bounds: &[u32], columns: &[usize]) -> Option<Wa
 }
 
 /// The states that were possible at each boundary, on the same columns.
-fn possible(proof: &Counterexample, bounds: &[u32], columns: &[usize], canvas: &mut Canvas<'_>) {
+fn possible(proof: &Counterexample, bounds: &[u32], columns: &[usize], canvas: &mut Canvas) {
     if proof.possible.is_empty() {
         return;
     }
@@ -258,7 +258,7 @@ fn possible(proof: &Counterexample, bounds: &[u32], columns: &[usize], canvas: &
 }
 
 /// The other faults that were active on the core's nodes.
-fn meanwhile(run: &Run, rows: &[Row], bounds: &[u32], names: usize, console: &Console) -> Vec<String> {
+fn meanwhile(run: &Run, rows: &[Row], bounds: &[u32], names: usize, console: Console) -> Vec<String> {
     let touched = |window: &&FaultWindow| {
         window.groups.len() < 2 && rows.iter().any(|row| row.node.as_ref().is_some_and(|node| window.nodes.contains(node)))
     };
@@ -271,7 +271,7 @@ fn meanwhile(run: &Run, rows: &[Row], bounds: &[u32], names: usize, console: &Co
 }
 
 /// The core as a list, where the grid would be too wide.
-fn list(run: &Run, proof: &Counterexample, console: &Console) -> Vec<String> {
+fn list(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
     let history = &run.history;
     let line = |&op: &OpId| {
         let shape = history.op(op);
@@ -284,15 +284,15 @@ fn list(run: &Run, proof: &Counterexample, console: &Console) -> Vec<String> {
 }
 
 /// Lines of coloured characters.
-struct Canvas<'a> {
+struct Canvas {
     lines: Vec<Vec<(char, Option<Ink>)>>,
     /// The columns left of the grid.
     names: usize,
     width: usize,
-    console: &'a Console,
+    console: Console,
 }
 
-impl Canvas<'_> {
+impl Canvas {
     /// Begins a row and writes its name at the left.
     fn row(&mut self, name: &str, ink: Option<Ink>) {
         let mut cells = vec![(' ', None); self.names + self.width];
@@ -312,27 +312,23 @@ impl Canvas<'_> {
 
     fn bar(&mut self, bar: &Bar, columns: &[usize], stuck: bool) {
         let x = columns[bar.from];
-        match bar.to {
-            Some(to) => {
-                let end = columns[to];
-                self.text(x, "[", None);
-                self.text(x + 2, &bar.label, bar.ink);
-                self.text(end, "]", None);
-                if stuck {
-                    self.text(end + 2, &self.console.fit("✗"), Some(Ink::Red));
-                }
+        if let Some(end) = bar.to.map(|to| columns[to]) {
+            self.text(x, "[", None);
+            self.text(x + 2, &bar.label, bar.ink);
+            self.text(end, "]", None);
+            if stuck {
+                self.text(end + 2, &self.console.fit("✗"), Some(Ink::Red));
             }
-            None => {
-                let trail = "no answer";
-                let room = self.width.saturating_sub(x + bar.span());
-                let dashes = room.saturating_sub(if room > trail.len() + 3 { trail.len() + 1 } else { 0 });
-                self.text(x, "[", Some(Ink::Yellow));
-                self.text(x + 2, &bar.label, bar.ink);
-                self.text(x + bar.span(), &self.console.fit(&"┄".repeat(dashes)), Some(Ink::Yellow));
-                if room > dashes {
-                    self.text(x + bar.span() + dashes + 1, trail, Some(Ink::Yellow));
-                }
-            }
+            return;
+        }
+        let trail = "no answer";
+        let room = self.width.saturating_sub(x + bar.span());
+        let dashes = room.saturating_sub(if room > trail.len() + 3 { trail.len() + 1 } else { 0 });
+        self.text(x, "[", Some(Ink::Yellow));
+        self.text(x + 2, &bar.label, bar.ink);
+        self.text(x + bar.span(), &self.console.fit(&"┄".repeat(dashes)), Some(Ink::Yellow));
+        if room > dashes {
+            self.text(x + bar.span() + dashes + 1, trail, Some(Ink::Yellow));
         }
     }
 

@@ -125,7 +125,7 @@ const UNICODE: Console = Console { color: false, unicode: true, terminal: false 
 fn a_stale_read_is_told_and_drawn() {
     let mut run = stale_read();
     run.windows = vec![partition()];
-    let told = verdict(&run, Some(Path::new("store/x/report.html")), &UNICODE);
+    let told = verdict(&run, Some(Path::new("store/x/report.html")), UNICODE);
     let expected = "\
 ✗ INVALID  not linearizable (1 of 2 keys)
 
@@ -153,7 +153,7 @@ fn a_stale_read_is_told_and_drawn() {
 
 #[test]
 fn without_unicode_every_character_is_ascii() {
-    let told = verdict(&stale_read(), None, &Console::plain());
+    let told = verdict(&stale_read(), None, Console::plain());
     assert!(told.is_ascii(), "{told}");
     assert!(told.starts_with("X INVALID") && told.contains("[ r->66"), "{told}");
 }
@@ -162,7 +162,7 @@ fn without_unicode_every_character_is_ascii() {
 fn lines_fit_the_terminal() {
     let mut run = stale_read();
     run.verdict.notes = vec!["a word ".repeat(40)];
-    for line in verdict(&run, None, &UNICODE).lines() {
+    for line in verdict(&run, None, UNICODE).lines() {
         assert!(line.chars().count() <= WIDTH, "{line}");
     }
 }
@@ -170,13 +170,13 @@ fn lines_fit_the_terminal() {
 #[test]
 fn a_gap_makes_a_valid_run_unknown_and_leaves_an_invalid_one() {
     let mut run = run(history(&[]), Summary::Valid, vec![]);
-    assert!(verdict(&run, None, &UNICODE).starts_with("✓ VALID"));
+    assert!(verdict(&run, None, UNICODE).starts_with("✓ VALID"));
     run.coverage.gaps = vec!["no read ended ok".into()];
-    let told = verdict(&run, None, &UNICODE);
+    let told = verdict(&run, None, UNICODE);
     assert!(told.starts_with("? UNKNOWN") && told.contains("- no read ended ok"), "{told}");
     let mut run = stale_read();
     run.coverage.gaps = vec!["no read ended ok".into()];
-    assert!(verdict(&run, None, &UNICODE).starts_with("✗ INVALID"));
+    assert!(verdict(&run, None, UNICODE).starts_with("✗ INVALID"));
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn an_exhausted_budget_says_how_far_it_got() {
     let reason = Reason::Time { ops_ordered: 1212, states: 2_100_000 };
     let key = KeyVerdict { key: ValueId::small_int(3), ops: 4870, answer: Answer::Unknown(reason), algorithm: "search", steps: 1 };
     let mut run = run(history(&[]), Summary::Unknown, vec![key]);
-    run.check.time_limit = Some(std::time::Duration::from_secs(60));
-    let told = verdict(&run, None, &UNICODE);
+    run.check.time_limit = Some(std::time::Duration::from_mins(1));
+    let told = verdict(&run, None, UNICODE);
     assert!(told.contains("Key 3: the search had ordered 1 212 operations"), "{told}");
     assert!(told.contains("limit of 60.0 s") && told.contains("--time-limit"), "{told}");
 }

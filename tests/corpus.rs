@@ -2,7 +2,7 @@
 //!
 //! `RASHOMON_CORPUS` names the directory; its `index.tsv` has a line per file.
 
-use histories::{History, Keys, Kind, jsonl, read_bytes, read_path};
+use histories::{Format, History, Keys, Kind, jsonl, read_bytes, read_path, write};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -87,6 +87,35 @@ fn our_own_format_holds_every_history() {
         assert_eq!(again.meta.format, "jsonl");
         assert_eq!(history.difference(&again), None, "{}", entry.get("file"));
         assert_eq!(history.ops(), again.ops(), "{}", entry.get("file"));
+    }
+}
+
+#[test]
+fn edn_holds_every_history_but_whether_it_is_keyed() {
+    let Some(directory) = corpus() else { return };
+    for entry in index(&directory) {
+        let history = read_path(directory.join(entry.get("file")), None).unwrap();
+        let mut written = Vec::new();
+        write(&mut written, &history, Format::Edn).unwrap();
+        let mut again = read_bytes(&written, Some(Format::Edn)).unwrap_or_else(|error| panic!("{}: {error}", entry.get("file")));
+        again.meta.keyed = history.meta.keyed;
+        assert_eq!(history.difference(&again), None, "{}", entry.get("file"));
+    }
+}
+
+#[test]
+fn plain_json_settles() {
+    let Some(directory) = corpus() else { return };
+    for entry in index(&directory) {
+        let history = read_path(directory.join(entry.get("file")), None).unwrap();
+        let mut first = Vec::new();
+        write(&mut first, &history, Format::Json).unwrap();
+        let again = read_bytes(&first, None).unwrap_or_else(|error| panic!("{}: {error}", entry.get("file")));
+        assert_eq!(again.meta.format, if history.is_empty() { "edn" } else { "json" });
+        assert_eq!(again.len(), history.len(), "{}", entry.get("file"));
+        let mut second = Vec::new();
+        write(&mut second, &again, Format::Json).unwrap();
+        assert!(first == second, "{}", entry.get("file"));
     }
 }
 

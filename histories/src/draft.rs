@@ -85,7 +85,7 @@ impl<'t> Draft<'t> {
             builder.meta().keyed = Some(true);
         }
         let event = builder.push(Event { process, kind, f, value, time: self.time, line: self.line });
-        if let Some(error) = self.error {
+        if let Some(error) = self.error.filter(|error| !error.is_nil()) {
             builder.error(event, error);
         }
         if let Some(node) = self.node {

@@ -70,6 +70,8 @@ impl ReadError {
             std::io::ErrorKind::NotFound => "check the path",
             std::io::ErrorKind::PermissionDenied => "check the permissions of the file and of its directory",
             std::io::ErrorKind::IsADirectory => "name the history file inside it",
+            std::io::ErrorKind::UnexpectedEof => "was the file cut off while it was copied?",
+            std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => "is the compressed file damaged?",
             _ => "",
         };
         ReadError {

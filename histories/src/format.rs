@@ -1,6 +1,7 @@
 //! The formats of files that are read, and how each is recognised: by content, never by the file's name.
 
 use crate::formats::tuples::find_op;
+use crate::formats::{dbcop, intervals};
 use crate::history::Kind;
 use std::fmt;
 use std::str::FromStr;
@@ -22,15 +23,19 @@ pub enum Format {
     Tuples,
     /// Op lines among others: Jepsen's console log.
     Console,
+    /// Porcupine's operations as JSON: one object per op, with the times of its call and of its return.
+    Intervals,
     /// AWDIT's session text.
     Awdit,
     /// Plume's session text.
     Plume,
+    /// dbcop's binary histories.
+    Dbcop,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 9] = [
+    pub const ALL: [Format; 11] = [
         Format::Edn,
         Format::Jsonl,
         Format::Json,
@@ -38,8 +43,10 @@ impl Format {
         Format::PorcupineKv,
         Format::Tuples,
         Format::Console,
+        Format::Intervals,
         Format::Awdit,
         Format::Plume,
+        Format::Dbcop,
     ];
 
     /// The name on the command line, and in [`Meta::format`](crate::history::Meta::format).
@@ -52,15 +59,25 @@ impl Format {
             Format::PorcupineKv => "porcupine-kv",
             Format::Tuples => "tuples",
             Format::Console => "console",
+            Format::Intervals => "intervals",
             Format::Awdit => "awdit",
             Format::Plume => "plume",
+            Format::Dbcop => "dbcop",
         }
+    }
+
+    /// Whether histories are also written in it.
+    pub fn is_written(self) -> bool {
+        matches!(self, Format::Edn | Format::Jsonl | Format::Json | Format::Intervals)
     }
 
     /// Recognises the format of a file by its beginning; a few kilobytes are enough. `None` if no known format begins so. An
     /// empty file is an empty history in any format, and counts as EDN.
     pub fn detect(head: &[u8]) -> Option<Format> {
         let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+        if dbcop::looks_like_it(head) {
+            return Some(Format::Dbcop);
+        }
         let head = match std::str::from_utf8(head) {
             Ok(text) => text,
             // The head may end inside a character, and a log may hold anything.
@@ -96,7 +113,7 @@ fn detect_map(text: &str, json: Format) -> Format {
     if let Some(key) = inner.strip_prefix('"') {
         let after = key.split_once('"').map_or("", |(_, rest)| rest.trim_start());
         if after.starts_with(':') || after.is_empty() {
-            return json;
+            return if intervals::looks_like_it(text) { Format::Intervals } else { json };
         }
     }
     if inner.is_empty() || (inner.starts_with('}') && json == Format::Json) {

@@ -246,6 +246,11 @@ impl History {
         self.errors.binary_search_by_key(&event, |e| e.0).ok().map(|i| self.errors[i].1)
     }
 
+    /// Whether any event has an `:error`.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// The number of processes, the nemesis included.
     pub fn process_count(&self) -> usize {
         self.process_names.len()

@@ -171,7 +171,7 @@ impl<'t> Reader<'t> {
                 Field::Process => draft.process = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
                 Field::Value => draft.value = Some(self.value(builder.values())?),
                 Field::Key => draft.key = Some(self.value(builder.values())?),
-                Field::Error => draft.error = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
+                Field::Error => draft.error = Some(self.value(builder.values())?),
                 Field::Node => draft.node = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
                 Field::Time => draft.time = self.time()?,
                 Field::Thread => {
@@ -266,7 +266,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn skip(&mut self, byte: u8) -> bool {
+    pub(crate) fn skip(&mut self, byte: u8) -> bool {
         let found = self.bytes.get(self.at) == Some(&byte);
         self.at += usize::from(found);
         found
@@ -280,7 +280,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Blanks and commas between events.
-    fn between(&mut self) {
+    pub(crate) fn between(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r' | b',') = self.bytes.get(self.at) {
             self.at += 1;
         }

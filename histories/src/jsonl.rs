@@ -2,6 +2,7 @@
 //! [`crate::json`] reads it.
 
 use crate::history::{History, Kind, Meta, NO_TIME, Row};
+use crate::notation::write_int;
 use crate::tree::{Look, Stored, Tree};
 use crate::value::Value;
 use std::io::{self, Write};
@@ -200,8 +201,13 @@ pub(crate) fn write_parts<'a, T: Tree<'a>>(line: &mut Vec<u8>, parts: &Parts<'a,
     line.extend_from_slice(b",\"value\":");
     write_value(line, parts.value, strictness);
     if let Some(error) = parts.error {
+        let before = line.len();
         line.extend_from_slice(b",\"error\":");
         write_value(line, error, strictness);
+        // A tag around nothing is nothing where tags are lost.
+        if line.ends_with(b":null") {
+            line.truncate(before);
+        }
     }
     line.push(b'}');
 }
@@ -213,6 +219,7 @@ pub(crate) fn write_value<'a, T: Tree<'a>>(line: &mut Vec<u8>, value: T, strictn
         Look::Nil => line.extend_from_slice(b"null"),
         Look::Bool(b) => line.extend_from_slice(if b { b"true" } else { b"false" }),
         Look::Int(i) => write_int(line, i),
+        // Writing into memory cannot fail.
         Look::Float(x) if x.is_finite() => drop(write!(line, "{x:?}")),
         Look::Float(x) => {
             let name = if x.is_nan() {
@@ -308,11 +315,6 @@ fn write_scalar(line: &mut Vec<u8>, name: &str, text: &str) {
     line.push(b',');
     write_string(line, text);
     line.push(b']');
-}
-
-fn write_int(line: &mut Vec<u8>, i: i64) {
-    // Writing into memory cannot fail.
-    drop(write!(line, "{i}"));
 }
 
 pub(crate) fn write_string(line: &mut Vec<u8>, text: &str) {

@@ -8,6 +8,7 @@
 //! [`edn`](mod@crate) and JSON doing most of the work; [`jsonl`] writes our own. [`keyed`] splits a history by its keys.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod decompress;
 mod draft;
 mod edn;
 pub mod error;
@@ -18,12 +19,14 @@ pub mod history;
 mod json;
 pub mod jsonl;
 pub mod keyed;
+mod notation;
 mod pieces;
 pub mod read;
 mod sink;
 mod text;
 mod tree;
 pub mod value;
+pub mod write;
 
 pub use error::{ReadError, ReadErrorKind};
 pub use file::read_path;
@@ -33,6 +36,7 @@ pub use jsonl::{Actor, EventWriter, Record};
 pub use keyed::{KeyOps, Keys};
 pub use read::{read, read_bytes, read_value};
 pub use value::{Value, ValueId, Values, View};
+pub use write::write;
 
 /// The number of cases of a property test: `RASHOMON_TEST_SIZE` times the given number.
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Reads a history in any format.
 
+use crate::decompress;
 use crate::edn;
 use crate::error::{Fault, Place, ReadError, ReadErrorKind};
 use crate::format::Format;
-use crate::formats::sessions;
 use crate::formats::tuples::Lines;
+use crate::formats::{dbcop, intervals, sessions};
 use crate::history::{Builder, History};
 use crate::pieces::{self, Cutting, Syntax};
 use crate::value::{Value, Values};
@@ -13,8 +14,10 @@ use std::io::Read;
 /// How much of a file is looked at to recognise its format. Console logs may begin with a long preamble.
 const HEAD: u64 = 1 << 16;
 
-/// Reads a history from an open input, in pieces. `format`: `None` to recognise it by the content.
-pub fn read(mut input: impl Read + Send, format: Option<Format>) -> Result<History, ReadError> {
+/// Reads a history from an open input, in pieces, and undoes its compression (gzip, zstd). `format`: `None` to recognise it by
+/// the content.
+pub fn read(input: impl Read + Send, format: Option<Format>) -> Result<History, ReadError> {
+    let mut input = decompress::open(input).map_err(|error| ReadError::io(&error))?;
     let mut head = Vec::new();
     (&mut input).take(HEAD).read_to_end(&mut head).map_err(|error| ReadError::io(&error))?;
     let Some(format) = format.or_else(|| Format::detect(&head)) else {
@@ -27,7 +30,11 @@ pub fn read(mut input: impl Read + Send, format: Option<Format>) -> Result<Histo
     builder.meta().format = format.name();
     let builder = match reader_of(format) {
         Reader::Pieces(syntax) => pieces::read(syntax, Cutting::for_this_machine(), head, input, builder)?,
-        Reader::Whole(reader) => whole(head, input, builder, reader)?,
+        Reader::Whole(reader) => whole(head, input, builder, |bytes, builder| match std::str::from_utf8(bytes) {
+            Ok(text) => reader(text, builder),
+            Err(error) => Err(Fault::syntax(error.valid_up_to(), "this is no UTF-8 text")),
+        })?,
+        Reader::Binary(reader) => whole(head, input, builder, reader)?,
     };
     Ok(builder.finish())
 }
@@ -42,7 +49,9 @@ enum Reader {
     /// In pieces.
     Pieces(Syntax),
     /// All at once: its texts cannot be cut.
-    Whole(fn(&str, &mut Builder, u32) -> Result<(), Fault>),
+    Whole(fn(&str, &mut Builder) -> Result<(), Fault>),
+    /// All at once: it is no text.
+    Binary(fn(&[u8], &mut Builder) -> Result<(), Fault>),
 }
 
 fn reader_of(format: Format) -> Reader {
@@ -52,6 +61,8 @@ fn reader_of(format: Format) -> Reader {
         Format::Tuples => Reader::Pieces(Syntax::Lines(Lines::Ops)),
         Format::Console => Reader::Pieces(Syntax::Lines(Lines::Log)),
         Format::PorcupineEtcd => Reader::Pieces(Syntax::Lines(Lines::EtcdLog)),
+        Format::Intervals => Reader::Whole(intervals::read),
+        Format::Dbcop => Reader::Binary(dbcop::read),
         Format::Awdit => Reader::Whole(sessions::read_awdit),
         Format::Plume => Reader::Whole(sessions::read_plume),
     }
@@ -60,17 +71,13 @@ fn reader_of(format: Format) -> Reader {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn whole(
-    mut text: Vec<u8>,
+    mut bytes: Vec<u8>,
     mut input: impl Read,
     mut builder: Builder,
-    reader: fn(&str, &mut Builder, u32) -> Result<(), Fault>,
+    reader: impl FnOnce(&[u8], &mut Builder) -> Result<(), Fault>,
 ) -> Result<Builder, ReadError> {
-    input.read_to_end(&mut text).map_err(|error| ReadError::io(&error))?;
-    let parsed = match std::str::from_utf8(&text) {
-        Ok(text) => reader(text, &mut builder, 1),
-        Err(error) => Err(Fault::syntax(error.valid_up_to(), "this is no UTF-8 text")),
-    };
-    parsed.map_err(|fault| fault.locate(&text, Place::START)).map(|()| builder)
+    input.read_to_end(&mut bytes).map_err(|error| ReadError::io(&error))?;
+    reader(&bytes, &mut builder).map_err(|fault| fault.locate(&bytes, Place::START)).map(|()| builder)
 }
 
 /// Reads one value in EDN notation, for options: `nil`, `0`, `"a"`, `[1 2]`.

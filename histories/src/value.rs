@@ -5,6 +5,8 @@
 //! is stored once (hash-consed), so that **equal words are equal values** and comparing two values of a million-op history
 //! costs one instruction.
 
+use crate::notation;
+use crate::tree::Stored;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::fmt;
@@ -424,7 +426,9 @@ impl Values {
 
     /// The value in EDN notation, for people: `[1 nil "a"]`.
     pub fn display(&self, id: ValueId) -> String {
-        self.get(id).to_string()
+        let mut text = Vec::new();
+        notation::write_value(&mut text, Stored(self, id));
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Bytes of memory held.
@@ -520,51 +524,9 @@ fn hash_of(shape: Shape, with: impl FnOnce(&mut FxHasher)) -> u32 {
 impl fmt::Display for Value {
     /// EDN notation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn many(f: &mut fmt::Formatter<'_>, open: &str, items: &[Value], close: &str) -> fmt::Result {
-            f.write_str(open)?;
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    f.write_str(" ")?;
-                }
-                write!(f, "{item}")?;
-            }
-            f.write_str(close)
-        }
-        match self {
-            Value::Nil => f.write_str("nil"),
-            Value::Bool(b) => write!(f, "{b}"),
-            Value::Int(i) => write!(f, "{i}"),
-            Value::Float(x) if x.is_nan() => f.write_str("##NaN"),
-            Value::Float(x) if x.is_infinite() => f.write_str(if *x > 0.0 { "##Inf" } else { "##-Inf" }),
-            Value::Float(x) => write!(f, "{x:?}"),
-            Value::Number(s) | Value::Symbol(s) => f.write_str(s),
-            Value::Str(s) => {
-                f.write_str("\"")?;
-                for c in s.chars() {
-                    match c {
-                        '"' => f.write_str("\\\"")?,
-                        '\\' => f.write_str("\\\\")?,
-                        '\n' => f.write_str("\\n")?,
-                        '\r' => f.write_str("\\r")?,
-                        '\t' => f.write_str("\\t")?,
-                        c => write!(f, "{c}")?,
-                    }
-                }
-                f.write_str("\"")
-            }
-            Value::Keyword(s) => write!(f, ":{s}"),
-            Value::List(v) => many(f, "(", v, ")"),
-            Value::Vector(v) => many(f, "[", v, "]"),
-            Value::Set(v) => many(f, "#{", v, "}"),
-            Value::Map(m) => {
-                f.write_str("{")?;
-                for (i, (k, v)) in m.iter().enumerate() {
-                    write!(f, "{}{k} {v}", if i > 0 { ", " } else { "" })?;
-                }
-                f.write_str("}")
-            }
-            Value::Tagged(tag, v) => write!(f, "#{tag} {v}"),
-        }
+        let mut text = Vec::new();
+        notation::write_value(&mut text, self);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
 }
 

@@ -3,7 +3,8 @@
 //! and every session is a process.
 //!
 //! AWDIT's: a line `r key value` or `w key value` per micro-op, `-----` between transactions, `=====` between sessions.
-//! Plume's: a line `r(key,value,session,txn)` or `w(key,value,session,txn)` per micro-op.
+//! Plume's: a line `r(key,value,session,txn)` or `w(key,value,session,txn)` per micro-op; those of aborted transactions have
+//! the transaction -1 and become `fail` ops.
 
 use crate::draft::Draft;
 use crate::error::Fault;
@@ -15,6 +16,7 @@ use hashbrown::HashMap;
 #[derive(Debug)]
 struct Transaction {
     session: i64,
+    kind: Kind,
     line: u32,
     micro_ops: Vec<ValueId>,
 }
@@ -22,7 +24,7 @@ struct Transaction {
 impl Transaction {
     fn push(self, builder: &mut Builder) -> Result<(), Fault> {
         let mut draft = Draft::new(self.line);
-        draft.kind = Some(Kind::Ok);
+        draft.kind = Some(self.kind);
         draft.process = Some(builder.values().int(self.session));
         draft.value = Some(builder.values().vector(&self.micro_ops));
         draft.f = Some("txn".into());
@@ -38,11 +40,11 @@ fn micro_op(builder: &mut Builder, name: &str, key: i64, value: i64) -> ValueId 
 }
 
 /// Reads AWDIT's session text.
-pub(crate) fn read_awdit(text: &str, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
+pub(crate) fn read_awdit(text: &str, builder: &mut Builder) -> Result<(), Fault> {
     let mut session = 0;
     let mut open: Option<Transaction> = None;
     let mut at = 0;
-    for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
+    for (line, content) in (1..).zip(text.split_inclusive('\n')) {
         let start = at + content.len() - content.trim_start().len();
         at += content.len();
         let content = content.trim();
@@ -64,17 +66,20 @@ pub(crate) fn read_awdit(text: &str, builder: &mut Builder, first_line: u32) -> 
             return Err(Fault::syntax(start, "this is no read, no write and no separator").help(help));
         };
         let micro_op = micro_op(builder, name, key, value);
-        open.get_or_insert(Transaction { session, line, micro_ops: Vec::new() }).micro_ops.push(micro_op);
+        open.get_or_insert(Transaction { session, kind: Kind::Ok, line, micro_ops: Vec::new() }).micro_ops.push(micro_op);
     }
     open.map_or(Ok(()), |transaction| transaction.push(builder))
 }
 
+/// The transaction to which Plume assigns the micro-ops of all that were aborted.
+const ABORTED: i64 = -1;
+
 /// Reads Plume's session text. Transactions of different sessions may be interleaved; each stands where it begins.
-pub(crate) fn read_plume(text: &str, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
+pub(crate) fn read_plume(text: &str, builder: &mut Builder) -> Result<(), Fault> {
     let mut transactions: Vec<Transaction> = Vec::new();
     let mut index: HashMap<(i64, i64), usize> = HashMap::new();
     let mut at = 0;
-    for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
+    for (line, content) in (1..).zip(text.split_inclusive('\n')) {
         let start = at + content.len() - content.trim_start().len();
         at += content.len();
         let content = content.trim();
@@ -86,10 +91,14 @@ pub(crate) fn read_plume(text: &str, builder: &mut Builder, first_line: u32) -> 
             return Err(Fault::syntax(start, "this is no read and no write").help(help));
         };
         let micro_op = micro_op(builder, name, key, value);
+        if transaction == ABORTED {
+            transactions.push(Transaction { session, kind: Kind::Fail, line, micro_ops: vec![micro_op] });
+            continue;
+        }
         let next = transactions.len();
         let position = *index.entry((session, transaction)).or_insert(next);
         if position == next {
-            transactions.push(Transaction { session, line, micro_ops: Vec::new() });
+            transactions.push(Transaction { session, kind: Kind::Ok, line, micro_ops: Vec::new() });
         }
         transactions[position].micro_ops.push(micro_op);
     }

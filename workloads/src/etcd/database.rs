@@ -57,13 +57,18 @@ impl EtcdDatabase {
         if self.options.binary.is_some() {
             "is the binary given by --etcd-binary made for this node's system and architecture?"
         } else {
-            "install it on this node (Debian and Ubuntu: apt-get install etcd-server), or give a binary by --etcd-binary"
+            "Debian and Ubuntu have it in the package etcd-server; or give a binary to upload by --etcd-binary"
         }
+    }
+
+    /// The path of the server's log.
+    fn log(&self, node: &Node) -> String {
+        format!("{}/{LOG}", self.agent(node).directory())
     }
 
     /// The end of the server's log, for an error that it explains.
     fn last_words(&self, node: &Node) -> String {
-        let log = format!("{}/{LOG}", self.agent(node).directory());
+        let log = self.log(node);
         let tail = Command::new(["tail", "-n", &LAST_LINES.to_string(), &log]);
         match self.agent(node).run_ok(&tail) {
             Ok(output) if !output.text().is_empty() => format!("the end of its log ({log}):\n{}", output.text()),

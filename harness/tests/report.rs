@@ -135,7 +135,7 @@ fn an_empty_history_is_a_page_too() {
     let history = Builder::new().finish();
     let verdict = samples::verdict(vec![samples::key_verdict(&history, None, Answer::Valid(Witness::default()))]);
     let html = page("empty", &samples::file(history, verdict));
-    has(&html, &["✓ VALID", "Nothing was asked", "id=\"limits\""]);
+    has(&html, &["✓ VALID", "There is nothing to contradict", "id=\"limits\""]);
     has_not(&html, &["id=\"performance\"", "id=\"counts\"", "id=\"faults\"", "id=\"keys\"", "id=\"witness\""]);
 }
 

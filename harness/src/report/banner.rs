@@ -37,7 +37,8 @@ fn what(view: &View<'_>) -> String {
     match (view.run.summary(), verdict.answer) {
         (Summary::Valid, _) => verdict.consistency.into(),
         (Summary::Invalid, _) => format!("not {}", verdict.consistency),
-        (Summary::Unknown, Summary::Valid) => format!("{}, but too little was put to the test", verdict.consistency),
+        (Summary::Unknown, Summary::Valid) => "nothing contradicts it, but too little was put to the test".into(),
+        (Summary::Unknown, _) if verdict.reason.is_some() => "this history cannot be judged".into(),
         (Summary::Unknown, _) => "neither an order nor a contradiction was found".into(),
     }
 }
@@ -65,15 +66,15 @@ fn invalid(view: &View<'_>) -> Markup {
 }
 
 fn valid(view: &View<'_>) -> String {
-    let ops = view.history().ops().len();
-    match (ops, view.keyed()) {
-        (0, _) => "Nothing was asked, so nothing contradicts the model.".into(),
-        (_, true) => format!(
-            "Every answer of this run is explained by one order per key that respects real time: {} on {}.",
-            many(ops, "operation"),
-            many(view.run.verdict.keys.len(), "key")
-        ),
-        (_, false) => format!("Every answer is explained by one order of the {} that respects real time.", many(ops, "operation")),
+    let ops = many(view.history().ops().len(), "operation");
+    let what = if view.run.test.is_some() { "run" } else { "history" };
+    if view.run.ops(Outcome::Ok) + view.run.ops(Outcome::Info) == 0 {
+        "There is nothing to contradict: no operation took effect.".into()
+    } else if view.keyed() {
+        let keys = many(view.run.verdict.keys.len(), "key");
+        format!("Every answer of this {what} is explained by one order per key that respects real time: {ops} on {keys}.")
+    } else {
+        format!("Every answer of this {what} is explained by one order of its {ops} that respects real time.")
     }
 }
 
@@ -113,11 +114,12 @@ fn other_keys(view: &View<'_>) -> Option<String> {
     if total < 2 {
         return None;
     }
-    let mut parts = vec![format!("{} of {} keys {} invalid", count(invalid), count(total), if invalid == 1 { "is" } else { "are" })];
-    if unknown > 0 {
-        parts.push(format!("{} undecided", count(unknown)));
+    if invalid == total {
+        return Some(format!("All {} keys are invalid.", count(total)));
     }
-    parts.push(format!("{} valid", count(valid)));
+    let mut parts = vec![format!("{} of {} keys {} invalid", count(invalid), count(total), if invalid == 1 { "is" } else { "are" })];
+    parts.extend((unknown > 0).then(|| format!("{} undecided", count(unknown))));
+    parts.extend((valid > 0).then(|| format!("{} valid", count(valid))));
     Some(format!("{}.", list(&parts)))
 }
 

@@ -132,8 +132,7 @@ fn body(view: &View<'_>, examples: &[Example<'_>]) -> Markup {
 fn pane(view: &View<'_>, example: &Example<'_>) -> Markup {
     let core = example.core();
     let marks: Vec<Mark> = core.iter().map(|&op| Mark::new(view, op)).collect();
-    let gone = example.stuck().map(|op| Mark::new(view, op)).and_then(|mark| mark.sees);
-    let palette = Palette::new(gone.as_deref(), &marks);
+    let palette = Palette::new(&first_values(view, example), &marks);
     html! {
         div class={ "argument" @if !example.has_reasons() { " alone" } } {
             (pictures(view, example, &core, &palette))
@@ -150,6 +149,14 @@ fn pane(view: &View<'_>, example: &Example<'_>) -> Markup {
         (needed(view, example, &palette))
         (table(view, example, &core))
     }
+}
+
+/// The values that get the first two colours: the one that should be gone, and the one that replaced it.
+fn first_values(view: &View<'_>, example: &Example<'_>) -> Vec<String> {
+    let gone = example.stuck().and_then(|op| Mark::new(view, op).sees);
+    let against = example.proof.steps.iter().find(|step| step.kind == StepKind::Contradiction);
+    let replaced = against.map(|step| Mark::new(view, step.to)).and_then(|mark| mark.stores.or(mark.sees));
+    gone.into_iter().chain(replaced).collect()
 }
 
 /// The same picture for three needs: fitted, true to scale, and for a narrow screen. Style sheets choose.
@@ -180,7 +187,7 @@ fn pictures(view: &View<'_>, example: &Example<'_>, core: &[OpId], palette: &Pal
                 button type="button" class="js" data-zoom="fit" { "fit" }
                 label class="for-scale" for=(id("scale")) { "true time scale" }
                 @if fitted.context > 0 {
-                    label class="for-others" for=(id("others")) { "other ops on this key (" (count(fitted.context)) ")" }
+                    label class="for-others" for=(id("others")) { "other ops" @if view.keyed() { " on this key" } " (" (count(fitted.context)) ")" }
                 }
             }
             (left_out(&fitted))
@@ -235,7 +242,7 @@ fn possible(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup
         div class="possible" {
             h3 { "What could be there" }
             table {
-                thead { tr { th scope="col" class="n" { (if view.timed { "from, s" } else { "from event" }) } th scope="col" { "possible values" } } }
+                thead { tr { th scope="col" class="n" { "from " (view.unit()) } th scope="col" { "possible values" } } }
                 tbody { @for moment in shown {
                     @let none = moment.states.is_empty() && moment.more == 0;
                     tr class=[none.then_some("against")] {

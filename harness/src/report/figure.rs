@@ -123,9 +123,8 @@ fn ticks(view: &View<'_>, layout: &Layout<'_>, sheet: Sheet, bottom: f64) -> Mar
         rows_end[row] = x + half;
         Some(25.0 - 13.0 * row as f64)
     };
-    let unit = if view.timed { "seconds →" } else { "events →" };
     html! {
-        @if sheet.gutter > 0.0 { text class="a" x="0" y="25" { (unit) } }
+        @if sheet.gutter > 0.0 { text class="a" x="0" y="25" { (view.unit()) "s →" } }
         @for (x, label) in &places {
             line class="hair" x1=(Px(*x)) x2=(Px(*x)) y1="30" y2=(Px(bottom)) {}
             @if let Some(y) = place(*x, label) {

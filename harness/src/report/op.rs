@@ -72,10 +72,10 @@ pub(super) struct Palette(Vec<String>);
 const COLOURS: usize = 8;
 
 impl Palette {
-    /// Colours the values of some ops; `first` is the one that should be gone.
-    pub(super) fn new(first: Option<&str>, marks: &[Mark]) -> Palette {
-        let mut values: Vec<String> = first.map(String::from).into_iter().collect();
-        for value in marks.iter().flat_map(|mark| [&mark.sees, &mark.stores]).flatten() {
+    /// Colours the values of some ops, those in `first` before the others.
+    pub(super) fn new(first: &[String], marks: &[Mark]) -> Palette {
+        let mut values: Vec<String> = Vec::new();
+        for value in first.iter().chain(marks.iter().flat_map(|mark| [&mark.sees, &mark.stores]).flatten()) {
             if !values.contains(value) && values.len() < COLOURS {
                 values.push(value.clone());
             }

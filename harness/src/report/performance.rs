@@ -28,6 +28,8 @@ const VIOLATIONS_MAX: usize = 12;
 const BINS_MAX: usize = 400;
 /// Dots of all panels together.
 const DOTS_MAX: usize = 20_000;
+/// The diameter of a dot in pixels.
+const DOT_SIZE: f64 = 2.6;
 /// Crosses and triangles of all panels together.
 const MARKS_MAX: usize = 3_000;
 
@@ -41,6 +43,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let bins = Bins::new(view, &axis, &samples);
     let scatter = Scatter::new(view, &axis, &samples);
     let detected = counterexample::in_order(view).iter().filter_map(|e| e.detected(view)).take(VIOLATIONS_MAX).collect();
+    let shaded = view.faults().iter().any(|w| w.observed);
     let violations = Moments { class: "violation", at: detected };
     let mut panels: Vec<Panel> = scatter.panels;
     panels.push(bins.quantile_panel(&scatter.range));
@@ -55,7 +58,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         id: "performance",
         menu: "Performance",
         heading: heading(&samples, &axis),
-        lead: lead(&bins, violations.at.len(), view.keys(Summary::Invalid).count()),
+        lead: lead(&bins, shaded, violations.at.len(), view.keys(Summary::Invalid).count()),
         body,
     })
 }
@@ -86,9 +89,10 @@ fn heading(samples: &[Sample], axis: &Axis) -> String {
     }
 }
 
-fn lead(bins: &Bins, violations: usize, failing: usize) -> Markup {
+fn lead(bins: &Bins, shaded: bool, violations: usize, failing: usize) -> Markup {
     html! {
-        "One dot per operation, at the time of its invocation. Shaded: a fault that was seen to be active. "
+        "One dot per operation, at the time of its invocation. "
+        @if shaded { "Shaded: a fault that was seen to be active. " }
         @match violations {
             0 => {}
             n if n < failing => { "Red line: an operation that no order explains (the first " (n) " of " (count(failing)) "). " }
@@ -161,16 +165,18 @@ impl Scatter {
         };
         let points = |outcome: Outcome| -> Vec<Vec<(f64, f64)>> { ids.iter().map(|&id| of(id, outcome).collect()).collect() };
         let mut notes = Vec::new();
-        let ok = thinned(&points(Outcome::Ok), DOTS_MAX, "ok dots", &mut notes);
-        let fail = thinned(&points(Outcome::Fail), MARKS_MAX / 2, "crosses of failed operations", &mut notes);
-        let info = thinned(&points(Outcome::Info), MARKS_MAX / 2, "triangles of unknown outcome", &mut notes);
+        let (ok, cell) = thinned(&points(Outcome::Ok), DOTS_MAX, "ok dots", &mut notes);
+        let (fail, _) = thinned(&points(Outcome::Fail), MARKS_MAX / 2, "crosses of failed operations", &mut notes);
+        let (info, _) = thinned(&points(Outcome::Info), MARKS_MAX / 2, "triangles of unknown outcome", &mut notes);
+        // Where one dot stands for a cell, it is as large as the cell: dense stays dense.
+        let size = f64::from(cell).max(DOT_SIZE);
         if functions.len() > shown.len() {
             notes.push(format!("Drawn: the {} most frequent of {} functions.", shown.len(), count(functions.len())));
         }
         let panels = shown
             .iter()
             .zip(ok.into_iter().zip(fail.into_iter().zip(info)))
-            .map(|(counts, (ok, (fail, info)))| panel(counts, range, &ok, fail, info))
+            .map(|(counts, (ok, (fail, info)))| panel(counts, range, Layer::Dots { d: dots(&ok), size }, fail, info))
             .collect();
         Scatter { panels, range, notes }
     }
@@ -191,7 +197,7 @@ fn id_of(view: &View<'_>, f: &str) -> Option<u16> {
     view.history().names().iter().position(|name| &**name == f).map(|i| i as u16)
 }
 
-fn panel(counts: &FunctionCount, range: Range, ok: &[(u32, u32)], fail: Vec<(u32, u32)>, info: Vec<(u32, u32)>) -> Panel {
+fn panel(counts: &FunctionCount, range: Range, dots: Layer, fail: Vec<(u32, u32)>, info: Vec<(u32, u32)>) -> Panel {
     let marks = |symbol, points: Vec<(u32, u32)>| {
         let at = points.into_iter().map(|(x, y)| (f64::from(x) / WIDE, f64::from(y) / HIGH)).collect();
         Layer::Marks { symbol, at }
@@ -200,7 +206,7 @@ fn panel(counts: &FunctionCount, range: Range, ok: &[(u32, u32)], fail: Vec<(u32
         name: counts.f.clone(),
         unit: "latency, ms",
         ticks: range.ticks(),
-        layers: vec![Layer::Line { class: "dots", d: dots(ok) }, marks("cross", fail), marks("triangle", info)],
+        layers: vec![dots, marks("cross", fail), marks("triangle", info)],
         side: vec![
             (format!("● {} ok", count(counts.ok)), "ok", None),
             (format!("× {} fail", count(counts.fail)), "fail", None),
@@ -211,22 +217,22 @@ fn panel(counts: &FunctionCount, range: Range, ok: &[(u32, u32)], fail: Vec<(u32
 
 /// All points if they are few. Else at most one per cell of the stretched box, in every panel, with cells so large that all
 /// panels together hold no more than `most`; no op is then farther than a cell from a point that is drawn. Says what was left
-/// out. Points come sorted by row.
-fn thinned(panels: &[Vec<(f64, f64)>], most: usize, what: &str, notes: &mut Vec<String>) -> Vec<Vec<(u32, u32)>> {
+/// out. Points come sorted by row, with the size of the cells.
+fn thinned(panels: &[Vec<(f64, f64)>], most: usize, what: &str, notes: &mut Vec<String>) -> (Vec<Vec<(u32, u32)>>, u32) {
     const CELL_MAX: u32 = 32;
     let total: usize = panels.iter().map(Vec::len).sum();
     let mut kept: Vec<Vec<(u32, u32)>> = panels.iter().map(|points| snapped(points, 1)).collect();
-    let mut cell = 2;
-    while kept.iter().map(Vec::len).sum::<usize>() > most && cell <= CELL_MAX {
+    let mut cell = 1;
+    while kept.iter().map(Vec::len).sum::<usize>() > most && cell < CELL_MAX {
+        cell += 1;
         kept = panels.iter().map(|points| snapped(points, cell)).collect();
         kept.iter_mut().for_each(Vec::dedup);
-        cell += 1;
     }
     let drawn: usize = kept.iter().map(Vec::len).sum();
     if drawn < total {
         notes.push(format!("{} of {} {what} drawn: one where several would cover each other.", count(drawn), count(total)));
     }
-    kept
+    (kept, cell)
 }
 
 /// Points moved to the corners of cells of so many units, sorted by row.
@@ -419,10 +425,11 @@ mod tests {
     fn thinning_keeps_one_point_per_cell_and_says_so() {
         let mut notes = Vec::new();
         let points: Vec<(f64, f64)> = (0..100_000).map(|i| (f64::from(i) / 1e5, f64::from(i * 7919 % 1000) / 1e3)).collect();
-        let kept = thinned(std::slice::from_ref(&points), 5_000, "dots", &mut notes);
+        let (kept, cell) = thinned(std::slice::from_ref(&points), 5_000, "dots", &mut notes);
+        assert!(cell > 1);
         assert!(kept[0].len() <= 5_000 && kept[0].len() > 500, "{}", kept[0].len());
         assert_eq!(notes.len(), 1);
-        assert_eq!(thinned(&[points[..10].to_vec()], 5_000, "dots", &mut notes)[0].len(), 10);
+        assert_eq!(thinned(&[points[..10].to_vec()], 5_000, "dots", &mut notes).0[0].len(), 10);
         assert_eq!(notes.len(), 1, "all drawn: nothing to say");
     }
 

@@ -5,9 +5,9 @@
 
 use super::lanes;
 use super::scale::round_step;
-use super::text::{self, Percent};
+use super::text::{self, Percent, Px};
 use super::view::View;
-use crate::run::Phase;
+use crate::run::{FaultWindow, Phase, PhaseSpan};
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Write;
 
@@ -43,6 +43,11 @@ impl Axis {
     /// Where a moment lies, from 0 to 1.
     pub(super) fn share(&self, at: i64) -> f64 {
         ((at - self.from) as f64 / self.length() as f64).clamp(0.0, 1.0)
+    }
+
+    /// Whether a fault was active at some time of the axis.
+    fn shows(&self, view: &View<'_>, window: &FaultWindow) -> bool {
+        view.moment(window.from_ns) <= self.to && window.to_ns.is_none_or(|end| view.moment(end) >= self.from)
     }
 
     /// The bin of a moment, of `bins` equal ones.
@@ -134,6 +139,13 @@ pub(super) enum Layer {
         class: &'static str,
         /// Its path.
         d: String,
+    },
+    /// Dots: strokes without length in the stretched box.
+    Dots {
+        /// Their path.
+        d: String,
+        /// Their diameter in pixels.
+        size: f64,
     },
     /// Marks that keep their shape.
     Marks {
@@ -243,7 +255,11 @@ fn panel_markup(panel: &Panel, bands: &str, across: &[f64], moments: &Moments, a
                 svg width="100%" height="100%" viewBox="0 0 1000 100" preserveAspectRatio="none" {
                     path class="band" d=(bands) {}
                     path class="grid" d=(grid) {}
-                    @for layer in &panel.layers { @if let Layer::Line { class, d } = layer { path class=(class) d=(d) {} } }
+                    @for layer in &panel.layers { @match layer {
+                        Layer::Line { class, d } => path class=(class) d=(d) {},
+                        Layer::Dots { d, size } => path class="dots" stroke-width=(Px(*size)) d=(d) {},
+                        Layer::Marks { .. } => {}
+                    } }
                     @if !marked.is_empty() { path class=(moments.class) d=(marked) {} }
                 }
                 @for layer in &panel.layers { @if let Layer::Marks { symbol, at } = layer {
@@ -286,7 +302,7 @@ fn spread(side: &[(String, &'static str, Option<f64>)]) -> Vec<(String, &'static
 /// Every observed fault as a rectangle of the stretched box.
 fn bands(view: &View<'_>, axis: &Axis) -> String {
     let mut d = String::new();
-    for window in view.faults().iter().filter(|w| w.observed) {
+    for window in view.faults().iter().filter(|w| w.observed && axis.shows(view, w)) {
         let left = axis.share(view.moment(window.from_ns)) * WIDE;
         let right = window.to_ns.map_or(1.0, |end| axis.share(view.moment(end))) * WIDE;
         let _ = write!(d, "M{left:.1} 0V{HIGH}H{:.1}V0Z", right.max(left + 0.5));
@@ -298,11 +314,13 @@ fn bands(view: &View<'_>, axis: &Axis) -> String {
 pub(super) fn heads(view: &View<'_>, axis: &Axis) -> Markup {
     const LINES_MAX: usize = 3;
     const PIXELS: f64 = 940.0;
-    let faults = view.faults().iter().map(|w| {
+    let faults = view.faults().iter().filter(|w| axis.shows(view, w)).map(|w| {
         let nodes = if w.fault.contains("partition") { String::new() } else { format!(" {}", w.nodes.join(" ")) };
         (axis.share(view.moment(w.from_ns)), format!("{}{nodes}{}", w.fault, if w.observed { "" } else { " (no effect)" }))
     });
-    let phases = view.run.phases.iter().filter(|p| matches!(p.phase, Phase::Recovery | Phase::FinalReads) && view.timed).map(|p| {
+    let late =
+        |p: &&PhaseSpan| matches!(p.phase, Phase::Recovery | Phase::FinalReads) && (axis.from..=axis.to).contains(&view.moment(p.from_ns));
+    let phases = view.run.phases.iter().filter(late).filter(|_| view.timed).map(|p| {
         let name = if p.phase == Phase::Recovery { "recovery" } else { "final reads" };
         (axis.share(view.moment(p.from_ns)), name.to_string())
     });

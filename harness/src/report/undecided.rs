@@ -11,7 +11,7 @@ use histories::{OpId, Outcome};
 use maud::{Markup, html};
 
 /// More undecided keys than this are listed without their chart.
-const CHARTS_MAX: usize = 6;
+const CHARTS_MAX: usize = 3;
 
 /// The sentence of the banner.
 pub(super) fn sentence(view: &View<'_>) -> String {
@@ -51,7 +51,7 @@ fn lead(view: &View<'_>, undecided: usize) -> Markup {
     html! {
         @if undecided > 0 && valid > 0 { (many(valid, "key")) " came out valid, and that stays. " }
         @if undecided > 0 {
-            "An operation of unknown outcome may have taken effect at any later moment, or never: every one that is open doubles, "
+            "Operations that overlap must be tried in many orders. One of unknown outcome may have taken effect at any later moment, or never: every one that is open doubles, "
             "at worst, what must be tried."
         } @else if !view.run.coverage.gaps.is_empty() {
             "A run may only be called valid if it could have failed."
@@ -99,7 +99,8 @@ fn pressure(view: &View<'_>, place: usize, reason: &Reason) -> Markup {
     if ops.is_empty() {
         return html! {};
     }
-    let axis = Axis::new(view.span, view.timed);
+    let last = ops.iter().filter_map(|&op| view.end(op).or(view.gave_up(op))).max();
+    let axis = Axis::new((view.start(ops[0]), last.unwrap_or(view.span.1)), view.timed);
     let counts = |from: &dyn Fn(OpId) -> Option<(i64, Option<i64>)>| Steps::concurrency(&axis, ops.iter().filter_map(|&op| from(op)));
     let live = counts(&|op| Some((view.start(op), Some(view.gave_up(op).unwrap_or(view.span.1)))));
     let open = counts(&|op| (view.outcome(op) == Outcome::Info && !reads(view, op)).then(|| (view.start(op), None)));

@@ -20,6 +20,7 @@ pub(super) struct View<'a> {
     pub(super) key_ops: Vec<Vec<OpId>>,
     /// All nodes that the run names: those of the test in their order, then others by name.
     pub(super) nodes: Vec<String>,
+    has_lines: bool,
     origin_ns: i64,
 }
 
@@ -34,7 +35,8 @@ impl<'a> View<'a> {
     pub(super) fn new(run: &'a Run) -> View<'a> {
         let history = &run.history;
         let timed = !history.ops().is_empty() && client_events(history).all(|event| history.time(event).is_some());
-        let mut view = View { run, timed, span: (0, 0), key_ops: key_ops(run), nodes: nodes(run), origin_ns: 0 };
+        let has_lines = !history.is_empty() && (0..history.len() as u32).all(|event| history.line(event) > 0);
+        let mut view = View { run, timed, span: (0, 0), key_ops: key_ops(run), nodes: nodes(run), has_lines, origin_ns: 0 };
         let (first, last) = view.extent();
         if timed && last > SINCE_START_NS_MAX {
             view.origin_ns = first;
@@ -81,12 +83,26 @@ impl<'a> View<'a> {
 
     /// A moment in words: `3.631 s`, or the event's position.
     pub(super) fn moment_text(&self, at: i64, decimals: usize) -> String {
-        if self.timed { format!("{} s", seconds(at, decimals)) } else { format!("event {}", at / EVENT_NS) }
+        let number = self.moment_number(at, decimals);
+        if self.timed { format!("{number} s") } else { format!("{} {number}", self.unit()) }
     }
 
     /// A moment as a bare number for axes and tables: `3.631`, or the event's position.
     pub(super) fn moment_number(&self, at: i64, decimals: usize) -> String {
-        if self.timed { seconds(at, decimals) } else { (at / EVENT_NS).to_string() }
+        if self.timed {
+            return seconds(at, decimals);
+        }
+        let event = (at / EVENT_NS).clamp(0, self.history().len().saturating_sub(1) as i64) as u32;
+        if self.has_lines { self.history().line(event).to_string() } else { event.to_string() }
+    }
+
+    /// What the numbers of an axis count: seconds, or lines or events where the recording has no times.
+    pub(super) fn unit(&self) -> &'static str {
+        match (self.timed, self.has_lines) {
+            (true, _) => "second",
+            (false, true) => "line",
+            (false, false) => "event",
+        }
     }
 
     /// The start of an op; its completion where no invocation was recorded.

@@ -24,14 +24,14 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     }
     let keyed = view.keyed();
     let heading = if keyed { "One order per key explains every answer" } else { "One order explains every answer" };
-    Some(Section { id: "witness", menu: "Witness", heading: heading.into(), lead: lead(&Effort::of(view)), body: body(view) })
+    Some(Section { id: "witness", menu: "Witness", heading: heading.into(), lead: lead(&Effort::of(view), keyed), body: body(view) })
 }
 
-fn lead(effort: &Effort) -> Markup {
+fn lead(effort: &Effort, keyed: bool) -> Markup {
     html! {
         "How much that says depends on how hard the run tried. "
-        "When an operation began, " (count(effort.median)) " on the same key were in flight at the median, itself included, and at most "
-        (count(effort.most)) ". "
+        "When an operation began, " (count(effort.median)) @if keyed { " on the same key" }
+        " were in flight at the median, itself included, and at most " (count(effort.most)) ". "
         @if effort.reads > 0 {
             (count(effort.choices)) " of " (many(effort.reads, "answered read")) " overlapped a write, so that more than one answer was right. "
         }

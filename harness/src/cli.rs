@@ -2,6 +2,7 @@
 
 mod analyze;
 mod check;
+mod convert;
 mod heal;
 mod inner;
 mod lab;
@@ -68,6 +69,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Judge a stored run again, also one that was killed half-way
     Analyze(analyze::AnalyzeArgs),
+    /// Write a recorded history file in another format
+    Convert(convert::ConvertArgs),
     /// Undo every fault that a killed run left on nodes
     Heal(heal::HealArgs),
     /// Make hosts on this machine for tests to use
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, cli.global),
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),
+        Command::Convert(args) => convert::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
         Command::Lab(args) => lab::run(&args, cli.global),
         Command::Agent(args) => return inner::agent(&args),

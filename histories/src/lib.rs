@@ -4,8 +4,10 @@
 //! This crate knows nothing of consistency models, databases or test runs, and no other crate of the workspace.
 //! Readers take bytes, writers take `Write`; one module opens files ([`file`]).
 //!
-//! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`read`] reads any [`format`], with
-//! [`edn`](mod@crate) and JSON doing most of the work; [`jsonl`] writes our own. [`keyed`] splits a history by its keys.
+//! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`read`] reads every [`format`],
+//! [`write`](mod@write) writes those that are written, [`jsonl`] appends to our own while a test runs. [`keyed`] splits a
+//! history by its keys. Of the private modules, `pieces` reads an input of any size in parallel, and `edn` and `json` are the
+//! two grammars that do most of the work.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod decompress;

@@ -115,3 +115,34 @@ fn plume_line(line: &str) -> Option<(&str, [i64; 4])> {
 fn number(word: &str) -> Option<i64> {
     word.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Outcome, read_bytes};
+
+    fn told(text: &str) -> Vec<String> {
+        let history = read_bytes(text.as_bytes(), None).unwrap();
+        assert!(!history.has_real_time());
+        assert_eq!(history.misuses(), []);
+        let op = |&op| {
+            let outcome = if history.outcome(op) == Outcome::Ok { "ok" } else { "fail" };
+            let value = |id| history.values.display(id);
+            format!("{} {outcome} {}", value(history.process_name(history.op_process(op))), value(history.input(op)))
+        };
+        history.ops().iter().map(op).collect()
+    }
+
+    #[test]
+    fn awdit() {
+        let text = "w 0 0\nr 1 0\n-----\nw 1 1\n=====\n\n-----\nr 0 0\n";
+        assert_eq!(told(text), ["0 ok [[:w 0 0] [:r 1 0]]", "0 ok [[:w 1 1]]", "1 ok [[:r 0 0]]"]);
+        assert!(read_bytes(b"w 0 0\nx 1 2\n", None).unwrap_err().to_string().starts_with("2:1: this is no read"));
+    }
+
+    #[test]
+    fn plume() {
+        let text = "w(1,1,0,0)\nr(1,1,1,7)\nw(2,1,0,0)\nw(9,9,1,-1)\nr(2,1,1,7)\n";
+        assert_eq!(told(text), ["0 ok [[:w 1 1] [:w 2 1]]", "1 ok [[:r 1 1] [:r 2 1]]", "1 fail [[:w 9 9]]"]);
+        assert!(read_bytes(b"r(1,1,0)\n", None).unwrap_err().to_string().starts_with("1:1: this is no read"));
+    }
+}

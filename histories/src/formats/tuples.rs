@@ -131,3 +131,36 @@ fn is_one_value(text: &str) -> bool {
     reader.blank();
     reader.position() == text.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Format, read_bytes};
+
+    fn told(text: &str, format: Option<Format>) -> Vec<String> {
+        let history = read_bytes(text.as_bytes(), format).unwrap();
+        let row = |event| {
+            let row = history.row(event);
+            let value = |id| history.values.display(id);
+            let error = row.error.map_or(String::new(), |error| format!(" {}", value(error)));
+            format!("{} {} {} {}{error}", value(row.process), row.kind.name(), row.f, value(row.value))
+        };
+        (0..history.len() as u32).map(row).collect()
+    }
+
+    #[test]
+    fn op_lines() {
+        let text = "0\t:invoke\t:write\t[1 2]\n; a comment\n\n0 :fail :write [1 2] :timeout\n:nemesis\t:info\t:start\tCut off n1 (again)\n";
+        assert_eq!(told(text, None), ["0 invoke write [1 2]", "0 fail write [1 2] :timeout", ":nemesis info start \"Cut off n1 (again)\""]);
+        let refusal = read_bytes(b"0\t:invoke\t:read\tnil\nfree prose\n", None).unwrap_err().to_string();
+        assert!(refusal.starts_with("2:1: this line is no op"), "{refusal}");
+    }
+
+    #[test]
+    fn logs() {
+        let console = "Starting up: 3 things\nINFO [2017-09-20 13:41] jepsen worker 3 - jepsen.util 3\t:invoke\t:cas\t[3 1]\n\tat foo.clj:12\n\
+                       INFO [2017-09-20 13:42] jepsen worker 3 - jepsen.util 3\t:info\t:cas\t[3 1]\t:timeout\n";
+        assert_eq!(told(console, None), ["3 invoke cas [3 1]", "3 info cas [3 1] :timeout"]);
+        let etcd = "INFO  jepsen.util - 4\t:invoke\t:write\t0\nINFO  jepsen.util - 4\t:info\t:write\t:timed-out\n";
+        assert_eq!(told(etcd, None), ["4 invoke write 0", "4 info write nil :timed-out"]);
+    }
+}

@@ -1,4 +1,5 @@
 //! `rashomon convert`, from file to file.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::{Command, Output};

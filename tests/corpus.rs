@@ -1,6 +1,7 @@
 //! Reads every file of a corpus of recorded histories and compares what was read with what its index says.
 //!
 //! `RASHOMON_CORPUS` names the directory; its `index.tsv` has a line per file.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and says so when it does not run")]
 
 use histories::{Format, History, Keys, Kind, jsonl, read_bytes, read_path, write};
 use std::collections::HashMap;

@@ -346,3 +346,41 @@ fn write_escaped(line: &mut Vec<u8>, text: &str) {
     }
     line.extend_from_slice(&bytes[plain..]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of `FORMAT.md`.
+    #[test]
+    fn the_documented_lines() {
+        let mut writer = EventWriter::new(Vec::new());
+        let mut meta = Meta { keyed: Some(true), ..Meta::default() };
+        meta.header.insert("seed".into(), Value::Int(9));
+        meta.header.insert("test".into(), Value::Str("etcd".into()));
+        writer.write_header(&meta).unwrap();
+        let write = Value::pair(7, 1);
+        let cut = Value::Map(vec![("n1".into(), Value::Vector(vec!["n2".into(), "n3".into()]))]);
+        let client = Actor::Process(3);
+        let event = |time, actor, kind, f, value| Record { time, actor, thread: None, node: None, kind, f, value, error: None };
+        let of_thread = |record| Record { thread: Some(3), node: Some("n4"), ..record };
+        for record in [
+            of_thread(event(1_200_345, client, Kind::Invoke, "write", &write)),
+            of_thread(event(3_400_120, client, Kind::Ok, "write", &write)),
+            event(4_100_999, Actor::Nemesis, Kind::Info, "start-partition", &cut),
+        ] {
+            writer.write_event(&record).unwrap();
+        }
+        assert_eq!(writer.count(), 3);
+        let written = String::from_utf8(writer.into_inner()).unwrap();
+        let document = include_str!("../FORMAT.md");
+        let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let header = "{\"rashomon\":1,\"keyed\":true,\"seed\":9,\"test\":\"etcd\"}\n";
+        let events = example.split_once('\n').unwrap().1;
+        assert_eq!(written, format!("{header}{events}"));
+        assert_eq!(
+            crate::read_bytes(example.as_bytes(), None).unwrap().difference(&crate::read_bytes(written.as_bytes(), None).unwrap()),
+            None
+        );
+    }
+}

@@ -103,3 +103,252 @@ fn event_name(phase: Phase, fault: &str) -> String {
         Phase::Stop => format!("stop-{fault}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::cluster;
+    use crate::{Cluster, Database, Network, Node, ProcessState, spec};
+    use std::path::{Path, PathBuf};
+    use std::sync::{Arc, Mutex};
+
+    /// A cluster that is only said to be there.
+    #[derive(Default)]
+    struct Pretended {
+        inner: Mutex<Inner>,
+    }
+
+    #[derive(Clone, Default)]
+    struct Inner {
+        states: Vec<Option<ProcessState>>,
+        drops: Vec<Vec<usize>>,
+        leaders: Vec<usize>,
+        /// What goes wrong: a node whose calls fail, a firewall without effect, probes that nobody hears.
+        broken_node: Option<usize>,
+        cuts_do_nothing: bool,
+        nothing_is_heard: bool,
+    }
+
+    impl Pretended {
+        fn new(n: usize) -> Arc<Pretended> {
+            let inner =
+                Inner { states: vec![Some(ProcessState::Running); n], drops: vec![Vec::new(); n], leaders: vec![1], ..Inner::default() };
+            Arc::new(Pretended { inner: Mutex::new(inner) })
+        }
+
+        fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+            act(&mut self.inner.lock().unwrap())
+        }
+
+        fn set(&self, node: &Node, state: ProcessState) -> Result<(), NodeError> {
+            self.with(|inner| {
+                if inner.broken_node == Some(node.index) {
+                    return Err(NodeError::new(&node.name, "its agent is gone"));
+                }
+                inner.states[node.index] = Some(state);
+                Ok(())
+            })
+        }
+
+        fn nemesis(self: &Arc<Self>, text: &str, seed: u64) -> Nemesis {
+            let cluster = cluster(self.with(|inner| inner.states.len()));
+            let faults = spec::parse(text, &cluster).unwrap();
+            let context = Context { cluster, database: self.clone(), network: self.clone() };
+            Nemesis::new(context, faults, Duration::from_secs(5), seed)
+        }
+
+        fn is_healthy(&self) -> bool {
+            self.with(|inner| {
+                inner.drops.iter().all(Vec::is_empty) && inner.states.iter().all(|state| *state == Some(ProcessState::Running))
+            })
+        }
+    }
+
+    impl Database for Pretended {
+        fn name(&self) -> &'static str {
+            "pretended"
+        }
+        fn version(&self, _: &Node) -> Result<String, NodeError> {
+            Ok("1".into())
+        }
+        fn setup(&self, _: &Cluster, _: &Node) -> Result<(), NodeError> {
+            Ok(())
+        }
+        fn await_ready(&self, _: &Cluster, _: Duration) -> Result<(), NodeError> {
+            Ok(())
+        }
+        fn teardown(&self, _: &Node) -> Result<(), NodeError> {
+            Ok(())
+        }
+        fn start(&self, node: &Node) -> Result<(), NodeError> {
+            self.set(node, ProcessState::Running)
+        }
+        fn kill(&self, node: &Node) -> Result<(), NodeError> {
+            self.set(node, ProcessState::Down)
+        }
+        fn pause(&self, node: &Node) -> Result<(), NodeError> {
+            self.set(node, ProcessState::Paused)
+        }
+        fn resume(&self, node: &Node) -> Result<(), NodeError> {
+            if self.state(node)? == ProcessState::Paused { self.set(node, ProcessState::Running) } else { Ok(()) }
+        }
+        fn state(&self, node: &Node) -> Result<ProcessState, NodeError> {
+            self.with(|inner| inner.states[node.index]).ok_or_else(|| NodeError::new(&node.name, "cannot look"))
+        }
+        fn primaries(&self, _: &Cluster) -> Vec<usize> {
+            self.with(|inner| inner.leaders.clone())
+        }
+        fn fetch_logs(&self, _: &Node, _: &Path) -> Result<Vec<PathBuf>, NodeError> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Network for Pretended {
+        fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
+            self.set(node, ProcessState::Running)?;
+            self.with(|inner| inner.drops[node.index] = from.iter().map(|from| from.index).collect());
+            Ok(())
+        }
+        fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {
+            Ok(self.with(|inner| !inner.nothing_is_heard && (inner.cuts_do_nothing || !inner.drops[to.index].contains(&from.index))))
+        }
+    }
+
+    fn first(nemesis: &mut Nemesis, phase: Phase) -> Report {
+        nemesis.perform(&Action { fault: 0, phase, at: Duration::ZERO }).1
+    }
+
+    #[test]
+    fn every_way_to_cut_and_hurt_is_observed_and_healed() {
+        for text in [
+            "partition:halves",
+            "partition:random-halves",
+            "partition:one",
+            "partition:majority",
+            "partition:minority",
+            "partition:primary",
+            "partition:one-way",
+            "partition:one-way@n2",
+            "partition:n1+n3",
+            "partition:random",
+            "partition",
+            "kill",
+            "kill:all",
+            "kill:n2+n3",
+            "kill:primaries",
+            "pause",
+            "pause:minority",
+            "pause:random",
+            "pause:majority",
+        ] {
+            for seed in 0..4 {
+                let pretended = Pretended::new(5);
+                let mut nemesis = pretended.nemesis(text, seed);
+                nemesis.setup().unwrap();
+                let report = first(&mut nemesis, Phase::Start);
+                assert!(report.observed && !report.nodes.is_empty(), "{text}: {report:?}");
+                assert!(!pretended.is_healthy() && nemesis.is_active(), "{text}");
+                let report = first(&mut nemesis, Phase::Stop);
+                assert!(report.observed, "{text}: {report:?}");
+                assert!(pretended.is_healthy() && !nemesis.is_active(), "{text}");
+                assert_eq!(nemesis.heal(), [], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_hurts_the_same_whatever_the_cluster_answers() {
+        let run = |prepare: &dyn Fn(&mut Inner)| {
+            let pretended = Pretended::new(5);
+            pretended.with(|inner| prepare(inner));
+            let mut nemesis = pretended.nemesis("partition:random-halves,partition:one-way,kill:minority,pause:random", 11);
+            let actions: Vec<Action> = (0..16).map(|_| nemesis.next_action().unwrap()).collect();
+            let whats: Vec<String> =
+                actions.iter().filter(|action| action.phase == Phase::Start).map(|action| nemesis.perform(action).1.what).collect();
+            (actions, whats)
+        };
+        let plain = run(&|_| {});
+        assert_eq!(run(&|inner| inner.leaders = vec![3, 4]), plain);
+        assert_eq!(run(&|inner| inner.leaders = Vec::new()), plain);
+    }
+
+    #[test]
+    fn a_cut_without_effect_is_not_observed() {
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.cuts_do_nothing = true);
+        let report = first(&mut pretended.nemesis("partition:one", 1), Phase::Start);
+        assert!(!report.observed && report.seen.contains("0 of 4 cut links silent") && report.seen.contains("still hears"), "{report:?}");
+        // Probes that nobody hears prove nothing: not before a cut, and not of a cut.
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.nothing_is_heard = true);
+        let mut nemesis = pretended.nemesis("partition:one", 1);
+        let error = nemesis.setup().unwrap_err().to_string();
+        assert!(error.contains("although no fault is active"), "{error}");
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(!report.observed, "{report:?}");
+    }
+
+    #[test]
+    fn a_fault_that_half_failed_is_said_and_healed_all_the_same() {
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.broken_node = Some(1));
+        let mut nemesis = pretended.nemesis("kill:all", 1);
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(!report.observed && report.seen.contains("n2: its agent is gone"), "{report:?}");
+        let report = first(&mut nemesis, Phase::Stop);
+        assert!(!report.observed && nemesis.is_active(), "{report:?}");
+        pretended.with(|inner| inner.broken_node = None);
+        let healed = nemesis.heal();
+        assert_eq!((healed.len(), healed[0].0.as_str(), healed[0].1.observed), (1, "stop-kill", true));
+        assert!(pretended.is_healthy() && !nemesis.is_active());
+        assert_eq!(nemesis.heal(), []);
+    }
+
+    #[test]
+    fn a_partition_that_cannot_be_healed_stays_active_until_it_can() {
+        let pretended = Pretended::new(3);
+        let mut nemesis = pretended.nemesis("partition:n2", 1);
+        assert!(first(&mut nemesis, Phase::Start).observed);
+        pretended.with(|inner| inner.broken_node = Some(0));
+        let report = nemesis.heal().remove(0).1;
+        assert!(!report.observed && report.seen.contains("n1: its agent is gone"), "{report:?}");
+        assert!(nemesis.is_active());
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(report.what.contains("the one before could not be ended"), "{report:?}");
+        pretended.with(|inner| inner.broken_node = None);
+        assert!(nemesis.heal()[0].1.observed && pretended.is_healthy());
+    }
+
+    #[test]
+    fn without_a_leader_a_named_target_does_nothing_and_a_usual_one_takes_any() {
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.leaders = Vec::new());
+        let report = first(&mut pretended.nemesis("kill:primary", 1), Phase::Start);
+        assert!(!report.observed && report.nodes.is_empty() && report.what.contains("no node says that it leads"), "{report:?}");
+        let whats: Vec<String> = (0..12).map(|seed| first(&mut pretended.nemesis("kill", seed), Phase::Start).what).collect();
+        assert!(whats.iter().any(|what| what.contains("one is taken at random")), "{whats:?}");
+    }
+
+    #[test]
+    fn a_killed_process_is_not_paused() {
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.states[0] = Some(ProcessState::Down));
+        let mut nemesis = pretended.nemesis("pause:n1+n2", 1);
+        let report = first(&mut nemesis, Phase::Start);
+        assert_eq!((report.nodes, report.observed), (vec![1], true));
+        assert!(report.what.contains("not n1, down already"), "{}", report.what);
+        assert!(first(&mut nemesis, Phase::Stop).observed);
+        assert_eq!(pretended.with(|inner| inner.states[0]), Some(ProcessState::Down));
+    }
+
+    #[test]
+    fn reports_survive_the_history() {
+        let pretended = Pretended::new(5);
+        let mut nemesis = pretended.nemesis("partition:one-way@n2", 3);
+        let report = first(&mut nemesis, Phase::Start);
+        let value = report.to_value(&cluster(5));
+        assert_eq!(Report::from_value(&value, &cluster(5)), Some(report));
+        assert_eq!(Report::from_value(&histories::Value::Nil, &cluster(5)), None);
+        assert_eq!(Report::from_value(&histories::Value::Map(Vec::new()), &cluster(5)), None);
+    }
+}

@@ -38,7 +38,7 @@ pub struct Binary {
     path: PathBuf,
     size: u64,
     /// Of the content, so that a node holds several builds side by side.
-    hash: u128,
+    hash: u64,
     elf: Elf,
 }
 
@@ -62,7 +62,7 @@ impl Binary {
     }
 
     fn file_name(&self) -> String {
-        format!("rashomon-{:032x}", self.hash)
+        format!("rashomon-{:016x}-{}", self.hash, self.size)
     }
 
     /// Refuses a node on which the program cannot run.
@@ -94,15 +94,11 @@ fn static_advice(machine: &str) -> String {
     )
 }
 
-/// Two runs of a hash with different beginnings. It tells builds of ours apart; nobody attacks it.
-fn hash(bytes: &[u8]) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(salt);
-        hasher.write(bytes);
-        u128::from(hasher.finish())
-    };
-    half(1) << 64 | half(2)
+/// Tells builds of ours apart, together with their size; nobody attacks it.
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 impl Elf {
@@ -142,7 +138,7 @@ impl Elf {
 /// The newest version in the names of the glibc symbol versions that a program refers to.
 fn newest_glibc(bytes: &[u8]) -> Option<u32> {
     const PREFIX: &[u8] = b"GLIBC_2.";
-    let starts = bytes.windows(PREFIX.len()).enumerate().filter(|(_, window)| *window == PREFIX).map(|(at, _)| at + PREFIX.len());
+    let starts = memchr::memmem::find_iter(bytes, PREFIX).map(|at| at + PREFIX.len());
     let minor = |at: usize| {
         let digits: String = bytes[at..].iter().take(3).take_while(|b| b.is_ascii_digit()).map(|&b| b as char).collect();
         digits.parse().ok()
@@ -228,4 +224,107 @@ pub(super) fn explain(why: &str) -> String {
         return why.into();
     };
     format!("{why}; {advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::fake::Fake;
+    use crate::remote::{ConfigFile, SshOptions};
+
+    /// A small ELF file: a header, one program header with the loader if there is one, and some text.
+    fn elf(machine: u8, loader: Option<&str>, text: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 64];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[18] = machine;
+        (bytes[32], bytes[54], bytes[56]) = (64, 56, 1);
+        let mut entry = vec![0; 56];
+        if let Some(loader) = loader {
+            (entry[0], entry[8], entry[32]) = (3, 120, loader.len() as u8 + 1);
+        }
+        bytes.extend(entry);
+        bytes.extend(loader.unwrap_or_default().bytes().chain([0]));
+        bytes.extend(text.bytes());
+        bytes
+    }
+
+    const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+    #[test]
+    fn the_facts_are_read_from_the_file() {
+        let read = |bytes: &[u8]| Elf::read(bytes).unwrap();
+        let dynamic = read(&elf(62, Some(LOADER), "GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.9\0GLIBC_2."));
+        assert_eq!(dynamic, Elf { machine: "x86_64", loader: Some(LOADER.into()), glibc_minor: Some(34) });
+        assert_eq!(read(&elf(183, None, "GLIBC_2.34")), Elf { machine: "aarch64", loader: None, glibc_minor: None });
+        let whole = elf(62, Some(LOADER), "");
+        for length in 0..whole.len() {
+            // Cut short anywhere, or with a byte turned over, it is no panic.
+            let _ = Elf::read(&whole[..length]);
+            let mut broken = whole.clone();
+            broken[length] = !broken[length];
+            let _ = Elf::read(&broken);
+        }
+        assert_eq!(Elf::read(b"#!/bin/sh\n"), None);
+        let own = Binary::read(&std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(own.elf.machine, std::env::consts::ARCH);
+    }
+
+    /// What `ensure` says of a node that answers so.
+    fn ensure_on(answer: &str, bytes: &[u8]) -> (Result<Installed, String>, Vec<Vec<String>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rashomon");
+        fs::write(&path, bytes).unwrap();
+        let mut remote = Fake::answering([answer, ""]);
+        let access = Access::Ssh(SshOptions { config: ConfigFile::Nothing, ..SshOptions::default() });
+        let binary = Binary::read(&path).unwrap();
+        let result = ensure(&mut remote, &access, &AgentOptions::new("a test", &path), &binary);
+        (result.map_err(|error| error.to_string()), remote.asked)
+    }
+
+    fn node(machine: &str, more: &str) -> String {
+        format!(
+            "a greeting of the shell\nrashomon-node yes\nsystem Linux\nmachine {machine}\n{more}control 192.0.2.1 5000 192.0.2.2 22\nprogram /x/bin/rashomon-1"
+        )
+    }
+
+    #[test]
+    fn it_is_uploaded_where_it_is_missing_only() {
+        let program = elf(62, None, "");
+        let (installed, asked) = ensure_on(&node("x86_64", ""), &program);
+        let installed = installed.unwrap();
+        assert_eq!((installed.argv, installed.control), (vec!["/x/bin/rashomon-1".to_string()], Some([192, 0, 2, 1].into())));
+        assert_eq!(asked.len(), 2);
+        assert!(asked[1].contains(&"/x/bin/rashomon-1".to_string()), "{asked:?}");
+        let (_, asked) = ensure_on(&node("x86_64", &format!("size {}\n", program.len())), &program);
+        assert_eq!(asked.len(), 1);
+        let (_, asked) = ensure_on(&node("x86_64", "size 5\n"), &program);
+        assert_eq!(asked.len(), 2, "half a program is uploaded again");
+    }
+
+    #[test]
+    fn a_node_that_cannot_run_it_is_refused_before_the_upload() {
+        let dynamic = elf(62, Some(LOADER), "GLIBC_2.38");
+        for (answer, words) in [
+            (node("aarch64", ""), "it is aarch64, but this program was built for x86_64"),
+            (node("x86_64", "libc glibc 2.36\n"), "needs glibc 2.38, but there is 2.36: build a static one"),
+            (node("x86_64", "loader missing\n"), "needs /lib64/ld-linux-x86-64.so.2, which is not there: build a static one"),
+            (node("x86_64", "").replace("Linux", "Darwin"), "it runs Darwin"),
+            ("command not found".into(), "cannot look at the node"),
+        ] {
+            let (result, asked) = ensure_on(&answer, &dynamic);
+            let error = result.unwrap_err();
+            assert!(error.contains(words), "{error}");
+            assert_eq!(asked.len(), 1, "nothing is uploaded");
+        }
+        assert!(ensure_on(&node("x86_64", "libc glibc 2.38\n"), &dynamic).0.is_ok());
+        assert!(ensure_on(&node("x86_64", "libc glibc 2.17\n"), &elf(62, None, "GLIBC_2.38")).0.is_ok(), "a static program does not care");
+    }
+
+    #[test]
+    fn what_a_program_says_that_cannot_start_is_explained() {
+        assert!(explain("x: error while loading shared libraries: libssl.so.3").contains("build a static one"));
+        assert!(explain("sh: x: Permission denied").contains("noexec"));
+        assert!(explain("sudo: a password is required").contains("without a password"));
+        assert_eq!(explain("something else"), "something else");
+    }
 }

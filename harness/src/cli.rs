@@ -34,7 +34,7 @@ Exit codes:
 
 /// Decides whether a distributed store keeps its word.
 #[derive(Debug, Parser)]
-#[command(name = "rashomon", version, help_template = TEMPLATE, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(name = "rashomon", bin_name = "rashomon", version, help_template = TEMPLATE, before_help = EXAMPLES, after_help = EXIT_CODES)]
 #[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100, infer_long_args = false)]
 struct Cli {
     #[command(flatten)]

@@ -79,6 +79,21 @@ pub fn text(history: &History, keyed: bool, words: &[Words]) -> String {
     out
 }
 
+/// [`text`] as a sentence: a word at its beginning gets a capital letter, an op or a value stays as it is written.
+pub fn sentence(history: &History, keyed: bool, words: &[Words]) -> String {
+    let text = text(history, keyed, words);
+    match words.first() {
+        Some(Words::Text(_) | Words::Who(_)) => capital(&text),
+        _ => text,
+    }
+}
+
+/// The text with a capital letter at its beginning.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
 /// A moment in words: `3.631 s`; where the file has no times, the line or the event.
 fn moment(history: &History, time: Option<i64>, event: u32) -> String {
     match time {
@@ -115,5 +130,7 @@ mod tests {
         assert_eq!(key(&h, true, OpId(0)), histories::ValueId::small_int(7));
         let words = [Words::Who(OpId(1)), Words::Text(" read at ".into()), Words::Completed(OpId(1))];
         assert_eq!(text(&h, true, &words), "process 0 on n1 read at 0.002 s");
+        assert_eq!(sentence(&h, true, &words), "Process 0 on n1 read at 0.002 s");
+        assert_eq!(sentence(&h, true, &[Words::Op(OpId(0)), Words::Text(" was first.".into())]), "w 66 was first.");
     }
 }

@@ -137,7 +137,7 @@ fn first_counterexample(run: &Run) -> Json {
 }
 
 fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
-    let text = |words| describe::text(&run.history, run.verdict.keyed, words);
+    let text = |words| describe::sentence(&run.history, run.verdict.keyed, words);
     let place = |op: &OpId| proof.core.iter().position(|core| core == op);
     json!({
         "key": key.key.map(|key| value(&run.history.values.get(key))),

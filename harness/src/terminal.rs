@@ -165,6 +165,7 @@ pub fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
 
 fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block) {
     let told = describe::text(&run.history, run.verdict.keyed, &proof.sentence);
+    let told = if key.key.is_none() { describe::sentence(&run.history, run.verdict.keyed, &proof.sentence) } else { told };
     let told = if told.is_empty() { "no order of its operations explains what was read.".into() } else { told };
     let text = key_name(run, key).map_or_else(|| told.clone(), |key| format!("Key {key}: {told}"));
     block.inked(2, 2, &text, Some(Ink::Bold));
@@ -173,8 +174,8 @@ fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Blo
 fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
     let keyed = run.verdict.keyed;
     for (i, step) in proof.steps.iter().enumerate() {
-        let mut text = describe::text(&run.history, keyed, &step.words);
-        let because = describe::text(&run.history, keyed, &step.because);
+        let mut text = describe::sentence(&run.history, keyed, &step.words);
+        let because = describe::sentence(&run.history, keyed, &step.because);
         if !because.is_empty() {
             let _ = write!(text, " {because}");
         }
@@ -196,18 +197,11 @@ fn possible(run: &Run, proof: &Counterexample, block: &mut Block) {
     let states: Vec<String> = proof.states.iter().take(8).map(|state| elide(state)).collect();
     let more = proof.states.len().saturating_sub(states.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let label = describe::label(&run.history, run.verdict.keyed, blocked);
+    let states = if states.is_empty() { String::new() } else { format!("; then the state is {}{more}", states.join(" or ")) };
+    let label = elide(&describe::label(&run.history, run.verdict.keyed, blocked));
     let who = describe::who(&run.history, blocked);
-    block.paragraph(
-        2,
-        2,
-        format!(
-            "An order gets as far as {}; then the state is {}{more}, and {} of {who} cannot follow.",
-            many(proof.prefix.len(), "operation"),
-            states.join(" or "),
-            elide(&label)
-        ),
-    );
+    let ordered = many(proof.prefix.len(), "operation");
+    block.paragraph(2, 2, format!("An order gets as far as {ordered}{states}, and {label} of {who} cannot follow."));
 }
 
 fn unknown(run: &Run, block: &mut Block) {
@@ -215,23 +209,18 @@ fn unknown(run: &Run, block: &mut Block) {
         block.hanging("- ", gap);
     }
     if let Some(reason) = &run.verdict.reason {
-        block.paragraph(2, 2, sentence_case(&reason_words(reason, run)));
+        block.paragraph(2, 2, describe::capital(&reason_words(reason, run)));
     }
     let undecided: Vec<&KeyVerdict> = run.keys(Summary::Unknown).collect();
     for key in undecided.iter().take(KEYS_NAMED_MAX) {
         let Answer::Unknown(reason) = &key.answer else { continue };
         let told = reason_words(reason, run);
-        let text = key_name(run, key).map_or_else(|| sentence_case(&told), |name| format!("Key {name}: {told}"));
+        let text = key_name(run, key).map_or_else(|| describe::capital(&told), |name| format!("Key {name}: {told}"));
         block.paragraph(2, 2, text);
     }
     if undecided.len() > KEYS_NAMED_MAX {
         block.paragraph(2, 2, format!("So do {} more.", many(undecided.len() - KEYS_NAMED_MAX, "key")));
     }
-}
-
-fn sentence_case(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Why nothing was decided, as a sentence that can follow `Key 3: `.

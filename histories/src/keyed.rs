@@ -20,6 +20,11 @@ pub struct KeyOps {
     pub ops: Vec<OpId>,
 }
 
+/// What being keyed means, in words for people.
+fn meaning(keyed: bool) -> &'static str {
+    if keyed { "values are [key value] pairs, each key an object of its own" } else { "values are whole: there is one object" }
+}
+
 /// A history's ops by key, in the order in which the keys first appear. Holds op ids only: no event is copied, and the
 /// nemesis's events belong to no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +40,8 @@ impl Keys {
     /// ([`Meta::keyed`](crate::history::Meta::keyed)); without that, [`guess`]. Linear in the number of ops.
     pub fn split(history: &History, keyed: Option<bool>) -> Keys {
         let (keyed, reason) = match (keyed, history.meta.keyed) {
-            (Some(told), _) => (told, format!("told so ({})", if told { "keyed" } else { "not keyed" })),
-            (None, Some(stated)) => (stated, format!("the file says so ({})", if stated { "keyed" } else { "not keyed" })),
+            (Some(told), _) => (told, format!("{}, as was told", meaning(told))),
+            (None, Some(stated)) => (stated, format!("{}, as the file says", meaning(stated))),
             (None, None) => {
                 let guess = guess(history);
                 (guess.keyed, guess.reason)

@@ -19,7 +19,7 @@ Examples:
 #[command(before_help = EXAMPLES, help_template = super::TEMPLATE)]
 pub(super) struct AnalyzeArgs {
     /// The run's directory
-    #[arg(value_name = "RUN_DIR")]
+    #[arg(value_name = "RUN_DIR", default_value = "store/latest")]
     pub(super) run: PathBuf,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,

@@ -1,6 +1,6 @@
 //! `rashomon heal`: undo what a killed run left behind.
 
-use super::{Global, Outcome, options, plan};
+use super::{Failure, Global, Outcome, options, plan};
 use crate::console::{self, Ink};
 use crate::exit;
 use clap::Args;
@@ -19,7 +19,7 @@ Examples:
 #[command(before_help = EXAMPLES, help_template = super::TEMPLATE)]
 pub(super) struct HealArgs {
     /// The nodes: names or addresses, separated by commas
-    #[arg(long, value_name = "NODES", value_delimiter = ',', required_unless_present = "lab")]
+    #[arg(long, value_name = "NODES", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
     /// The hosts of `rashomon lab up`; =NAME names the lab if there are several
     #[arg(long, value_name = "NAME", conflicts_with = "nodes", num_args = 0..=1, require_equals = true, default_missing_value = NAME_DEFAULT)]
@@ -30,6 +30,9 @@ pub(super) struct HealArgs {
 
 /// Heals every node, says what was undone, and fails if any node could not be healed.
 pub(super) fn run(args: &HealArgs, global: Global) -> Outcome {
+    if args.nodes.is_empty() && args.lab.is_none() {
+        return Err(Failure::usage("which nodes? Name them with --nodes n1,n2,n3, or say --lab for the hosts of `rashomon lab up`"));
+    }
     let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
     let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options())?;
     let results = nemesis::agent::heal(&cluster, &access, &AgentOptions::new("rashomon heal", plan::this_program()?));

@@ -1,0 +1,333 @@
+//! The command line from outside: exit codes, what is printed where, and bad input at every door.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use serde_json::Value;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+const VALID: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n\
+                     {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 1}\n";
+
+/// A write that has completed is not seen by a later read.
+const INVALID: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n\
+                       {:process 0, :type :invoke, :f :write, :value 2}\n{:process 0, :type :ok, :f :write, :value 2}\n\
+                       {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 1}\n";
+
+/// A process calls twice at once: any verdict would be meaningless.
+const UNKNOWN: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :invoke, :f :write, :value 2}\n";
+
+const MALFORMED: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :oops, :f :write, :value 1}\n";
+
+struct Room {
+    directory: tempfile::TempDir,
+}
+
+impl Room {
+    fn new() -> Room {
+        Room { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs the program in this directory, without a terminal and with an almost empty environment.
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rashomon"));
+        command.args(args).current_dir(self.directory.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn exit_codes_say_what_came_of_it() {
+    let room = Room::new();
+    for (name, text, expected) in
+        [("valid.edn", VALID, 0), ("invalid.edn", INVALID, 1), ("unknown.edn", UNKNOWN, 2), ("malformed.edn", MALFORMED, 255)]
+    {
+        room.file(name, text);
+        let output = room.run(&["check", name, "--model", "register"]);
+        assert_eq!(code(&output), expected, "{name}: {}{}", stdout(&output), stderr(&output));
+    }
+    for (args, expected) in [
+        (&["check", "absent.edn"][..], 255),
+        (&["check", "valid.edn", "--model", "regster"], 254),
+        (&["check", "valid.edn", "--format", "xml"], 254),
+        (&["check", "valid.edn", "--time-limit", "ten"], 254),
+        (&["check", "valid.edn", "--initial", "[1"], 254),
+        (&["check", "valid.edn", "invalid.edn", "--report", "page.html"], 254),
+        (&["check"], 254),
+        (&["frobnicate"], 254),
+        (&[], 254),
+        (&["analyze", "."], 255),
+        (&["heal"], 254),
+        (&["test", "oracle"], 254),
+        (&["test", "etcd"], 254),
+        (&["test", "demo", "--read", "serializable"], 254),
+        (&["test", "demo", "--nodes", "two"], 254),
+        (&["test", "demo", "--concurrency", "many"], 254),
+        (&["test", "demo", "--nemesis", "earthquake"], 254),
+        (&["--help"], 0),
+        (&["--version"], 0),
+        (&["test", "--help"], 0),
+    ] {
+        let output = room.run(args);
+        assert_eq!(code(&output), expected, "{args:?}: {}{}", stdout(&output), stderr(&output));
+        assert_eq!(expected >= 254, !output.stderr.is_empty(), "{args:?}: errors, and only they, are on standard error");
+    }
+}
+
+#[test]
+fn of_several_files_the_worst_decides() {
+    let room = Room::new();
+    for (name, text) in [("valid.edn", VALID), ("invalid.edn", INVALID), ("unknown.edn", UNKNOWN), ("malformed.edn", MALFORMED)] {
+        room.file(name, text);
+    }
+    for (files, expected) in [
+        (&["valid.edn", "unknown.edn"][..], 2),
+        (&["invalid.edn", "unknown.edn", "valid.edn"], 1),
+        (&["unknown.edn", "malformed.edn", "invalid.edn"], 255),
+    ] {
+        let output = room.run(&[&["check"], files].concat());
+        assert_eq!(code(&output), expected, "{files:?}: {}", stderr(&output));
+        let told = stdout(&output);
+        for file in files.iter().filter(|file| **file != "malformed.edn") {
+            assert!(told.contains(file), "{file} was not judged: {told}");
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_met_with_what_to_do() {
+    let room = Room::new();
+    room.file("malformed.edn", MALFORMED);
+    room.file("valid.edn", VALID);
+    for (args, wanted) in [
+        (&["check", "malformed.edn"][..], &["malformed.edn:2:", ":oops"][..]),
+        (&["check", "absent.edn"], &["absent.edn", "No such file"]),
+        (&["check", "valid.edn", "--model", "registr"], &["registr", "did you mean register?", "cas-register", "mutex"]),
+        (&["check", "valid.edn", "--format", "xml"], &["xml", "edn", "jsonl"]),
+        (&["check", "valid.edn", "--time-limit", "10"], &["10", "write it like 10s"]),
+        (&["check", "valid.edn", "--memory-limit", "much"], &["much", "64MB"]),
+        (&["analyze", "."], &["test.json", "store/latest"]),
+        (&["test", "etcd"], &["--nodes", "--lab"]),
+        (&["test", "demo", "--read", "serializable"], &["--read", "etcd", "demo"]),
+        (&["test", "demo", "--nemesis", "earthquake"], &["earthquake", "partition"]),
+    ] {
+        let told = stderr(&room.run(args));
+        for text in wanted {
+            assert!(told.contains(text), "{args:?} should say {text}: {told}");
+        }
+    }
+}
+
+#[test]
+fn help_shows_examples_before_options() {
+    let room = Room::new();
+    for args in [&["--help"][..], &["test", "--help"], &["check", "--help"], &["analyze", "--help"], &["heal", "--help"]] {
+        let help = stdout(&room.run(args));
+        let (examples, usage) = (help.find("Examples:"), help.find("Usage:"));
+        assert!(examples.is_some() && examples < usage, "{args:?}: {help}");
+        assert!(!help.contains("demo-node"), "{args:?} shows a command that is not for people: {help}");
+    }
+}
+
+#[test]
+fn json_is_one_object_per_file_with_the_promised_fields() {
+    let room = Room::new();
+    for (name, text) in [("valid.edn", VALID), ("invalid.edn", INVALID), ("unknown.edn", UNKNOWN), ("malformed.edn", MALFORMED)] {
+        room.file(name, text);
+    }
+    let output = room.run(&["check", "--json", "valid.edn", "invalid.edn", "unknown.edn", "malformed.edn", "absent.edn"]);
+    let objects: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let fields = [
+        "algorithm",
+        "check_ms",
+        "consistency",
+        "counterexample",
+        "file",
+        "format",
+        "keys",
+        "model",
+        "ops",
+        "parse_ms",
+        "peak_rss_bytes",
+        "reason",
+        "verdict",
+    ];
+    for object in &objects {
+        let mut names: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, fields, "{object}");
+    }
+    let verdicts: Vec<&Value> = objects.iter().map(|object| &object["verdict"]).collect();
+    assert_eq!(verdicts, [&Value::from("valid"), &"invalid".into(), &"unknown".into(), &Value::Null, &Value::Null]);
+    let [valid, invalid, unknown, malformed, _] = objects.as_slice() else { panic!("{objects:?}") };
+    assert_eq!((&valid["file"], &valid["format"], &valid["model"]), (&"valid.edn".into(), &"edn".into(), &"register".into()));
+    assert_eq!((&valid["ops"], &valid["keys"], &valid["reason"]), (&2.into(), &1.into(), &Value::Null));
+    assert!(valid["check_ms"].is_number() && valid["parse_ms"].is_number() && valid["peak_rss_bytes"].as_u64().unwrap() > 0);
+    assert!(valid["counterexample"].is_null());
+    let core = invalid["counterexample"]["core"].as_array().unwrap();
+    assert!((2..=3).contains(&core.len()) && core.iter().any(|op| op["f"] == "read" && op["complete_line"] == 6), "{invalid}");
+    assert!(unknown["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{unknown}");
+    assert!(malformed["reason"].as_str().is_some_and(|reason| reason.contains("malformed.edn:2:")), "{malformed}");
+}
+
+#[test]
+fn a_guess_is_reported_and_can_be_overruled() {
+    let room = Room::new();
+    room.file("valid.edn", VALID);
+    let guessed = stdout(&room.run(&["check", "valid.edn"]));
+    assert!(guessed.contains("guessed") && guessed.contains("--model"), "{guessed}");
+    let told = stdout(&room.run(&["check", "valid.edn", "--model", "cas-register"]));
+    assert!(!told.contains("model register was guessed") && told.contains("cas-register"), "{told}");
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_ask() {
+    let room = Room::new();
+    room.file("invalid.edn", INVALID);
+    let coloured = |args: &[&str], no_color: bool| {
+        let mut command = room.command(&[&["check", "invalid.edn"], args].concat());
+        if no_color {
+            command.env("NO_COLOR", "1");
+        }
+        let output = command.output().unwrap();
+        (stdout(&output) + &stderr(&output)).contains('\x1b')
+    };
+    assert!(!coloured(&[], false), "this is no terminal");
+    assert!(!coloured(&["--color", "auto"], true));
+    assert!(!coloured(&["--color", "never"], false));
+    assert!(coloured(&["--color", "always"], false));
+    assert!(coloured(&["--color", "always"], true), "what is asked for on the command line comes first");
+}
+
+#[test]
+fn signs_follow_the_locale() {
+    let room = Room::new();
+    room.file("invalid.edn", INVALID);
+    let told = |locale: &str| stdout(&room.command(&["check", "invalid.edn"]).env("LC_ALL", locale).output().unwrap());
+    assert!(told("C.UTF-8").starts_with("✗ INVALID"), "{}", told("C.UTF-8"));
+    assert!(told("C").starts_with("X INVALID") && told("C").is_ascii(), "{}", told("C"));
+}
+
+#[test]
+fn a_report_is_written_where_it_is_asked_for() {
+    let room = Room::new();
+    room.file("invalid.edn", INVALID);
+    let output = room.run(&["check", "invalid.edn", "--report", "page.html"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let page = std::fs::read_to_string(room.directory.path().join("page.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") || page.starts_with("<!doctype html>"), "{}", &page[..page.len().min(200)]);
+    let output = room.run(&["check", "invalid.edn", "--report", "absent/page.html"]);
+    assert_eq!(code(&output), 255);
+    assert!(stderr(&output).contains("absent/page.html"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_none() {
+    let room = Room::new();
+    room.file("valid.edn", VALID);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = room.command(&["check", "--json", "valid.edn"]).stdout(full).output().unwrap();
+    assert_eq!(code(&output), 255, "{}", stderr(&output));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = room.command(&["check", "--json", "valid.edn"]).stdout(writer).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let room = Room::new();
+    let mut child =
+        room.command(&["check", "-", "--json"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(INVALID.as_bytes()).unwrap();
+    assert_eq!(code(&child.wait_with_output().unwrap()), 1);
+}
+
+/// A port of this machine on which nobody listens.
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_is_named() {
+    let room = Room::new();
+    let start = Instant::now();
+    let port = closed_port().to_string();
+    let output = room.run(&["test", "etcd", "--nodes", "127.0.0.1", "--port", &port, "--insecure", "--time-limit", "5s"]);
+    let told = stderr(&output);
+    assert_eq!(code(&output), 255, "{told}");
+    assert!(told.contains("127.0.0.1") && told.contains(&port) && told.contains("refused"), "{told}");
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    let healed = room.run(&["heal", "--nodes", "127.0.0.1", "--port", &port, "--insecure"]);
+    assert_eq!(code(&healed), 255, "{}", stderr(&healed));
+    assert!(stdout(&healed).contains("127.0.0.1"), "{}", stdout(&healed));
+}
+
+/// The processes whose command line names this directory.
+fn processes_of(directory: &Path) -> Vec<String> {
+    let needle = directory.to_str().unwrap();
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    entries
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(needle) && line.contains("demo-node"))
+        .collect()
+}
+
+#[test]
+fn a_full_disk_ends_a_run_with_a_clear_error_and_nothing_left() {
+    let room = Room::new();
+    let store = room.directory.path().join("small");
+    std::fs::create_dir(&store).unwrap();
+    // In a mount namespace of its own: the file system is gone when the program is.
+    let script = "mount -t tmpfs -o size=256k tmpfs \"$1\" && exec \"$0\" test demo --nemesis none --time-limit 60s --store \"$1\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_rashomon")]).arg(&store);
+    let probe = Command::new("unshare").args(["--mount", "true"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        // Not by eprintln: the output of a test that passes is thrown away.
+        let _ = writeln!(std::io::stderr(), "NOT RUN: a full disk: mount namespaces need root");
+        return;
+    }
+    let start = Instant::now();
+    let output = command.output().unwrap();
+    let told = stderr(&output);
+    assert_eq!(code(&output), 255, "{}{told}", stdout(&output));
+    assert!(told.contains("No space left") || told.contains("disk is full"), "{told}");
+    assert!(start.elapsed() < Duration::from_secs(55), "it went on for {:?}", start.elapsed());
+    assert_eq!(processes_of(&store), Vec::<String>::new());
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_refused_before_anything_starts() {
+    let room = Room::new();
+    room.file("store", "this is a file");
+    let output = room.run(&["test", "demo", "--time-limit", "5s"]);
+    assert_eq!(code(&output), 255);
+    assert!(stderr(&output).contains("--store"), "{}", stderr(&output));
+}

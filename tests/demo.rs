@@ -1,0 +1,246 @@
+//! The demo from end to end: every scheme with the verdict that it deserves, runs that are interrupted, and runs that are
+//! killed.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Store {
+    directory: tempfile::TempDir,
+}
+
+impl Store {
+    fn new() -> Store {
+        Store { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn rashomon(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rashomon"));
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// A demo run in this store, with faults that come and go quickly.
+    fn demo(&self, args: &[&str]) -> Command {
+        let mut command = self.rashomon(&["test", "demo", "--nemesis-interval", "500ms"]);
+        command.args(args);
+        command
+    }
+
+    fn latest(&self) -> PathBuf {
+        self.path().join("store/latest").canonicalize().unwrap()
+    }
+
+    fn results(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.latest().join("results.json")).unwrap()).unwrap()
+    }
+
+    /// Whether the main phase has gone on until the history has so many events.
+    fn await_events(&self, events: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        let recorded = || {
+            let history = std::fs::read(self.path().join("store/latest/history.jsonl")).unwrap_or_default();
+            history.iter().filter(|&&byte| byte == b'\n').count()
+        };
+        while recorded() < events {
+            assert!(Instant::now() < deadline, "only {} events", recorded());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The nodes of this store's runs that are alive.
+    fn nodes(&self) -> Vec<String> {
+        let needle = self.path().to_str().unwrap();
+        let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        entries
+            .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(needle) && line.contains("demo-node"))
+            .collect()
+    }
+
+    fn await_no_nodes(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        while !self.nodes().is_empty() {
+            assert!(Instant::now() < deadline, "these are left: {:#?}", self.nodes());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn told(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+/// A run that is to be disturbed; killed if the test fails before it ends.
+struct Running {
+    child: Option<Child>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Running {
+        Running { child: Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()) }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end. Its output is short: the pipes hold it.
+    fn end(mut self) -> Output {
+        let mut child = self.child.take().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() >= deadline {
+                let _ = child.kill();
+                panic!("it did not end within {PATIENCE:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        child.stdout.take().unwrap().read_to_end(&mut stdout).unwrap();
+        child.stderr.take().unwrap().read_to_end(&mut stderr).unwrap();
+        Output { status, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn quorum_keeps_its_word() {
+    let store = Store::new();
+    let output = store.demo(&["--time-limit", "5s", "--seed", "11"]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    let results = store.results();
+    assert_eq!(results["verdict"], "valid");
+    for fault in results["coverage"]["faults"].as_array().unwrap() {
+        assert!(fault["observed"].as_u64().unwrap() > 0, "{fault}");
+    }
+    assert!(results["coverage"]["final_reads"].as_u64().unwrap() > 0, "{results}");
+    for file in ["test.json", "history.jsonl", "results.json", "report.html", "log.jsonl", "n1/node.log"] {
+        assert!(store.latest().join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    assert_eq!(store.nodes(), Vec::<String>::new());
+}
+
+/// Runs a scheme that does not keep its word with one seed after the other until it is caught: it must never be called valid
+/// where a verdict was reached on a contradiction, and three runs are more than enough to find one.
+fn is_caught(scheme: &str) {
+    let store = Store::new();
+    for seed in ["21", "22", "23"] {
+        let output = store.demo(&["--time-limit", "5s", "--replication", scheme, "--seed", seed]).output().unwrap();
+        if code(&output) != 1 {
+            assert!([0, 2].contains(&code(&output)), "{}", told(&output));
+            continue;
+        }
+        let told = told(&output);
+        assert!(told.contains("INVALID") && told.contains("process") && told.contains(" on n") && told.contains("--seed"), "{told}");
+        let proof = &store.results()["counterexample"];
+        let core = proof["core"].as_array().unwrap();
+        assert!(core.len() >= 2 && core.iter().any(|op| op["f"] == "read"), "{proof}");
+        return;
+    }
+    panic!("{scheme} was not caught in three runs");
+}
+
+#[test]
+fn quorum_without_repair_is_caught() {
+    is_caught("quorum-no-repair");
+}
+
+#[test]
+fn async_primary_is_caught() {
+    is_caught("async-primary");
+}
+
+#[test]
+fn the_first_log_line_and_test_json_repeat_the_run() {
+    let store = Store::new();
+    let output = store.demo(&["--time-limit", "3s", "--nemesis", "none"]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    let test: Value = serde_json::from_slice(&std::fs::read(store.latest().join("test.json")).unwrap()).unwrap();
+    let log = std::fs::read_to_string(store.latest().join("log.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let command: Vec<&str> = test["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(first["command"], command.join(" "));
+    assert_eq!(command[command.len() - 2], "--seed");
+    assert_eq!(first["seed"].as_str().unwrap(), command[command.len() - 1]);
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn ctrl_c_ends_a_run_in_order_and_judges_it() {
+    let store = Store::new();
+    let run = Running::start(store.demo(&["--time-limit", "50s", "--seed", "31"]));
+    store.await_events(500);
+    run.signal("-INT");
+    let output = run.end();
+    // Without final reads a quorum that did no wrong is not called valid.
+    assert_eq!(code(&output), 2, "{}", told(&output));
+    assert!(told(&output).contains("UNKNOWN") && told(&output).contains("final read"), "{}", told(&output));
+    assert_eq!(store.results()["checker"], "valid");
+    assert_eq!(store.nodes(), Vec::<String>::new());
+    let history = std::fs::read_to_string(store.latest().join("history.jsonl")).unwrap();
+    assert!(history.ends_with('\n') && history.contains("\"heal\""), "the history was sealed");
+}
+
+#[test]
+fn the_second_ctrl_c_heals_and_goes() {
+    let store = Store::new();
+    let run = Running::start(store.demo(&["--time-limit", "50s", "--seed", "32"]));
+    store.await_events(200);
+    run.signal("-INT");
+    run.signal("-TERM");
+    let output = run.end();
+    assert!([2, 255].contains(&code(&output)), "{}", told(&output));
+    assert_eq!(store.nodes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_harness_leaves_no_node_and_a_history_that_can_be_judged() {
+    let store = Store::new();
+    let run = Running::start(store.demo(&["--time-limit", "50s", "--seed", "33"]));
+    store.await_events(1000);
+    run.signal("-KILL");
+    assert_eq!(run.end().status.code(), None);
+    store.await_no_nodes(Duration::from_secs(10));
+
+    let output = store.rashomon(&["analyze"]).output().unwrap();
+    assert_eq!(code(&output), 2, "{}", told(&output));
+    assert_eq!(store.results()["checker"], "valid", "{}", told(&output));
+
+    // The disk may hold half of the last line.
+    let path = store.latest().join("history.jsonl");
+    let mut history = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    history.write_all(b"{\"index\":123456,\"time\":99,\"proc").unwrap();
+    drop(history);
+    let output = store.rashomon(&["analyze"]).output().unwrap();
+    assert_eq!(code(&output), 2, "{}", told(&output));
+    assert!(told(&output).contains("cut off"), "{}", told(&output));
+}

@@ -7,7 +7,7 @@ use crate::linear::problem::{Malformed, Problem, decode};
 use crate::linear::{self, Decision};
 use crate::model::{CasRegister, Kv, Model, Mutex, Register};
 use crate::options::Options;
-use crate::shrink::shrink;
+use crate::shrink::{Candidates, shrink};
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
@@ -143,32 +143,29 @@ fn decide_key<M: Model>(
                 Err(why) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
             }
         }
-        linear::Answer::Stuck { blocked, prefix } => {
+        linear::Answer::Stuck { blocked, suspects, prefix } => {
             let claims = Claims::new(model, history, keys, group);
-            counterexample(model, history, problem, &claims, blocked, prefix)
+            counterexample(model, history, problem, &claims, blocked, &suspects, prefix)
         }
     };
     KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps }
 }
 
+/// The contradiction behind a search that got stuck.
 fn counterexample<M: Model>(
     model: &M,
     history: &History,
     problem: &Problem<M::Op>,
     claims: &Claims<'_, M>,
     blocked: u32,
+    suspects: &[u32],
     prefix: Vec<OpId>,
 ) -> Answer {
-    let blocked = problem.entries[blocked as usize];
-    // The last to return come first; then those still in flight, of which matters only that they happen at most once.
-    let mut candidates: Vec<_> = problem.entries.iter().filter(|e| e.call < blocked.ret).copied().collect();
-    candidates.sort_unstable_by_key(|e| if e.ret > blocked.ret { (1, u32::MAX - e.call) } else { (0, blocked.ret - e.ret) });
-    let all: Vec<OpId> = candidates.iter().map(|e| e.id).collect();
-    let reads: Vec<OpId> = candidates.iter().filter(|e| model.is_pure(&problem.classes[e.class as usize])).map(|e| e.id).collect();
-    let Some(core) = shrink(claims, &reads, &all) else {
+    let Some(core) = shrink(claims, &Candidates::new(model, problem, blocked, suspects)) else {
         let why = "a contradiction was found, but not a small one that could be checked by itself";
         return Answer::Unknown(Reason::Uncertified(why.into()));
     };
+    let blocked = problem.entries[blocked as usize];
     let explainer = Explainer { model, history, problem };
     let prefix = if claims.prefix(&prefix, blocked.ret).is_ok() { prefix } else { Vec::new() };
     let counterexample = explainer.explain(&core, blocked.id);

@@ -8,6 +8,7 @@ mod search;
 mod states;
 mod usage;
 mod witness;
+mod zones;
 
 use crate::budget::Budget;
 use crate::model::Model;
@@ -16,6 +17,7 @@ use histories::OpId;
 use mask::{Mask, Wide};
 use problem::{Event, Problem};
 use search::{Found, Limit, Progress, Search, Unknowns};
+use zones::Zones;
 
 /// What the procedures found out about one object.
 #[derive(Debug)]
@@ -37,21 +39,59 @@ pub(crate) enum Answer {
     Stuck {
         /// The entry that cannot return.
         blocked: u32,
-        /// An order of the ops that returned before it.
+        /// Entries that may be the reason; may be empty.
+        suspects: Vec<u32>,
+        /// An order of the ops that returned before it; empty if none was looked for.
         prefix: Vec<OpId>,
     },
     /// The budget ended.
     Unknown(Reason),
 }
 
+/// Steps that a search for the longest prefix may take once it is known that there is no order.
+const PREFIX_STEPS: u64 = 1 << 20;
+
 /// Decides whether the ops of one object can be ordered.
 pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Budget) -> Decision {
     let events = problem.events();
+    match zones::decide(model, problem, &events) {
+        Zones::Order(order) => return Decision { found: Answer::Order(order), algorithm: "zones", steps: 0 },
+        Zones::Stuck { blocked, suspects } => {
+            let (blocked, prefix) = prefix(model, problem, blocked, budget);
+            return Decision { found: Answer::Stuck { blocked, suspects, prefix }, algorithm: "zones", steps: 0 };
+        }
+        Zones::Open => {}
+    }
+    search(model, problem, &events, budget, budget.steps.unwrap_or(u64::MAX))
+}
+
+/// The first op that cannot return, and an order of those before it; empty if that is not easily found. Where the zones leave
+/// ops out of their account, another op may be blocked before the one that they found: the ops up to there are asked again.
+fn prefix<M: Model>(model: &M, problem: &Problem<M::Op>, mut blocked: u32, budget: &Budget) -> (u32, Vec<OpId>) {
+    loop {
+        let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
+        let events = cut.events();
+        let place = |entry: u32| problem.place(cut.entries[entry as usize].id);
+        match zones::decide(model, &cut, &events) {
+            Zones::Order(order) => return (blocked, order),
+            Zones::Stuck { blocked: earlier, .. } => blocked = place(earlier),
+            Zones::Open => {
+                return match search(model, &cut, &events, budget, PREFIX_STEPS).found {
+                    Answer::Order(order) => (blocked, order),
+                    Answer::Stuck { blocked: earlier, prefix, .. } => (place(earlier), prefix),
+                    Answer::Unknown(_) => (blocked, Vec::new()),
+                };
+            }
+        }
+    }
+}
+
+fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, limit: u64) -> Decision {
     match problem.width() {
-        0..=64 => decide_with::<M, u64>(model, problem, &events, budget),
-        65..=128 => decide_with::<M, u128>(model, problem, &events, budget),
-        129..=512 => decide_with::<M, Wide<8>>(model, problem, &events, budget),
-        513..=4096 => decide_with::<M, Wide<64>>(model, problem, &events, budget),
+        0..=64 => decide_with::<M, u64>(model, problem, events, budget, limit),
+        65..=128 => decide_with::<M, u128>(model, problem, events, budget, limit),
+        129..=512 => decide_with::<M, Wide<8>>(model, problem, events, budget, limit),
+        513..=4096 => decide_with::<M, Wide<64>>(model, problem, events, budget, limit),
         width => {
             let why = format!("{width} operations of known outcome are in flight at once; at most 4096 are supported");
             Decision { found: Answer::Unknown(Reason::History(why)), algorithm: "search", steps: 0 }
@@ -61,8 +101,7 @@ pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Bud
 
 /// Without ops of unknown outcome there is one search. With them, two cheap answers come first: ops of unknown outcome that
 /// may happen any number of times (if that explains nothing, nothing does), and few configurations (an order is an order).
-fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget) -> Decision {
-    let limit = budget.steps.unwrap_or(u64::MAX);
+fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, limit: u64) -> Decision {
     let mut steps = 0;
     let mut search = |unknowns, limit: u64| {
         let (found, made) = Search::<M, K>::new(model, problem, unknowns, budget, limit).run(events);
@@ -95,7 +134,7 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
             (Found::Nothing(stuck), _) => {
                 let until = problem.entries[stuck.blocked as usize].ret - 1;
                 let prefix = witness::complete(model, problem, &stuck.prefix, until).unwrap_or_default();
-                Some(Answer::Stuck { blocked: stuck.blocked, prefix })
+                Some(Answer::Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix })
             }
         };
         let found = found.unwrap_or_else(|| Answer::Unknown(Reason::Uncertified("the search lost its own order".into())));

@@ -6,6 +6,7 @@
 //! what can be left out, in halves and quarters first and one by one in the end: what is left is minimal.
 
 use crate::certify::{Claims, TooHard};
+use crate::linear::problem::{Entry, Problem};
 use crate::model::Model;
 use crate::verdict::Others;
 use histories::OpId;
@@ -45,13 +46,42 @@ impl<M: Model> Questions<'_, '_, M> {
     }
 }
 
-/// Finds a minimal contradiction. `reads` and `all` are candidates, the most promising first (`reads` is part of `all`).
-/// `None` if none is found with the steps allowed.
-pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, reads: &[OpId], all: &[OpId]) -> Option<Core> {
+/// Where to look for a contradiction.
+pub(crate) struct Candidates {
+    /// Ops that whoever found out suspects, if it suspects any.
+    suspects: Vec<OpId>,
+    /// Pure ops, the last to return first.
+    reads: Vec<OpId>,
+    /// All ops, the last to return first; then those in flight, of which matters only that they happen at most once.
+    all: Vec<OpId>,
+}
+
+impl Candidates {
+    /// The ops that were invoked before the one that is blocked would return.
+    pub(crate) fn new<M: Model>(model: &M, problem: &Problem<M::Op>, blocked: u32, suspects: &[u32]) -> Candidates {
+        let end = problem.entries[blocked as usize].ret;
+        let is_pure = |entry: &Entry| model.is_pure(&problem.classes[entry.class as usize]);
+        let mut returned: Vec<Entry> = problem.entries.iter().filter(|e| e.ret <= end).copied().collect();
+        returned.sort_unstable_by_key(|e| std::cmp::Reverse(e.ret));
+        let in_flight = problem.entries.iter().rev().filter(|e| e.call < end && e.ret > end && !is_pure(e));
+        Candidates {
+            suspects: suspects.iter().map(|&i| problem.entries[i as usize].id).collect(),
+            reads: returned.iter().filter(|e| is_pure(e)).map(|e| e.id).collect(),
+            all: returned.iter().chain(in_flight).map(|e| e.id).collect(),
+        }
+    }
+}
+
+/// Finds a minimal contradiction. `None` if none is found with the steps allowed.
+pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates) -> Option<Core> {
     let core = |others| {
-        let each = STEPS_AT_LEAST + STEPS_PER_OP * all.len() as u64;
+        let each = STEPS_AT_LEAST + STEPS_PER_OP * candidates.all.len() as u64;
         let mut questions = Questions { claims, others, each, left: each * HARD_QUESTIONS };
-        let found = first_window(&mut questions, reads).or_else(|| first_window(&mut questions, all))?;
+        let suspected = !candidates.suspects.is_empty() && questions.contradict(&candidates.suspects) == Ok(true);
+        let found = suspected
+            .then(|| candidates.suspects.clone())
+            .or_else(|| first_window(&mut questions, &candidates.reads))
+            .or_else(|| first_window(&mut questions, &candidates.all))?;
         Some(minimize(&mut questions, found))
     };
     let any_number = core(Others::AnyNumber);

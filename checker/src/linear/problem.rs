@@ -98,6 +98,21 @@ impl<O> Problem<O> {
         events
     }
 
+    /// What was known just before the event `until`: ops that had not returned are of unknown outcome.
+    pub(crate) fn before(&self, until: u32, is_pure: impl Fn(&O) -> bool) -> Problem<O>
+    where
+        O: Clone,
+    {
+        let known = self.entries.iter().filter(|e| e.call < until).map(|&e| if e.ret < until { e } else { Entry { ret: NEVER, ..e } });
+        let entries = known.filter(|e| !e.is_crashed() || !is_pure(&self.classes[e.class as usize])).collect();
+        Problem { classes: self.classes.clone(), entries }
+    }
+
+    /// The entry of an op of the problem.
+    pub(crate) fn place(&self, id: OpId) -> u32 {
+        self.entries.binary_search_by_key(&id, |e| e.id).expect("the op is in the problem") as u32
+    }
+
     /// The most ops of known outcome that are in flight at any moment.
     pub(crate) fn width(&self) -> usize {
         let mut open = 0usize;

@@ -1,0 +1,412 @@
+//! Registers in which each value is stored by one op only: decided in O(n log n), while the history is read.
+//!
+//! # The idea
+//! (Gibbons and Korach 1997, section 4.2, extended by cas, by unknown outcomes, and made to run event by event.)
+//! Where every value has one source, each read says which op it follows. The ops around one value form a *stage*: the op that
+//! stores it, then its reads. A successful cas from a to b is a read of a and a write of b in one, so the stage of b follows
+//! the stage of a with nothing in between: stages that are glued by cas form a *block*. In every legal order the blocks follow
+//! one another and do not mix. So a history can be ordered exactly if
+//!
+//! 1. every value seen was stored, by an op that was invoked before the sight of it returned, and no chain of cas is circular;
+//! 2. no two cas that took effect start from the same value (it would have to be there twice);
+//! 3. inside a block, no op of an earlier stage was invoked after an op of a later stage had returned;
+//! 4. the blocks can be ordered. Let f(B) be the first return of B and s(B) its last invocation. B must come before C if
+//!    f(B) < s(C). *Two blocks that must each come before the other are the only obstacle:* let no two blocks be so, and
+//!    suppose B1, ..., Bk with f(Bi) < s(Bi+1) in a circle. Then s(Bi+1) ≤ f(Bi+2) because Bi+2 need not come before Bi+1, so
+//!    f(Bi) < f(Bi+2) all around the circle, which cannot be. For the same reason sorting by min(f, s) is an order of the
+//!    blocks: if f(B) < s(C), then s(B) ≤ f(C), and min(f(B), s(B)) < min(f(C), s(C)) follows in both cases.
+//!
+//! **Unknown outcomes.** An op of unknown outcome took effect exactly if its value was seen, by a read or by a cas that itself
+//! took effect: then it belongs to the block, and returns never. Otherwise leave it out of any order: nobody saw the
+//! difference. (A pure op that must *not* see a value would; where there are such, only rejections are used.)
+//!
+//! **The initial value** is stored by a write before time.
+//!
+//! **Event by event.** Everything above can be maintained at each return: the blocks, f (fixed at the first return, so blocks
+//! come sorted by f), s, and the question of rule 4 by a tree of maxima over s. The first return at which a rule is broken is
+//! the first prefix of the history that cannot be ordered.
+//!
+//! **Histories that are unique in part.** A value with several sources is left out of the account: its reads are ignored, its
+//! writes too, a cas from it is taken for a plain write, a cas to it for a read. Each legal order of the history, restricted to
+//! what is left, obeys the rules, so a rejection stands; an acceptance says nothing.
+
+use super::problem::{Entry, Event, NEVER, Problem};
+use crate::model::{Model, Sees};
+use histories::OpId;
+use rustc_hash::FxBuildHasher;
+
+/// What the zones say.
+#[derive(Debug)]
+pub(crate) enum Zones {
+    /// An order of all ops.
+    Order(Vec<OpId>),
+    /// There is none.
+    Stuck {
+        /// The entry that cannot return.
+        blocked: u32,
+        /// The entries around the rule that is broken.
+        suspects: Vec<u32>,
+    },
+    /// No contradiction among the values of one source; but there are others.
+    Open,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// What an op does to stages, each named by its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Read(u32),
+    Write(u32),
+    Cas(u32, u32),
+    Nothing,
+}
+
+/// A value, and what is known of its stage.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    /// The entry that stores it; [`NONE`] for the initial value, and for one that nobody stores.
+    source: u32,
+    /// The block, once anybody saw the value or its source returned.
+    block: u32,
+    /// The stages before and after it in the block.
+    before: u32,
+    after: u32,
+    /// The first entry of a later stage of the block that returned.
+    closed_by: u32,
+}
+
+/// Stages that are glued together. Positions are those of events, plus one; the initial value's write returns at 0.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    first_stage: u32,
+    first_return: u32,
+    last_call: u32,
+    /// The entries these come from.
+    first_return_of: u32,
+    last_call_of: u32,
+    /// Its place among the blocks sorted by first return.
+    place: u32,
+}
+
+/// The initial value's stage and block.
+const INITIAL: u32 = 0;
+
+struct Sorter<'a, O> {
+    problem: &'a Problem<O>,
+    roles: Vec<Role>,
+    stages: Vec<Stage>,
+    blocks: Vec<Block>,
+    /// Blocks by first return.
+    by_first_return: Vec<u32>,
+    last_calls: Maxima,
+}
+
+/// Which entries break a rule.
+struct Broken(Vec<u32>);
+
+/// Decides by zones, as far as they go.
+pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)]) -> Zones {
+    let Some((roles, stages, complete)) = roles(model, problem) else { return Zones::Open };
+    if roles.iter().all(|role| *role == Role::Nothing) && !complete {
+        return Zones::Open;
+    }
+    let mut sorter =
+        Sorter { problem, roles, last_calls: Maxima::new(stages.len()), stages, blocks: Vec::new(), by_first_return: Vec::new() };
+    sorter.start();
+    for &(at, event) in events {
+        if let Event::Return(entry) = event
+            && let Err(Broken(mut suspects)) = sorter.returns(entry, at)
+        {
+            suspects.push(entry);
+            suspects.retain(|&suspect| suspect != NONE);
+            suspects.sort_unstable();
+            suspects.dedup();
+            return Zones::Stuck { blocked: entry, suspects };
+        }
+    }
+    if complete { Zones::Order(sorter.order()) } else { Zones::Open }
+}
+
+/// The role of each class, the stages, and whether they say everything. `None` if they say nothing.
+fn roles<M: Model>(model: &M, problem: &Problem<M::Op>) -> Option<(Vec<Role>, Vec<Stage>, bool)> {
+    let mut stage_of: hashbrown::HashMap<M::State, u32, FxBuildHasher> = hashbrown::HashMap::default();
+    let mut stages = Vec::new();
+    let mut stage = |state: M::State| {
+        let next = stages.len() as u32;
+        let number = *stage_of.entry(state).or_insert(next);
+        if number == next {
+            stages.push(Stage { source: NONE, block: NONE, before: NONE, after: NONE, closed_by: NONE });
+        }
+        number
+    };
+    stage(model.init());
+    let mut complete = true;
+    let mut roles = Vec::with_capacity(problem.classes.len());
+    for op in &problem.classes {
+        roles.push(match model.sees(op) {
+            Sees::Only(state) if model.is_pure(op) => Role::Read(stage(state)),
+            Sees::Only(state) => {
+                let next = model.step(&state, op)?;
+                Role::Cas(stage(state), stage(next))
+            }
+            Sees::Nothing => Role::Write(stage(model.step(&model.init(), op)?)),
+            // What must not be seen does not matter for a rejection.
+            Sees::AllBut(_) if model.is_pure(op) => {
+                complete = false;
+                Role::Nothing
+            }
+            _ => return None,
+        });
+    }
+    let mut sources = vec![0u32; stages.len()];
+    sources[INITIAL as usize] = 1;
+    for (i, entry) in (0..).zip(&problem.entries) {
+        if let Role::Write(to) | Role::Cas(_, to) = roles[entry.class as usize] {
+            sources[to as usize] += 1;
+            stages[to as usize].source = i;
+        }
+    }
+    for role in &mut roles {
+        let unique = |stage: u32| sources[stage as usize] <= 1;
+        let told = match *role {
+            Role::Read(v) | Role::Write(v) if !unique(v) => Role::Nothing,
+            Role::Cas(a, b) => match (unique(a), unique(b)) {
+                (true, true) => *role,
+                (true, false) => Role::Read(a),
+                (false, true) => Role::Write(b),
+                (false, false) => Role::Nothing,
+            },
+            told => told,
+        };
+        complete &= told == *role;
+        *role = told;
+    }
+    Some((roles, stages, complete))
+}
+
+impl<O> Sorter<'_, O> {
+    /// The initial value's write, before time.
+    fn start(&mut self) {
+        self.stages[INITIAL as usize].block = INITIAL;
+        let start = Block { first_stage: INITIAL, first_return: 0, last_call: 0, first_return_of: NONE, last_call_of: NONE, place: 0 };
+        self.blocks.push(start);
+        self.by_first_return.push(INITIAL);
+    }
+
+    fn entry(&self, index: u32) -> Entry {
+        self.problem.entries[index as usize]
+    }
+
+    fn role(&self, index: u32) -> Role {
+        self.roles[self.entry(index).class as usize]
+    }
+
+    fn returns(&mut self, index: u32, at: u32) -> Result<(), Broken> {
+        let (Role::Read(seen) | Role::Write(seen) | Role::Cas(_, seen)) = self.role(index) else { return Ok(()) };
+        self.take_effect(seen, at)?;
+        let entry = self.entry(index);
+        // Rule 3. It cannot be broken the other way round: what returns now returns after everything was invoked.
+        let closed_by = self.stages[seen as usize].closed_by;
+        if closed_by != NONE && self.entry(closed_by).ret < entry.call {
+            let source = self.stages[seen as usize].source;
+            return Err(Broken(vec![closed_by, source]));
+        }
+        let mut stage = self.stages[seen as usize].before;
+        while stage != NONE && self.stages[stage as usize].closed_by == NONE {
+            self.stages[stage as usize].closed_by = index;
+            stage = self.stages[stage as usize].before;
+        }
+        let block = self.stages[seen as usize].block;
+        let extended = self.extend(block, index);
+        self.first_return(block, index, at);
+        if extended { self.compare(block) } else { Ok(()) }
+    }
+
+    /// The value was there: so its source took effect, and, if that is a cas, the source of what it found.
+    fn take_effect(&mut self, value: u32, at: u32) -> Result<(), Broken> {
+        let mut chain = Vec::new();
+        let mut stage = value;
+        while self.stages[stage as usize].block == NONE {
+            let source = self.stages[stage as usize].source;
+            if source == NONE || self.entry(source).call > at || chain.len() > self.stages.len() {
+                // Rule 1: nobody stored it, or not yet, or the chain is circular.
+                return Err(Broken(chain.iter().map(|&stage: &u32| self.stages[stage as usize].source).chain([source]).collect()));
+            }
+            chain.push(stage);
+            match self.role(source) {
+                Role::Cas(from, _) => stage = from,
+                _ => break,
+            }
+        }
+        while let Some(stage) = chain.pop() {
+            let source = self.stages[stage as usize].source;
+            if let Role::Cas(from, _) = self.role(source) {
+                let other = self.stages[from as usize].after;
+                if other != NONE {
+                    // Rule 2.
+                    let (other, from) = (self.stages[other as usize].source, self.stages[from as usize].source);
+                    return Err(Broken(vec![other, source, from]));
+                }
+                self.stages[from as usize].after = stage;
+                self.stages[stage as usize].before = from;
+                self.stages[stage as usize].block = self.stages[from as usize].block;
+            } else {
+                self.stages[stage as usize].block = self.blocks.len() as u32;
+                self.blocks.push(Block {
+                    first_stage: stage,
+                    first_return: NEVER,
+                    last_call: 0,
+                    first_return_of: NONE,
+                    last_call_of: NONE,
+                    place: NONE,
+                });
+            }
+            let block = self.stages[stage as usize].block;
+            if self.extend(block, source) {
+                self.compare(block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The block has an op that was invoked then. Whether it is the last so far.
+    fn extend(&mut self, number: u32, index: u32) -> bool {
+        let call = self.entry(index).call + 1;
+        let block = &mut self.blocks[number as usize];
+        if call <= block.last_call {
+            return false;
+        }
+        block.last_call = call;
+        block.last_call_of = index;
+        if block.place != NONE {
+            self.last_calls.raise(block.place, call);
+        }
+        true
+    }
+
+    fn first_return(&mut self, number: u32, index: u32, at: u32) {
+        let place = self.by_first_return.len() as u32;
+        let block = &mut self.blocks[number as usize];
+        if block.place == NONE && number != INITIAL {
+            block.first_return = at + 1;
+            block.first_return_of = index;
+            block.place = place;
+            self.by_first_return.push(number);
+            self.last_calls.raise(place, block.last_call);
+        }
+    }
+
+    /// Rule 4, for a block whose last invocation changed.
+    fn compare(&self, number: u32) -> Result<(), Broken> {
+        let block = self.blocks[number as usize];
+        if block.place == NONE {
+            return Ok(()); // Nothing of it has returned: it need not come before any other.
+        }
+        // Those with an earlier first return than our last invocation, ourselves left out.
+        let end = self.by_first_return.partition_point(|&other| self.blocks[other as usize].first_return < block.last_call) as u32;
+        let before = self.last_calls.any_above(0, end.min(block.place), block.first_return);
+        let Some(place) = before.or_else(|| self.last_calls.any_above(block.place + 1, end, block.first_return)) else {
+            return Ok(());
+        };
+        let other = self.blocks[self.by_first_return[place as usize] as usize];
+        Err(Broken(vec![block.first_return_of, block.last_call_of, other.first_return_of, other.last_call_of]))
+    }
+
+    /// Block by block, stage by stage: the source, then the reads by invocation.
+    fn order(&self) -> Vec<OpId> {
+        let mut reads: Vec<(u32, u32)> = Vec::new();
+        for (i, entry) in (0..).zip(&self.problem.entries) {
+            if let Role::Read(seen) = self.roles[entry.class as usize]
+                && !entry.is_crashed()
+            {
+                reads.push((seen, i));
+            }
+        }
+        reads.sort_unstable();
+        let mut blocks: Vec<&Block> = self.blocks.iter().filter(|block| block.place != NONE).collect();
+        blocks.sort_unstable_by_key(|block| block.first_return.min(block.last_call));
+        let mut order = Vec::with_capacity(self.problem.entries.len());
+        for block in blocks {
+            let mut stage = block.first_stage;
+            while stage != NONE {
+                let source = self.stages[stage as usize].source;
+                order.extend((source != NONE).then(|| self.entry(source).id));
+                let first = reads.partition_point(|read| read.0 < stage);
+                order.extend(reads[first..].iter().take_while(|read| read.0 == stage).map(|read| self.entry(read.1).id));
+                stage = self.stages[stage as usize].after;
+            }
+        }
+        order
+    }
+}
+
+/// Numbers that only grow, and the question which in a range is above a bound. A complete binary tree in an array.
+struct Maxima {
+    leaves: usize,
+    tree: Vec<u32>,
+}
+
+impl Maxima {
+    fn new(len: usize) -> Maxima {
+        let leaves = len.next_power_of_two();
+        Maxima { leaves, tree: vec![0; 2 * leaves] }
+    }
+
+    fn raise(&mut self, place: u32, to: u32) {
+        let mut node = self.leaves + place as usize;
+        while node > 0 && self.tree[node] < to {
+            self.tree[node] = to;
+            node /= 2;
+        }
+    }
+
+    /// A place in `from..to` with a number above `bound`.
+    fn any_above(&self, from: u32, to: u32, bound: u32) -> Option<u32> {
+        let (mut low, mut high) = (self.leaves + from as usize, self.leaves + to as usize);
+        while low < high {
+            for node in [(low % 2 == 1).then_some(low), (high % 2 == 1).then(|| high - 1)].into_iter().flatten() {
+                if self.tree[node] > bound {
+                    return Some(self.descend(node, bound));
+                }
+            }
+            low = low.div_ceil(2);
+            high /= 2;
+        }
+        None
+    }
+
+    fn descend(&self, mut node: usize, bound: u32) -> u32 {
+        while node < self.leaves {
+            node = 2 * node + usize::from(self.tree[2 * node] <= bound);
+        }
+        (node - self.leaves) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maxima_answer_like_a_list() {
+        let mut maxima = Maxima::new(100);
+        let mut list = [0u32; 100];
+        let mut random = 12345u32;
+        let mut next = |below: u32| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) % below
+        };
+        for _ in 0..5000 {
+            let (place, to) = (next(100), next(1000));
+            list[place as usize] = list[place as usize].max(to);
+            maxima.raise(place, to);
+            let (a, b, bound) = (next(101), next(101), next(1100));
+            let (from, to) = (a.min(b), a.max(b));
+            match maxima.any_above(from, to, bound) {
+                Some(place) => assert!((from..to).contains(&place) && list[place as usize] > bound),
+                None => assert!(list[from as usize..to as usize].iter().all(|&n| n <= bound)),
+            }
+        }
+    }
+}

@@ -2,12 +2,12 @@
 
 use crate::budget::Budget;
 use crate::certify::Claims;
-use crate::explain::Explainer;
+use crate::explain::{Crossing, Explainer};
 use crate::linear::problem::{Malformed, Problem, decode};
 use crate::linear::{self, Decision};
 use crate::model::{CasRegister, Kv, Model, Mutex, Register};
 use crate::options::Options;
-use crate::shrink::{Candidates, shrink};
+use crate::shrink::{Candidates, Core, shrink, shrink_among};
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
@@ -167,7 +167,24 @@ fn counterexample<M: Model>(
     };
     let blocked = problem.entries[blocked as usize];
     let explainer = Explainer { model, history, problem };
+    let crossed = crossed(&explainer, claims, &core, blocked.ret);
+    let (core, crossing) = crossed.map_or((core, None), |(core, crossing)| (core, Some(crossing)));
     let prefix = if claims.prefix(&prefix, blocked.ret).is_ok() { prefix } else { Vec::new() };
-    let counterexample = explainer.explain(&core, blocked.id);
+    let counterexample = explainer.explain(&core, crossing.as_ref(), blocked.id);
     Answer::Invalid(Box::new(Counterexample { prefix, blocked: Some(blocked.id), ..counterexample }))
+}
+
+/// The contradiction as a crossing of two values, the kind that is easiest to believe, if it is one. The ops that store the values
+/// are needed only if their values could otherwise come back while they are in progress.
+fn crossed<M: Model>(explainer: &Explainer<'_, M>, claims: &Claims<'_, M>, core: &Core, end: u32) -> Option<(Core, Crossing)> {
+    let needed = explainer.needed(core);
+    if needed.len() < 2 {
+        return None;
+    }
+    let crossing = explainer.crossing(&needed, end)?;
+    [false, true].into_iter().find_map(|with_sources| {
+        let suspects: Vec<OpId> = crossing.ops(with_sources).iter().map(|e| e.id).collect();
+        let found = shrink_among(claims, &suspects, explainer.problem.entries.len())?;
+        Some((found, crossing))
+    })
 }

@@ -2,11 +2,15 @@
 //!
 //! Everything is said of a minimal contradiction ([`crate::shrink`]) and of the updates that stored the values it saw.
 
+mod crossing;
+
 use crate::linear::problem::{Entry, NEVER, Problem};
 use crate::model::{Model, Sees};
 use crate::shrink::Core;
 use crate::verdict::{Counterexample, Step, StepKind, Words};
 use histories::{History, OpId};
+
+pub(crate) use crossing::Crossing;
 
 /// Sources of one value that are shown; if there are more, only the last one before the contradiction is.
 const SOURCES_SHOWN: usize = 2;
@@ -22,18 +26,30 @@ pub(crate) struct Explainer<'a, M: Model> {
 }
 
 impl<M: Model> Explainer<'_, M> {
-    /// Fills in core, stuck op, sentence and steps.
-    pub(crate) fn explain(&self, found: &Core, blocked: OpId) -> Counterexample {
+    /// The ops that contradict each other, in the order of their invocations.
+    pub(crate) fn needed(&self, found: &Core) -> Vec<Entry> {
         let mut needed: Vec<Entry> = found.needed.iter().filter_map(|&id| self.entry(id)).collect();
         needed.sort_unstable_by_key(|e| e.call);
-        let stuck = self.stuck(&needed, blocked);
+        needed
+    }
+
+    /// Fills in core, stuck op, sentence and steps: those of the crossing, if that is what the core is.
+    pub(crate) fn explain(&self, found: &Core, crossing: Option<&Crossing>, blocked: OpId) -> Counterexample {
+        let needed = self.needed(found);
+        let stuck = crossing.map_or_else(|| self.stuck(&needed, blocked), |crossing| crossing.stuck);
         let mut core: Vec<Entry> = needed.clone();
         for entry in &needed {
             core.extend(self.shown_sources(*entry));
         }
+        if let Some(crossing) = crossing {
+            core.extend(crossing.ops(true));
+        }
         core.sort_unstable_by_key(|e| e.call);
         core.dedup();
-        let (sentence, steps) = self.shape(&needed, stuck);
+        let (sentence, steps) = match crossing {
+            Some(crossing) => self.crossed(crossing),
+            None => self.shape(&needed, stuck),
+        };
         Counterexample {
             core: core.iter().map(|e| e.id).collect(),
             needed: needed.iter().map(|e| e.id).collect(),
@@ -121,7 +137,7 @@ impl<M: Model> Explainer<'_, M> {
 
     /// One op alone is impossible: what it saw was not there to be seen.
     fn thin_air(&self, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
-        let mut words = vec![Words::Who(stuck.id), text(self.saw(stuck)), self.state(state), text(" at "), Words::Completed(stuck.id)];
+        let mut words = self.found(stuck, self.state(state));
         let first = self.sources(state).min_by_key(|e| e.call);
         match first {
             None => words.push(text(", which nobody wrote.")),
@@ -158,23 +174,11 @@ impl<M: Model> Explainer<'_, M> {
     fn stale(&self, witness: Entry, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
         let Some(newer) = self.left_behind(witness) else { return (Self::generic(&[witness, stuck], stuck), Vec::new()) };
         let sources: Vec<Entry> = self.sources(state).filter(|e| e.call < stuck.ret).collect();
-        let verb = if self.is_pure(witness) { " had already read " } else { " had already stored " };
-        let mut words = vec![
-            Words::Who(stuck.id),
-            text(self.saw(stuck)),
-            self.state(state),
-            text(" at "),
-            Words::Completed(stuck.id),
-            text(", although "),
-            Words::Who(witness.id),
-            text(verb),
-            self.state(&newer),
-            text(" at "),
-            Words::Completed(witness.id),
-        ];
-        words.push(text(" and nobody wrote "));
-        words.push(self.state(state));
-        words.push(text(if sources.is_empty() { "." } else { " again." }));
+        let verb = if self.is_pure(witness) { " had already read " } else { self.had_stored(witness) };
+        let mut words = self.found(stuck, self.state(state));
+        words.extend([text(", although "), Words::Who(witness.id), text(verb)]);
+        words.extend([self.state(&newer), text(" at "), Words::Completed(witness.id)]);
+        words.extend(self.not_again(state, !sources.is_empty()));
         let mut steps = Vec::new();
         let newer_source = self.is_pure(witness).then(|| self.only_source(&newer, witness)).flatten();
         if let Some(old) = sources.iter().max_by_key(|e| e.ret).copied().filter(|e| e.ret != NEVER) {
@@ -257,14 +261,107 @@ impl<M: Model> Explainer<'_, M> {
         (words, steps)
     }
 
+    /// Two values would each have to come before the other.
+    fn crossed(&self, crossing: &Crossing) -> (Vec<Words>, Vec<Step>) {
+        let &Crossing { before, newer_last, newer, stuck, newer_source, .. } = crossing;
+        let Some(old_state) = self.seen(stuck) else { return (Self::generic(&crossing.ops(false), stuck), Vec::new()) };
+        let Some(new_state) = self.left_behind(newer_source) else { return (Self::generic(&crossing.ops(false), stuck), Vec::new()) };
+        let (old, new) = (|| self.state(&old_state), || self.state(&new_state));
+        let stored = newer.id == newer_source.id;
+        let mut sentence = self.found(stuck, old());
+        sentence.extend([text(", although "), Words::Who(newer.id)]);
+        sentence.push(text(if stored { self.had_stored(newer) } else { " had already read " }));
+        sentence.extend([new(), text(" at "), Words::Completed(newer.id)]);
+        sentence.extend(self.not_again(&old_state, before.is_some()));
+        let mut steps = Vec::new();
+        if let Some(before) = before {
+            let words = vec![
+                Words::Op(before.id),
+                text(" had finished at "),
+                Words::Completed(before.id),
+                text(", before "),
+                Words::Op(newer_last.id),
+                text(" was sent at "),
+                Words::Invoked(newer_last.id),
+                text("."),
+            ];
+            let because = vec![
+                text("Each of the two values was stored once, so in every order "),
+                old(),
+                text(" comes first and "),
+                new(),
+                text(" replaces it."),
+            ];
+            steps.push(Step { words, because, from: before.id, to: newer_last.id, kind: StepKind::RealTime });
+        }
+        if !stored {
+            let words = vec![
+                Words::Who(newer.id),
+                text(" read "),
+                new(),
+                text(", so "),
+                Words::Op(newer_source.id),
+                text(" of "),
+                Words::Who(newer_source.id),
+                text(" had taken effect, by "),
+                Words::Completed(newer.id),
+                text("."),
+            ];
+            let because = vec![new(), text(" was stored by this operation and by no other.")];
+            steps.push(Step { words, because, from: newer_source.id, to: newer.id, kind: StepKind::Value });
+        }
+        let words = vec![
+            text("Later, at "),
+            Words::Invoked(stuck.id),
+            text(", "),
+            Words::Who(stuck.id),
+            text(" sent "),
+            Words::Op(stuck.id),
+            text(". "),
+            new(),
+            text(" was in place, or something newer."),
+        ];
+        let because = vec![text("Real time: the first had completed before the second was sent.")];
+        steps.push(Step { words, because, from: newer.id, to: stuck.id, kind: StepKind::RealTime });
+        let words =
+            vec![Words::Op(stuck.id), text(" found "), old(), text(", which is only there before "), Words::Op(newer_source.id), text(".")];
+        let because = vec![text("It would have to come before an operation that it follows.")];
+        steps.push(Step { words, because, from: stuck.id, to: newer_source.id, kind: StepKind::Contradiction });
+        (sentence, steps)
+    }
+
     fn only_source(&self, state: &M::State, reader: Entry) -> Option<Entry> {
         let mut sources = self.sources(state).filter(|e| e.call < reader.ret);
         let first = sources.next()?;
         sources.next().is_none().then_some(first)
     }
 
-    fn saw(&self, entry: Entry) -> &'static str {
-        if self.is_pure(entry) { " read " } else { " found " }
+    /// The beginning of a sentence: who found what, and when.
+    fn found(&self, stuck: Entry, state: Words) -> Vec<Words> {
+        if self.is_pure(stuck) {
+            return vec![Words::Who(stuck.id), text(" read "), state, text(" at "), Words::Completed(stuck.id)];
+        }
+        vec![
+            Words::Op(stuck.id),
+            text(" of "),
+            Words::Who(stuck.id),
+            text(" took effect by "),
+            Words::Completed(stuck.id),
+            text(", which it can only where it finds "),
+            state,
+        ]
+    }
+
+    fn had_stored(&self, update: Entry) -> &'static str {
+        if matches!(self.model.sees(self.op(update)), Sees::Nothing) { " had already stored " } else { " had already made it " }
+    }
+
+    /// Why the value does not come back.
+    fn not_again(&self, state: &M::State, was_stored: bool) -> Vec<Words> {
+        if !was_stored && *state == self.model.init() {
+            return vec![text("; "), self.state(state), text(" is there only before the first update.")];
+        }
+        vec![text(" and nobody wrote "), self.state(state), text(if was_stored { " again." } else { "." })]
     }
 
     fn generic(needed: &[Entry], stuck: Entry) -> Vec<Words> {

@@ -92,6 +92,14 @@ pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates) 
     [any_number, once].into_iter().flatten().min_by_key(|core| core.needed.len())
 }
 
+/// A minimal contradiction among these few ops, if they contradict each other. `ops` is the number of ops of the key: it
+/// bounds the steps.
+pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], ops: usize) -> Option<Core> {
+    let each = STEPS_AT_LEAST + STEPS_PER_OP * ops as u64;
+    let mut questions = Questions { claims, others: Others::AnyNumber, each, left: each * HARD_QUESTIONS };
+    (questions.contradict(suspects) == Ok(true)).then(|| minimize(&mut questions, suspects.to_vec()))
+}
+
 /// The shortest beginning of the candidates, of length 1, 2, 4, ..., that contradicts itself.
 fn first_window<M: Model>(questions: &mut Questions<'_, '_, M>, candidates: &[OpId]) -> Option<Vec<OpId>> {
     let mut length = 1;

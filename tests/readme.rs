@@ -1,0 +1,113 @@
+//! The README's `console` blocks are run, and print what they show.
+//!
+//! A line that begins with `$ ` is a command, the lines below it are its output. Numbers may differ (times, counts, ports),
+//! words may not; a line `...` stands for any lines; a block whose fence says `console ends=1` expects that exit code of its
+//! last command (0 otherwise). `rashomon` and `cargo run --release --` both run the binary under test.
+
+use snapbox::{Assert, Data, Redactions};
+use std::path::Path;
+use std::process::Command;
+
+/// A command of the README with the output that it shows.
+#[derive(Debug)]
+struct Example {
+    line: usize,
+    command: Vec<String>,
+    output: String,
+    exit_code: i32,
+}
+
+fn examples(readme: &str) -> Vec<Example> {
+    let mut found: Vec<Example> = Vec::new();
+    let mut block: Option<(i32, usize)> = None;
+    for (number, line) in readme.lines().enumerate() {
+        if let Some(rest) = line.strip_prefix("```") {
+            block = match block {
+                None if rest.starts_with("console") => {
+                    let code = rest.split("ends=").nth(1).map_or(0, |c| c.trim().parse().expect("ends=NUMBER"));
+                    Some((code, found.len()))
+                }
+                None => Some((0, usize::MAX)),
+                Some((code, first)) => {
+                    if let Some(last) = found.get_mut(first.min(found.len())..).and_then(<[Example]>::last_mut) {
+                        last.exit_code = code;
+                    }
+                    None
+                }
+            };
+        } else if let Some((_, first)) = block.filter(|b| b.1 != usize::MAX) {
+            if let Some(command) = line.strip_prefix("$ ") {
+                let command = command.split_whitespace().map(str::to_owned).collect();
+                found.push(Example { line: number + 1, command, output: String::new(), exit_code: 0 });
+            } else if let Some(example) = found.get_mut(first..).and_then(<[Example]>::last_mut) {
+                example.output.push_str(line);
+                example.output.push('\n');
+            }
+        }
+    }
+    found
+}
+
+/// The arguments for the binary, from `rashomon ARGS` or `cargo run --release -- ARGS`.
+fn arguments(command: &[String]) -> &[String] {
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["rashomon", ..] => &command[1..],
+        ["cargo", "run", "--release", "--", ..] => &command[4..],
+        _ => panic!("a console block may only run rashomon, not {words:?} (use a `sh` block for what is not run)"),
+    }
+}
+
+/// Numbers are equal to each other; trailing blanks and the padding that numbers of other widths cause do not count.
+fn comparable(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let mut words = Vec::new();
+        for word in line.split_whitespace() {
+            let mut masked = String::new();
+            for c in word.chars() {
+                if !c.is_ascii_digit() {
+                    masked.push(c);
+                } else if !masked.ends_with('#') {
+                    masked.push('#');
+                }
+            }
+            words.push(masked);
+        }
+        // 1 234 and 999 are both one number.
+        words.dedup_by(|a, b| a == "#" && b == "#");
+        out.push_str(&words.join(" "));
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn console_blocks_print_what_they_show() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let examples = examples(&readme);
+    assert!(examples.len() >= 4, "the README shows too little: {} commands", examples.len());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink(root.join("tests"), folder.path().join("tests")).expect("symlink");
+    for example in examples {
+        let out = Command::new(env!("CARGO_BIN_EXE_rashomon"))
+            .args(arguments(&example.command))
+            .current_dir(folder.path())
+            .env("NO_COLOR", "1")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .expect("the binary runs");
+        let shown = String::from_utf8(out.stdout).expect("UTF-8");
+        let errors = String::from_utf8_lossy(&out.stderr);
+        let place = format!("README.md:{}: $ {}", example.line, example.command.join(" "));
+        assert_eq!(out.status.code(), Some(example.exit_code), "{place}\n{shown}{errors}");
+        Assert::new().redact_with(Redactions::new()).eq(Data::text(comparable(&shown)), Data::text(comparable(&example.output)));
+    }
+}
+
+#[test]
+fn comparing_ignores_numbers_and_padding_only() {
+    assert_eq!(comparable("in 1 234 ops,  9.5 s "), comparable("in 99 ops, 10.25 s"));
+    assert_ne!(comparable("2 ops failed"), comparable("2 ops passed"));
+}

@@ -33,6 +33,12 @@ pub(crate) struct Crossing {
 }
 
 impl Crossing {
+    /// Whether the op that sees the old value is the last to be invoked. Two values cross both ways; told in this way round,
+    /// the story goes forward in time.
+    fn ends_with_stuck(&self) -> bool {
+        self.newer_last.call <= self.stuck.call && self.before.is_none_or(|before| before.call <= self.stuck.call)
+    }
+
     /// The ops, each once, in the order of their invocations; with those that store the values, if asked for.
     pub(crate) fn ops(&self, with_sources: bool) -> Vec<Entry> {
         let mut ops = vec![self.newer_last, self.newer, self.stuck];
@@ -101,8 +107,8 @@ impl<S: std::hash::Hash + Eq + Clone> Clusters<S> {
 }
 
 impl<M: Model> Explainer<'_, M> {
-    /// A crossing of a value that one of `needed` touches with any other: that of the fewest ops, the earliest of those. Only
-    /// ops invoked before `end` count. O(ops + needed × values).
+    /// A crossing of a value that one of `needed` touches with any other: told forward in time if possible, of the
+    /// fewest ops, the earliest. Only ops invoked before `end` count. O(ops + needed × values).
     pub(crate) fn crossing(&self, needed: &[Entry], end: u32) -> Option<Crossing> {
         let clusters = self.clusters(end)?;
         let touched = needed.iter().flat_map(|&e| [self.seen(e), self.left_behind(e)]).flatten();
@@ -113,7 +119,7 @@ impl<M: Model> Explainer<'_, M> {
         let pairs = olds.iter().flat_map(|&a| (0..clusters.list.len()).filter(move |&b| b != a).flat_map(move |b| [(a, b), (b, a)]));
         pairs
             .filter_map(|(old, newer)| crossing(&clusters.list[old], &clusters.list[newer], initial == Some(old)))
-            .min_by_key(|found| (found.ops(false).len(), found.stuck.ret, found.newer.ret, found.newer_last.call))
+            .min_by_key(|found| (!found.ends_with_stuck(), found.ops(false).len(), found.stuck.ret, found.newer.ret, found.newer_last.call))
     }
 
     /// `None` if an op sees or leaves more than one state: then nothing here applies.

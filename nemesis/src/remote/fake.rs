@@ -8,19 +8,20 @@ use std::time::Duration;
 
 /// Gives prepared answers, one per command, and remembers what was asked.
 pub(crate) struct Fake {
+    name: String,
     answers: VecDeque<String>,
     pub(crate) asked: Vec<Vec<String>>,
 }
 
 impl Fake {
     pub(crate) fn answering<'a>(answers: impl IntoIterator<Item = &'a str>) -> Fake {
-        Fake { answers: answers.into_iter().map(String::from).collect(), asked: Vec::new() }
+        Fake { name: "n1".into(), answers: answers.into_iter().map(String::from).collect(), asked: Vec::new() }
     }
 }
 
 impl Remote for Fake {
     fn node(&self) -> &str {
-        "n1"
+        &self.name
     }
 
     fn execute(&mut self, argv: &[String], input: &mut dyn Read, output: &mut dyn Write, _within: Duration) -> Result<Exit, NodeError> {

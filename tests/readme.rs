@@ -4,7 +4,8 @@
 //! words may not; a line `...` stands for any lines; a block whose fence says `console ends=1` expects that exit code of its
 //! last command (0 otherwise). `rashomon` and `cargo run --release --` both run the binary under test.
 
-use snapbox::{Assert, Data, Redactions};
+use snapbox::Data;
+use snapbox::assert_data_eq;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,6 +18,9 @@ struct Example {
     exit_code: i32,
 }
 
+/// Instead of the first command of a block: this one is of another kind.
+const NOT_RUN: usize = usize::MAX;
+
 fn examples(readme: &str) -> Vec<Example> {
     let mut found: Vec<Example> = Vec::new();
     let mut block: Option<(i32, usize)> = None;
@@ -27,15 +31,15 @@ fn examples(readme: &str) -> Vec<Example> {
                     let code = rest.split("ends=").nth(1).map_or(0, |c| c.trim().parse().expect("ends=NUMBER"));
                     Some((code, found.len()))
                 }
-                None => Some((0, usize::MAX)),
+                None => Some((0, NOT_RUN)),
                 Some((code, first)) => {
-                    if let Some(last) = found.get_mut(first.min(found.len())..).and_then(<[Example]>::last_mut) {
+                    if let Some(last) = found.get_mut(first..).and_then(<[Example]>::last_mut) {
                         last.exit_code = code;
                     }
                     None
                 }
             };
-        } else if let Some((_, first)) = block.filter(|b| b.1 != usize::MAX) {
+        } else if let Some((_, first)) = block.filter(|b| b.1 != NOT_RUN) {
             if let Some(command) = line.strip_prefix("$ ") {
                 let command = command.split_whitespace().map(str::to_owned).collect();
                 found.push(Example { line: number + 1, command, output: String::new(), exit_code: 0 });
@@ -102,7 +106,7 @@ fn console_blocks_print_what_they_show() {
         let errors = String::from_utf8_lossy(&out.stderr);
         let place = format!("README.md:{}: $ {}", example.line, example.command.join(" "));
         assert_eq!(out.status.code(), Some(example.exit_code), "{place}\n{shown}{errors}");
-        Assert::new().redact_with(Redactions::new()).eq(Data::text(comparable(&shown)), Data::text(comparable(&example.output)));
+        assert_data_eq!(comparable(&shown), Data::text(comparable(&example.output)));
     }
 }
 

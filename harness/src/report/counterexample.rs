@@ -80,7 +80,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         id: "counter-example",
         menu: "Counter-example",
         heading: heading(view, first),
-        lead: lead(),
+        lead: lead(examples.iter().any(|e| !e.proof.steps.is_empty())),
         body: body(view, &examples),
     })
 }
@@ -94,12 +94,15 @@ fn heading(view: &View<'_>, first: &Example<'_>) -> String {
     }
 }
 
-fn lead() -> Markup {
+fn lead(arrows: bool) -> Markup {
     html! {
         "A bar lasts from invocation to completion. "
         span class="chip w" { "w 5" } " filled: stores a value. "
         span class="chip" { "r→5" } " outlined: sees one. No right end: nobody knows whether it took effect. "
-        "The arrows carry the numbers of the steps: grey for real time, coloured for a value that is seen, red for the order that cannot be."
+        @if arrows {
+            "The arrows carry the numbers of the steps: grey for real time, coloured for a value that is seen, "
+            "red for the order that cannot be."
+        }
     }
 }
 

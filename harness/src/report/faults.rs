@@ -44,16 +44,16 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
 fn heading(view: &View<'_>) -> String {
     let windows = &view.run.windows;
     let observed = windows.iter().filter(|w| w.observed).count();
-    let mut without: Vec<&str> = windows.iter().filter(|w| !w.observed).map(|w| w.fault.as_str()).collect();
-    without.dedup();
-    match (windows.len(), without.as_slice()) {
+    let mut without: BTreeMap<&str, usize> = BTreeMap::new();
+    for window in windows.iter().filter(|w| !w.observed) {
+        *without.entry(&window.fault).or_default() += 1;
+    }
+    let silent: Vec<String> = without.iter().map(|(fault, &n)| many(n, fault)).collect();
+    match (windows.len(), observed) {
         (0, _) => "No fault was injected".into(),
-        (1, []) => "The one fault took effect".into(),
-        (n, []) => format!("All {} faults took effect", count(n)),
-        (n, names) if names.len() <= 3 => {
-            format!("{} of {} took effect; not so: {}", count(observed), many(n, "fault"), list(names))
-        }
-        (n, _) => format!("{} of {} took effect", count(observed), many(n, "fault")),
+        (1, 1) => "The one fault took effect".into(),
+        (n, seen) if seen == n => format!("All {} faults took effect", count(n)),
+        (n, seen) => format!("{} of {} took effect; not so: {}", count(seen), many(n, "fault"), list(&silent)),
     }
 }
 
@@ -80,11 +80,30 @@ fn lane(view: &View<'_>, axis: &Axis, node: &str) -> Markup {
             div class="name" { b { (node) } }
             div class="plot" { svg width="100%" height=(height) role="img" aria-label={ "faults of " (node) } {
                 @for x in axis.hairlines() { line class="hair" x1=(Percent(x)) x2=(Percent(x)) y1="0" y2=(height) {} }
-                line class="up" x1="0" x2="100%" y1="11" y2="11" {}
+                @for (from, to) in running(&hits, &extents) { line class="up" x1=(Percent(from)) x2=(Percent(to)) y1="11" y2="11" {} }
                 @for (window, row) in hits.iter().zip(&rows) { @if let Some(row) = row { (bar(view, axis, window, node, *row)) } }
             } }
         }
     }
+}
+
+/// The stretches in which no kill kept the node down, from 0 to 1.
+fn running(hits: &[&FaultWindow], extents: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let kills = hits.iter().zip(extents).filter(|(window, _)| window.observed && texture(&window.fault) == "dense");
+    let mut down: Vec<(f64, f64)> = kills.map(|(_, &extent)| extent).collect();
+    down.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut up = Vec::new();
+    let mut reached = 0.0;
+    for (from, to) in down {
+        if from > reached {
+            up.push((reached, from));
+        }
+        reached = to.max(reached);
+    }
+    if reached < 1.0 {
+        up.push((reached, 1.0));
+    }
+    up
 }
 
 fn concerns(window: &FaultWindow, node: &str) -> bool {
@@ -111,10 +130,8 @@ fn bar(view: &View<'_>, axis: &Axis, window: &FaultWindow, node: &str, row: usiz
     html! {
         g class=(if window.observed { "hit" } else { "hit none" }) {
             title { (title) }
-            rect class="clear" x=(Percent(left)) y=(top) width=(Percent(width)) height="16" {}
             @if window.observed {
                 rect fill={ "url(#" (texture) ")" } x=(Percent(left)) y=(top) width=(Percent(width)) height="16" {}
-                @if row == 0 && texture != "dense" { line class="up" x1=(Percent(left)) x2=(Percent(right)) y1="11" y2="11" {} }
             }
             rect class="frame" x=(Percent(left)) y=(top) width=(Percent(width)) height="16" {}
             @if width >= LABEL_SHARE_MIN {
@@ -235,5 +252,36 @@ impl<'a> Asked<'a> {
         let [ok, fail, info] = counts.map(count);
         let total: usize = counts.iter().sum();
         (!window.nodes.is_empty()).then(|| format!("{} asked there meanwhile: {ok} ok, {fail} fail, {info} info", many(total, "op")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(fault: &str, observed: bool) -> FaultWindow {
+        FaultWindow {
+            fault: fault.into(),
+            what: String::new(),
+            nodes: Vec::new(),
+            from_ns: 0,
+            injected_ns: None,
+            to_ns: None,
+            observed,
+            seen: String::new(),
+            recovered: None,
+            groups: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_node_runs_except_while_a_kill_was_seen() {
+        let windows = [window("kill", true), window("pause", true), window("kill", true), window("kill", false)];
+        let hits: Vec<&FaultWindow> = windows.iter().collect();
+        let extents = [(0.25, 0.5), (0.1, 0.9), (0.375, 0.75), (0.8, 0.9)];
+        assert_eq!(running(&hits, &extents), [(0.0, 0.25), (0.75, 1.0)]);
+        assert_eq!(running(&[], &[]), [(0.0, 1.0)]);
+        assert_eq!(running(&hits[..1], &[(0.0, 1.0)]), []);
     }
 }

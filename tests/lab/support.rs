@@ -10,21 +10,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub const RASHOMON: &str = env!("CARGO_BIN_EXE_rashomon");
+pub(crate) const RASHOMON: &str = env!("CARGO_BIN_EXE_rashomon");
 /// More than any command on a lab takes, on a busy machine too.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A name and a folder for a lab; whatever is in there at the end of the test is taken down.
-pub struct TestLab {
-    pub name: String,
-    pub folder: PathBuf,
-    pub subnet: &'static str,
+pub(crate) struct TestLab {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) subnet: &'static str,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl TestLab {
     /// `None`, said loudly, if this machine cannot have labs; a panic if it must.
-    pub fn new() -> Option<TestLab> {
+    pub(crate) fn new() -> Option<TestLab> {
         static TURN: Mutex<()> = Mutex::new(());
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if let Some(why) = why_not() {
@@ -42,40 +42,40 @@ impl TestLab {
     }
 
     /// `rashomon lab COMMAND --name NAME ARGS`, not yet run.
-    pub fn command(&self, command: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, command: &str, args: &[&str]) -> Command {
         let mut all = vec!["lab", command, "--name", &self.name];
         all.extend(args);
         self.rashomon(&all)
     }
 
     /// `rashomon ARGS` that knows where this lab is.
-    pub fn rashomon(&self, args: &[&str]) -> Command {
+    pub(crate) fn rashomon(&self, args: &[&str]) -> Command {
         let mut command = bare(RASHOMON);
         command.args(args).env("RASHOMON_LAB_DIR", &self.folder);
         command
     }
 
     /// [`TestLab::command`], which must succeed; its output.
-    pub fn run(&self, command: &str, args: &[&str]) -> String {
+    pub(crate) fn run(&self, command: &str, args: &[&str]) -> String {
         succeed(self.command(command, args))
     }
 
-    pub fn up(&self, hosts: u32) -> String {
+    pub(crate) fn up(&self, hosts: u32) -> String {
         self.run("up", &[&hosts.to_string(), "--subnet", self.subnet])
     }
 
     /// A command on a host, over SSH, which must succeed; its output.
-    pub fn ssh(&self, host: &str, script: &str) -> String {
+    pub(crate) fn ssh(&self, host: &str, script: &str) -> String {
         self.run("ssh", &[host, script])
     }
 
     /// The folder of the lab itself.
-    pub fn own_folder(&self) -> PathBuf {
+    pub(crate) fn own_folder(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
     /// The processes of the lab that run on this machine's side: the control process, and the first of each host.
-    pub fn keepers(&self) -> Vec<i32> {
+    pub(crate) fn keepers(&self) -> Vec<i32> {
         let folder = self.own_folder().to_string_lossy().into_owned();
         let is_ours = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -86,7 +86,7 @@ impl TestLab {
     }
 
     /// The control process.
-    pub fn control(&self) -> i32 {
+    pub(crate) fn control(&self) -> i32 {
         let is_control = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| l.windows(9).any(|w| w == b"\0control\0"));
         let found: Vec<i32> = self.keepers().into_iter().filter(is_control).collect();
         assert_eq!(found.len(), 1, "control processes: {found:?}");
@@ -94,7 +94,7 @@ impl TestLab {
     }
 
     /// Every namespace that a process of the lab is in and this one is not.
-    pub fn namespaces(&self) -> Namespaces {
+    pub(crate) fn namespaces(&self) -> Namespaces {
         let mine: BTreeSet<_> = namespaces_of("self").into_keys().collect();
         let mut all: BTreeMap<_, _> = self.keepers().iter().flat_map(|pid| namespaces_of(&pid.to_string())).collect();
         all.retain(|id, _| !mine.contains(id));
@@ -115,7 +115,7 @@ impl Drop for TestLab {
 
 /// What a lab could leave behind on the machine.
 #[derive(Debug, PartialEq)]
-pub struct Machine {
+pub(crate) struct Machine {
     mounts: Vec<String>,
     links: String,
     named_namespaces: Vec<String>,
@@ -124,7 +124,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn now() -> Machine {
+    pub(crate) fn now() -> Machine {
         let list = |path: &str| -> Vec<String> {
             let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
             let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -146,21 +146,21 @@ impl Machine {
 
 /// Namespaces by their numbers, with their files held open: no new namespace can get the number of an old one meanwhile. (Mount
 /// namespaces are left out, since to hold one is to keep its mounts.)
-pub struct Namespaces(BTreeMap<(u64, u64), File>);
+pub(crate) struct Namespaces(BTreeMap<(u64, u64), File>);
 
 impl Namespaces {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Processes of this machine that run in one of them.
-    pub fn inhabitants(&self) -> Vec<i32> {
+    pub(crate) fn inhabitants(&self) -> Vec<i32> {
         let inside = |pid: &i32| namespaces_of(&pid.to_string()).keys().any(|id| self.0.contains_key(id));
         all_pids().into_iter().filter(|&pid| runs(pid)).filter(inside).collect()
     }
 
     /// How many are not among the others.
-    pub fn count_new(&self, others: &Namespaces) -> usize {
+    pub(crate) fn count_new(&self, others: &Namespaces) -> usize {
         self.0.keys().filter(|id| !others.0.contains_key(id)).count()
     }
 }
@@ -179,18 +179,18 @@ fn all_pids() -> Vec<i32> {
 }
 
 /// Whether a process runs (one that has ended and was not waited for yet does not).
-pub fn runs(pid: i32) -> bool {
+pub(crate) fn runs(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Sends a signal to a process that this test has started or found in its own lab.
-pub fn signal(pid: i32, name: &str) {
+pub(crate) fn signal(pid: i32, name: &str) {
     succeed(with_args(bare("kill"), &[&format!("-{name}"), &pid.to_string()]));
 }
 
 /// Waits until something is so; panics if it never is.
-pub fn eventually(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !so() {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");
@@ -199,19 +199,19 @@ pub fn eventually(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
 }
 
 /// A program with nothing on its standard input and only a path in its environment.
-pub fn bare(program: &str) -> Command {
+pub(crate) fn bare(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
     command
 }
 
-pub fn with_args(mut command: Command, args: &[&str]) -> Command {
+pub(crate) fn with_args(mut command: Command, args: &[&str]) -> Command {
     command.args(args);
     command
 }
 
 /// Runs a command to its end; kills it and panics if it takes longer.
-pub fn finish(mut command: Command, within: Duration) -> Output {
+pub(crate) fn finish(mut command: Command, within: Duration) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let pid = child.id() as i32;
     let (done, ended) = std::sync::mpsc::channel();
@@ -229,7 +229,7 @@ pub fn finish(mut command: Command, within: Duration) -> Output {
 }
 
 /// Runs a command that must succeed; its output.
-pub fn succeed(command: Command) -> String {
+pub(crate) fn succeed(command: Command) -> String {
     let name = format!("{command:?}");
     let output = finish(command, PATIENCE);
     assert!(output.status.success(), "{name}: {}", text(&output));
@@ -237,7 +237,7 @@ pub fn succeed(command: Command) -> String {
 }
 
 /// Runs a command that must fail with this exit code; what it says.
-pub fn fail(command: Command, code: i32) -> String {
+pub(crate) fn fail(command: Command, code: i32) -> String {
     let name = format!("{command:?}");
     let output = finish(command, PATIENCE);
     assert_eq!(output.status.code(), Some(code), "{name}: {}", text(&output));
@@ -245,19 +245,19 @@ pub fn fail(command: Command, code: i32) -> String {
 }
 
 /// Everything a command has said, for messages.
-pub fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     format!("{}\n{}{}", output.status, String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// A program in the background that is killed at the end.
-pub struct Background(pub Child);
+pub(crate) struct Background(pub(crate) Child);
 
 impl Background {
-    pub fn start(mut command: Command) -> Background {
+    pub(crate) fn start(mut command: Command) -> Background {
         Background(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.0.id() as i32
     }
 }
@@ -270,7 +270,7 @@ impl Drop for Background {
 }
 
 /// How often something is to be repeated: more often in CI.
-pub fn times(normal: u32) -> u32 {
+pub(crate) fn times(normal: u32) -> u32 {
     let factor = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1);
     normal * u32::max(factor, 1)
 }

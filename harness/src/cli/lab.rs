@@ -121,16 +121,16 @@ pub(super) fn run(args: &LabArgs, global: Global) -> Outcome {
 
 fn act(command: &LabCommand, console: Console) -> Result<u8> {
     match command {
-        LabCommand::Up { hosts, lab, subnet } => up(console, &lab.name, subnet.as_deref(), *hosts),
-        LabCommand::Down { lab } => down(console, &lab.name),
+        LabCommand::Up { hosts, lab, subnet } => up(&lab.name, subnet.as_deref(), *hosts),
+        LabCommand::Down { lab } => down(&lab.name),
         LabCommand::Status { name } => status(console, name.as_deref()),
         LabCommand::Crash { host, lab } => {
             lab::crash(&lab.name, host)?;
-            say(console, &format!("{host} crashed: its processes are gone, its disk stays\n"))
+            say(&format!("{host} crashed: its processes are gone, its disk stays\n"))
         }
         LabCommand::Boot { host, lab } => {
             lab::boot(&lab.name, host)?;
-            say(console, &format!("{host} runs\n"))
+            say(&format!("{host} runs\n"))
         }
         LabCommand::Exec { lab, command } => exec(&lab.name, command),
         LabCommand::Ssh { lab, host, command } => {
@@ -150,7 +150,7 @@ fn act(command: &LabCommand, console: Console) -> Result<u8> {
     }
 }
 
-fn up(console: Console, name: &str, subnet: Option<&str>, hosts: u32) -> Result<u8> {
+fn up(name: &str, subnet: Option<&str>, hosts: u32) -> Result<u8> {
     let started = Instant::now();
     let plan = Plan { name: name.into(), subnet: subnet.map(str::parse::<Subnet>).transpose()?, hosts };
     let up = lab::up(&plan)?;
@@ -171,16 +171,16 @@ fn up(console: Console, name: &str, subnet: Option<&str>, hosts: u32) -> Result<
         text,
         "Test on them: rashomon test etcd --lab{test}    Log in: rashomon lab ssh{option} {first}    Remove them: rashomon lab down{option}"
     );
-    say(console, &text)
+    say(&text)
 }
 
-fn down(console: Console, name: &str) -> Result<u8> {
+fn down(name: &str) -> Result<u8> {
     let text = match lab::down(name)?.hosts {
         None => format!("there is no lab {name:?}\n"),
         Some(0) => format!("the half-made lab {name:?} is removed\n"),
         Some(n) => format!("the lab {name:?} with {} is removed\n", words::many(usize::from(n), "host")),
     };
-    say(console, &text)
+    say(&text)
 }
 
 fn status(console: Console, only: Option<&str>) -> Result<u8> {
@@ -189,7 +189,7 @@ fn status(console: Console, only: Option<&str>) -> Result<u8> {
         None => lab::names()?,
     };
     if names.is_empty() {
-        say(console, "there is no lab: make one with `rashomon lab up`\n")?;
+        say("there is no lab: make one with `rashomon lab up`\n")?;
         return Ok(exit::INVALID);
     }
     let (mut text, mut all_run) = (String::new(), true);
@@ -207,7 +207,7 @@ fn status(console: Console, only: Option<&str>) -> Result<u8> {
             Err(error) => return Err(error.into()),
         }
     }
-    say(console, &text)?;
+    say(&text)?;
     Ok(if all_run { exit::VALID } else { exit::INVALID })
 }
 
@@ -248,7 +248,7 @@ fn name_option(name: &str) -> String {
     if name == NAME_DEFAULT { String::new() } else { format!(" --name {name}") }
 }
 
-fn say(console: Console, text: &str) -> Result<u8> {
-    console::print(&console.fit(text))?;
+fn say(text: &str) -> Result<u8> {
+    console::print(text)?;
     Ok(exit::VALID)
 }

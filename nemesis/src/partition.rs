@@ -131,9 +131,10 @@ impl Fault for Partition {
         "partition"
     }
 
-    /// Every link must be heard before any is cut: otherwise silence would prove nothing.
+    /// Every node must be able to drop packets, and every link must be heard before any is cut: otherwise silence would prove nothing.
     fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
         apply(context, &Grudge::none(context.cluster.len()))?;
+        context.cluster.on_all(|node| context.network.can_drop(node))?;
         observe::all_heard(context)
     }
 

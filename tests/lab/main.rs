@@ -7,5 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod etcd;
 mod hosts;
 mod support;

@@ -3,11 +3,14 @@
 use super::Agents;
 use crate::{Cluster, Network, Node, NodeError};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 /// How long a probe that was sent may take to be heard.
 const HEARD_WITHIN: Duration = Duration::from_millis(300);
+
+/// Addresses kept for documentation (RFC 5737, RFC 3849): no node has one, so that dropping what comes from them hurts nobody.
+const NOBODY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// A [`Network`] that acts through the agents: packets are dropped by the node that would receive them, by all addresses, IPv4 and
 /// IPv6, that the sender has. Addresses that several nodes have (those of bridges for containers) tell nobody apart: they are
@@ -57,6 +60,13 @@ impl Network for AgentNetwork {
         addresses.sort_unstable();
         addresses.dedup();
         self.agents.of(node).drop_from(&addresses)
+    }
+
+    fn can_drop(&self, node: &Node) -> Result<(), NodeError> {
+        let two_families = (0..self.known_as.len()).any(|node| self.addresses(node).iter().any(IpAddr::is_ipv6));
+        let nobody = if two_families { &NOBODY[..] } else { &NOBODY[..1] };
+        let agent = self.agents.of(node);
+        agent.drop_from(nobody).and_then(|()| agent.drop_from(&[]))
     }
 
     fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {

@@ -69,6 +69,11 @@ impl Network for DemoNetwork {
         switches.write(&path).map_err(|error| NodeError::new(&node.name, format!("cannot switch its links in {}: {error}", path.display())))
     }
 
+    /// Every node has its switches.
+    fn can_drop(&self, _: &Node) -> Result<(), NodeError> {
+        Ok(())
+    }
+
     /// An error if one of the two does not run.
     fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {
         let deadline = Instant::now() + PROBE_TIMEOUT;

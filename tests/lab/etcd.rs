@@ -1,0 +1,320 @@
+//! Whole tests of a real etcd cluster on a lab's hosts: judged rightly, healed whatever happens, refused with a reason.
+
+use crate::support::*;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// More than a test of some seconds takes, with setup, recovery and check, on a busy machine.
+const RUN_PATIENCE: Duration = Duration::from_mins(3);
+/// Within this time every node has to be healed when the harness is gone.
+const HEAL_WITHIN: Duration = Duration::from_secs(10);
+
+/// A lab that is up, and a folder for runs.
+struct Bed {
+    lab: TestLab,
+    hosts: u8,
+    store: tempfile::TempDir,
+}
+
+impl Bed {
+    fn new(hosts: u8) -> Option<Bed> {
+        let lab = TestLab::new()?;
+        lab.up(u32::from(hosts));
+        Some(Bed { lab, hosts, store: tempfile::tempdir().unwrap() })
+    }
+
+    /// `rashomon test etcd --lab ARGS`.
+    fn test(&self, args: &[&str]) -> Command {
+        self.test_into(self.store.path(), args)
+    }
+
+    fn test_into(&self, store: &Path, args: &[&str]) -> Command {
+        let (lab, store) = (format!("--lab={}", self.lab.name), store.to_string_lossy());
+        let mut all = vec!["test", "etcd", &lab, "--store", &store];
+        all.extend(args);
+        self.lab.rashomon(&all)
+    }
+
+    /// A test on nodes that are given by address, run inside the lab's network: what `--lab` does, spelled out.
+    fn test_by_address(&self, nodes: &str, key: &Path, known_hosts: &Path) -> Command {
+        let store = self.store.path().to_string_lossy();
+        let (key, known_hosts) = (key.to_string_lossy(), known_hosts.to_string_lossy());
+        let test = [RASHOMON, "test", "etcd", "--nodes", nodes, "--user", "root", "--key", &key, "--known-hosts", &known_hosts];
+        let mut all = vec!["--"];
+        all.extend(test);
+        all.extend(["--store", &store, "--time-limit", "5s"]);
+        self.lab.command("exec", &all)
+    }
+
+    fn each_host(&self) -> impl Iterator<Item = String> {
+        (1..=self.hosts).map(|host| format!("n{host}"))
+    }
+
+    fn addresses(&self) -> String {
+        (1..=self.hosts).map(|host| format!("{}.{host}", self.lab.subnet)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The run's own folder.
+    fn run_folder(&self) -> PathBuf {
+        fs::canonicalize(self.store.path().join("latest")).unwrap()
+    }
+
+    fn results(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.run_folder().join("results.json")).unwrap()).unwrap()
+    }
+
+    /// What is recorded so far of the run that is on.
+    fn history(&self) -> String {
+        fs::read_to_string(self.store.path().join("latest/history.jsonl")).unwrap_or_default()
+    }
+
+    /// Faults and programs that are left on a host; empty if none is. Looked at over a connection of its own.
+    fn left_on(&self, host: &str) -> String {
+        let look = "nft list tables | grep rashomon; iptables -S | grep -i rashomon; \
+                    ps -eo stat=,comm=,args= | grep -E '^T|^[^ ]+ +(etcd|rashomon)'; \
+                    ss -Htlpn | grep -v ':22 '; ls -d /var/lib/rashomon/etcd; cat /var/lib/rashomon/journal";
+        self.lab.ssh(host, &format!("{{ {look}; }} 2>/dev/null; true"))
+    }
+
+    fn assert_clean(&self) {
+        for host in self.each_host() {
+            assert_eq!(self.left_on(&host), "", "left on {host}");
+        }
+    }
+
+    /// Whether any host drops packets.
+    fn is_cut(&self) -> bool {
+        self.each_host().any(|host| self.lab.ssh(&host, "nft list tables").contains("rashomon"))
+    }
+}
+
+/// Counts the faults of this name that were seen to take effect.
+fn observed(results: &Value, fault: &str) -> u64 {
+    let faults = results["coverage"]["faults"].as_array().unwrap();
+    faults.iter().find(|f| f["fault"] == fault).map_or(0, |f| f["observed"].as_u64().unwrap())
+}
+
+#[test]
+fn etcd_keeps_its_word_under_faults_and_nothing_is_left() {
+    let Some(bed) = Bed::new(5) else { return };
+    // Rules of somebody else, before, during and after.
+    let foreign = "table inet foreign { chain in { type filter hook input priority 0; policy accept; tcp dport 9 drop; }; }";
+    for host in bed.each_host() {
+        bed.lab.ssh(&host, &format!("echo '{foreign}' | nft -f -; iptables -A OUTPUT -p tcp --dport 9 -j DROP"));
+    }
+    let rules = |host: &str| bed.lab.ssh(host, "nft list ruleset; { iptables-save; ip6tables-save; } | grep -v '^#'");
+    let before: Vec<String> = bed.each_host().map(|host| rules(&host)).collect();
+
+    let output = finish(bed.test(&["--nemesis", "partition,kill,pause", "--time-limit", "15s"]), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let results = bed.results();
+    assert_eq!(results["verdict"], "valid");
+    for fault in ["partition", "kill", "pause"] {
+        assert!(observed(&results, fault) > 0, "{fault}: {}", results["coverage"]);
+    }
+    assert!(results["coverage"]["ops_during_faults"].as_u64().unwrap() > 0);
+    assert!(bed.run_folder().join("report.html").exists());
+    for host in bed.each_host() {
+        assert!(fs::metadata(bed.run_folder().join(&host).join("etcd.log")).unwrap().len() > 0, "no log of {host}");
+    }
+    bed.assert_clean();
+    assert_eq!(bed.each_host().map(|host| rules(&host)).collect::<Vec<_>>(), before, "rules of somebody else were touched");
+}
+
+#[test]
+fn serializable_reads_are_stale_and_found() {
+    let Some(bed) = Bed::new(5) else { return };
+    let output = finish(bed.test(&["--read", "serializable", "--nemesis", "partition", "--time-limit", "15s"]), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let results = bed.results();
+    assert_eq!(results["verdict"], "invalid");
+    let read = &results["counterexample"]["blocked"];
+    assert_eq!((&read["f"], &read["outcome"]), (&"read".into(), &"ok".into()), "{read}");
+    assert!(read["node"].as_str().unwrap().starts_with('n') && read["process"].is_number(), "{read}");
+    bed.assert_clean();
+}
+
+#[test]
+fn a_killed_harness_leaves_healing_to_the_agents() {
+    let Some(bed) = Bed::new(5) else { return };
+    let args = ["--nemesis", "partition,pause", "--nemesis-interval", "8s", "--time-limit", "2m", "--seed", "3"];
+    let harness = Background::start(bed.test(&args));
+    let active = |history: &str| {
+        let count = |event: &str| history.matches(&format!("\"f\":\"{event}\",\"value\":{{")).count();
+        count("start-partition") > count("stop-partition") && count("start-pause") > count("stop-pause")
+    };
+    eventually("a partition and a pause at the same time", RUN_PATIENCE, || active(&bed.history()));
+    signal(harness.pid(), "KILL");
+    let killed = Instant::now();
+    assert!(active(&bed.history()), "the faults ended before the harness did");
+
+    // Still active somewhere a moment later, or the rest of this test shows nothing. (If the agents are quick, that moment is over.)
+    let seen_cut = bed.is_cut();
+    let hurt = |host: &str| bed.lab.ssh(host, "nft list tables | grep rashomon; ps -eo stat=,comm= | grep ^T; true");
+    for host in bed.each_host() {
+        eventually("healed", HEAL_WITHIN.saturating_sub(killed.elapsed()), || hurt(&host).is_empty());
+    }
+    let healed = killed.elapsed();
+    assert!(healed < HEAL_WITHIN, "healed after {healed:?} only");
+    report(&format!("healed {healed:.1?} after the harness was killed (seen cut before: {seen_cut})"));
+    drop(harness);
+
+    let run = bed.run_folder().to_string_lossy().into_owned();
+    let output = finish(bed.lab.rashomon(&["analyze", &run]), RUN_PATIENCE);
+    assert!(matches!(output.status.code(), Some(0 | 2)), "{}", text(&output));
+    let results = bed.results();
+    assert_eq!(results["checker"], "valid", "what was recorded until then");
+    assert!(results["ops"].as_u64().unwrap() > 100, "{}", results["ops"]);
+
+    // The nodes are free for the next run, which removes what was left running.
+    let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "3s"]), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_clean();
+}
+
+#[test]
+fn ctrl_c_heals_seals_and_judges() {
+    let Some(bed) = Bed::new(3) else { return };
+    let mut harness = Background::start(bed.test(&["--nemesis", "partition", "--nemesis-interval", "2s", "--time-limit", "2m"]));
+    eventually("a partition", RUN_PATIENCE, || bed.history().contains("\"f\":\"start-partition\",\"value\":{"));
+    signal(harness.pid(), "INT");
+    let mut code = None;
+    eventually("the harness ends", Duration::from_mins(1), || {
+        code = harness.0.try_wait().unwrap().and_then(|status| status.code());
+        code.is_some()
+    });
+    let results = bed.results();
+    assert_eq!(code, Some(if results["verdict"] == "valid" { 0 } else { 2 }), "{}", results["reason"]);
+    assert_eq!(results["checker"], "valid");
+    bed.assert_clean();
+}
+
+#[test]
+fn a_second_run_on_the_same_nodes_is_refused() {
+    let Some(bed) = Bed::new(3) else { return };
+    let mut first = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "20s"]));
+    eventually("ops are recorded", RUN_PATIENCE, || bed.history().contains("\"type\":\"ok\""));
+    let first_run = bed.run_folder();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let said = fail(bed.test_into(elsewhere.path(), &["--nemesis", "none", "--time-limit", "3s"]), 255);
+    assert!(said.contains("n1") && said.contains(&*first_run.file_name().unwrap().to_string_lossy()), "who has the nodes? {said}");
+
+    let mut code = None;
+    eventually("the first run ends", RUN_PATIENCE, || {
+        code = first.0.try_wait().unwrap().and_then(|status| status.code());
+        code.is_some()
+    });
+    let results: Value = serde_json::from_slice(&fs::read(first_run.join("results.json")).unwrap()).unwrap();
+    assert_eq!(code, Some(0), "the second run disturbed the first: {}", results["reason"]);
+    bed.assert_clean();
+}
+
+#[test]
+fn nodes_that_cannot_be_used_are_named_with_the_reason() {
+    let Some(bed) = Bed::new(3) else { return };
+    let own = |name: &str| bed.lab.own_folder().join(name);
+    let keys = tempfile::tempdir().unwrap();
+    let other = keys.path().join("other");
+    succeed(with_args(bare("ssh-keygen"), &["-q", "-t", "ed25519", "-N", "", "-f", &other.to_string_lossy()]));
+    let nothing = keys.path().join("known_hosts");
+    fs::write(&nothing, "").unwrap();
+
+    let said = fail(bed.test_by_address(&bed.addresses(), &other, &own("known_hosts")), 255);
+    assert!(said.contains("10.94.83.1") && said.contains("other"), "a refused key: {said}");
+
+    let said = fail(bed.test_by_address(&bed.addresses(), &own("key"), &nothing), 255);
+    assert!(said.contains("10.94.83.1") && said.contains("known_hosts"), "an unknown host key: {said}");
+
+    let nodes = format!("{},10.94.83.77", bed.addresses());
+    let said = fail(bed.test_by_address(&nodes, &own("key"), &own("known_hosts")), 255);
+    assert!(said.contains("10.94.83.77") && !said.contains("10.94.83.1:"), "an unreachable node: {said}");
+
+    // And the same command with the right key does run.
+    let output = finish(bed.test_by_address(&bed.addresses(), &own("key"), &own("known_hosts")), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_clean();
+}
+
+/// Makes a host's own copy of a folder of programs, without some of them.
+fn remove_programs(bed: &Bed, host: &str, folder: &str, programs: &str) {
+    let script = format!(
+        "mkdir -p /tmp/without/upper /tmp/without/work && cd {folder} && \
+         mount -t overlay overlay -o lowerdir={folder},upperdir=/tmp/without/upper,workdir=/tmp/without/work {folder} && \
+         cd {folder} && rm -f {programs}"
+    );
+    bed.lab.ssh(host, &script);
+}
+
+#[test]
+fn a_missing_firewall_is_found_before_the_run() {
+    let Some(bed) = Bed::new(3) else { return };
+    remove_programs(&bed, "n2", "/usr/sbin", "nft *tables*");
+    let said = fail(bed.test(&["--nemesis", "partition", "--time-limit", "5s"]), 255);
+    assert!(said.contains("n2") && said.contains("nft") && said.contains("iptables"), "{said}");
+    assert!(!bed.history().contains("\"type\":\"ok\""), "clients ran although the fault cannot be injected");
+    // What does not need it runs.
+    let output = finish(bed.test(&["--nemesis", "pause", "--time-limit", "8s"]), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_clean();
+}
+
+#[test]
+fn a_missing_database_is_named() {
+    let Some(bed) = Bed::new(3) else { return };
+    remove_programs(&bed, "n3", "/usr/bin", "etcd");
+    let said = fail(bed.test(&["--time-limit", "5s"]), 255);
+    assert!(said.contains("n3") && said.contains("etcd") && said.contains("--etcd-binary"), "{said}");
+    bed.assert_clean();
+    // An uploaded one is used instead.
+    let output = finish(bed.test(&["--etcd-binary", "/usr/bin/etcd", "--nemesis", "none", "--time-limit", "3s"]), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_clean();
+
+    let said = fail(bed.test(&["--etcd-binary", "/no/such/etcd"]), 254);
+    assert!(said.contains("/no/such/etcd"), "{said}");
+}
+
+#[test]
+fn a_database_that_does_not_come_up_is_an_error_with_its_own_words() {
+    let Some(bed) = Bed::new(3) else { return };
+    let started = Instant::now();
+    let said = fail(bed.test(&["--etcd-binary", "/bin/false", "--time-limit", "5s"]), 255);
+    assert!(said.contains("n1") && said.contains("etcd"), "{said}");
+    assert!(started.elapsed() < RUN_PATIENCE);
+    bed.assert_clean();
+
+    // Somebody else has its port on one node.
+    let listener = "setsid python3 -m http.server 2379 </dev/null >/dev/null 2>&1 & \
+                    for i in $(seq 50); do ss -Htln | grep -q :2379 && exit 0; sleep 0.1; done; exit 1";
+    if Path::new("/usr/bin/python3").exists() {
+        bed.lab.ssh("n2", listener);
+        let said = fail(bed.test(&["--time-limit", "5s", "--recovery-time", "10s"]), 255);
+        assert!(said.contains("n2") && said.contains("2379"), "{said}");
+        bed.lab.ssh("n2", "fuser -k 2379/tcp 2>/dev/null || pkill -f http.server; true");
+        bed.assert_clean();
+    }
+}
+
+#[test]
+fn a_full_disk_here_is_an_error_and_the_nodes_are_left_clean() {
+    let Some(bed) = Bed::new(3) else { return };
+    // The store is on a small disk in a mount namespace of its own.
+    let script = "mount -t tmpfs -o size=256k none /mnt && exec \"$0\" test etcd \"--lab=$1\" --store /mnt/store --nemesis partition --time-limit 30s";
+    let args = ["--mount", "--propagation", "private", "sh", "-c", script, RASHOMON, &bed.lab.name];
+    let mut command = with_args(bare("unshare"), &args);
+    command.env("RASHOMON_LAB_DIR", &bed.lab.folder);
+    let output = finish(command, RUN_PATIENCE);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(255), "{said}");
+    assert!(said.contains("the disk is full") && said.contains("/mnt/store"), "{said}");
+    bed.assert_clean();
+}
+
+/// Says something that is worth knowing even of a test that passes.
+fn report(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "measured: {line}");
+}

@@ -209,6 +209,10 @@ mod tests {
             self.with(|inner| inner.drops[node.index] = from.iter().map(|from| from.index).collect());
             Ok(())
         }
+        fn can_drop(&self, _: &Node) -> Result<(), NodeError> {
+            Ok(())
+        }
+
         fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {
             Ok(self.with(|inner| !inner.nothing_is_heard && (inner.cuts_do_nothing || !inner.drops[to.index].contains(&from.index))))
         }

@@ -181,13 +181,9 @@ fn ctrl_c_heals_seals_and_judges() {
     let mut harness = Background::start(bed.test(&["--nemesis", "partition", "--nemesis-interval", "2s", "--time-limit", "2m"]));
     eventually("a partition", RUN_PATIENCE, || bed.history().contains("\"f\":\"start-partition\",\"value\":{"));
     signal(harness.pid(), "INT");
-    let mut code = None;
-    eventually("the harness ends", Duration::from_mins(1), || {
-        code = harness.0.try_wait().unwrap().and_then(|status| status.code());
-        code.is_some()
-    });
+    let code = end_of(&mut harness);
     let results = bed.results();
-    assert_eq!(code, Some(if results["verdict"] == "valid" { 0 } else { 2 }), "{}", results["reason"]);
+    assert_eq!(code, if results["verdict"] == "valid" { 0 } else { 2 }, "{}", results["reason"]);
     assert_eq!(results["checker"], "valid");
     bed.assert_clean();
 }
@@ -195,20 +191,18 @@ fn ctrl_c_heals_seals_and_judges() {
 #[test]
 fn a_second_run_on_the_same_nodes_is_refused() {
     let Some(bed) = Bed::new(3) else { return };
-    let mut first = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "20s"]));
+    let mut first = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "5m"]));
     eventually("ops are recorded", RUN_PATIENCE, || bed.history().contains("\"type\":\"ok\""));
     let first_run = bed.run_folder();
     let elsewhere = tempfile::tempdir().unwrap();
     let said = fail(bed.test_into(elsewhere.path(), &["--nemesis", "none", "--time-limit", "3s"]), 255);
     assert!(said.contains("n1") && said.contains(&*first_run.file_name().unwrap().to_string_lossy()), "who has the nodes? {said}");
 
-    let mut code = None;
-    eventually("the first run ends", RUN_PATIENCE, || {
-        code = first.0.try_wait().unwrap().and_then(|status| status.code());
-        code.is_some()
-    });
+    assert_eq!(first.0.try_wait().unwrap(), None, "the first run is over");
+    signal(first.pid(), "INT");
+    let code = end_of(&mut first);
     let results: Value = serde_json::from_slice(&fs::read(first_run.join("results.json")).unwrap()).unwrap();
-    assert_eq!(code, Some(0), "the second run disturbed the first: {}", results["reason"]);
+    assert_eq!(code, 0, "the second run disturbed the first: {}", results["reason"]);
     bed.assert_clean();
 }
 
@@ -236,6 +230,16 @@ fn nodes_that_cannot_be_used_are_named_with_the_reason() {
     let output = finish(bed.test_by_address(&bed.addresses(), &own("key"), &own("known_hosts")), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     bed.assert_clean();
+}
+
+/// Waits for the end of a program; its exit code.
+fn end_of(program: &mut Background) -> i32 {
+    let mut status = None;
+    eventually("the program ends", RUN_PATIENCE, || {
+        status = program.0.try_wait().unwrap();
+        status.is_some()
+    });
+    status.and_then(|status| status.code()).expect("no signal ended it")
 }
 
 /// Makes a host's own copy of a folder of programs, without some of them.

@@ -59,7 +59,7 @@ struct Simulation {
     rng: ChaCha8Rng,
     builder: Builder,
     keyed: bool,
-    /// What each key holds, and what it held long ago.
+    /// What each key holds, and the last value it held when a tenth of the ops were done.
     held: Vec<(i64, i64)>,
     fresh: i64,
     invoked: usize,
@@ -157,10 +157,10 @@ impl Simulation {
             Do::Read => return Some(*held),
             Do::Cas(expected, _) if expected != *held => return None,
             Do::Cas(_, new) | Do::Write(new) => {
-                if self.rng.random_bool(0.001) || *old == NOTHING {
-                    *old = *held;
-                }
                 *held = new;
+                if self.invoked * 10 < self.recipe.ops {
+                    *old = new;
+                }
             }
         }
         Some(*held)

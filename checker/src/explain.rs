@@ -3,6 +3,7 @@
 //! Everything is said of a minimal contradiction ([`crate::shrink`]) and of the updates that stored the values it saw.
 
 mod crossing;
+mod steps;
 
 use crate::linear::problem::{Entry, NEVER, Problem};
 use crate::model::{Model, Sees};
@@ -184,80 +185,13 @@ impl<M: Model> Explainer<'_, M> {
         if let Some(old) = sources.iter().max_by_key(|e| e.ret).copied().filter(|e| e.ret != NEVER) {
             let after = newer_source.filter(|e| old.ret < e.call).unwrap_or(witness);
             if old.ret < after.call {
-                steps.push(Step {
-                    words: vec![
-                        Words::Op(old.id),
-                        text(" had finished at "),
-                        Words::Completed(old.id),
-                        text(", before "),
-                        Words::Op(after.id),
-                        text(" was sent at "),
-                        Words::Invoked(after.id),
-                        text("."),
-                    ],
-                    because: vec![
-                        text("In every order "),
-                        self.state(state),
-                        text(" comes first and "),
-                        self.state(&newer),
-                        text(" replaces it."),
-                    ],
-                    from: old.id,
-                    to: after.id,
-                    kind: StepKind::RealTime,
-                });
+                let because = vec![text("In every order "), self.state(state), text(" comes first and "), self.state(&newer)];
+                steps.push(steps::in_turn(old, after, [because, vec![text(" replaces it.")]].concat()));
             }
         }
-        if let Some(source) = newer_source {
-            steps.push(Step {
-                words: vec![
-                    Words::Who(witness.id),
-                    text(" read "),
-                    self.state(&newer),
-                    text(", so "),
-                    Words::Op(source.id),
-                    text(" did take effect, by "),
-                    Words::Completed(witness.id),
-                    text("."),
-                ],
-                because: vec![self.state(&newer), text(" was stored by this operation and by no other.")],
-                from: source.id,
-                to: witness.id,
-                kind: StepKind::Value,
-            });
-        }
-        steps.push(Step {
-            words: vec![
-                text("Later, at "),
-                Words::Invoked(stuck.id),
-                text(", "),
-                Words::Who(stuck.id),
-                text(" sent "),
-                Words::Op(stuck.id),
-                text(". "),
-                self.state(&newer),
-                text(" was in place, or something newer."),
-            ],
-            because: vec![text("Real time: the first had completed before the second was sent.")],
-            from: witness.id,
-            to: stuck.id,
-            kind: StepKind::RealTime,
-        });
-        let against = newer_source.unwrap_or(witness);
-        steps.push(Step {
-            words: vec![
-                Words::Op(stuck.id),
-                text(" found "),
-                self.state(state),
-                text(", which is only there before "),
-                Words::Op(against.id),
-                text("."),
-            ],
-            because: vec![text("It would have to come before an operation that it follows.")],
-            from: stuck.id,
-            to: against.id,
-            kind: StepKind::Contradiction,
-        });
+        steps.extend(newer_source.map(|source| steps::took_effect(source, witness, self.state(&newer))));
+        steps.push(steps::later(witness, stuck, self.state(&newer)));
+        steps.push(steps::too_late(stuck, newer_source.unwrap_or(witness), self.state(state)));
         (words, steps)
     }
 
@@ -275,16 +209,6 @@ impl<M: Model> Explainer<'_, M> {
         sentence.extend(self.not_again(&old_state, before.is_some()));
         let mut steps = Vec::new();
         if let Some(before) = before {
-            let words = vec![
-                Words::Op(before.id),
-                text(" had finished at "),
-                Words::Completed(before.id),
-                text(", before "),
-                Words::Op(newer_last.id),
-                text(" was sent at "),
-                Words::Invoked(newer_last.id),
-                text("."),
-            ];
             let because = vec![
                 text("Each of the two values was stored once, so in every order "),
                 old(),
@@ -292,41 +216,13 @@ impl<M: Model> Explainer<'_, M> {
                 new(),
                 text(" replaces it."),
             ];
-            steps.push(Step { words, because, from: before.id, to: newer_last.id, kind: StepKind::RealTime });
+            steps.push(steps::in_turn(before, newer_last, because));
         }
         if !stored {
-            let words = vec![
-                Words::Who(newer.id),
-                text(" read "),
-                new(),
-                text(", so "),
-                Words::Op(newer_source.id),
-                text(" of "),
-                Words::Who(newer_source.id),
-                text(" had taken effect, by "),
-                Words::Completed(newer.id),
-                text("."),
-            ];
-            let because = vec![new(), text(" was stored by this operation and by no other.")];
-            steps.push(Step { words, because, from: newer_source.id, to: newer.id, kind: StepKind::Value });
+            steps.push(steps::took_effect(newer_source, newer, new()));
         }
-        let words = vec![
-            text("Later, at "),
-            Words::Invoked(stuck.id),
-            text(", "),
-            Words::Who(stuck.id),
-            text(" sent "),
-            Words::Op(stuck.id),
-            text(". "),
-            new(),
-            text(" was in place, or something newer."),
-        ];
-        let because = vec![text("Real time: the first had completed before the second was sent.")];
-        steps.push(Step { words, because, from: newer.id, to: stuck.id, kind: StepKind::RealTime });
-        let words =
-            vec![Words::Op(stuck.id), text(" found "), old(), text(", which is only there before "), Words::Op(newer_source.id), text(".")];
-        let because = vec![text("It would have to come before an operation that it follows.")];
-        steps.push(Step { words, because, from: stuck.id, to: newer_source.id, kind: StepKind::Contradiction });
+        steps.push(steps::later(newer, stuck, new()));
+        steps.push(steps::too_late(stuck, newer_source, old()));
         (sentence, steps)
     }
 

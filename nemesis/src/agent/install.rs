@@ -1,4 +1,9 @@
 //! Bringing the agent's program to a node: once per node and content.
+//!
+//! The agent is the program itself, run as `rashomon agent`, and not a second program carried inside it: there is one build and
+//! one version, so the two ends of the protocol cannot differ, and nothing has to be compiled for another target first. The
+//! price is an upload of a few megabytes per node and version, and that a dynamically linked build needs a C library on the
+//! node that is not older: that is looked at first, and the error says how to link statically.
 
 use super::AgentOptions;
 use crate::NodeError;

@@ -84,11 +84,6 @@ impl Bed {
             assert_eq!(self.left_on(&host), "", "left on {host}");
         }
     }
-
-    /// Whether any host drops packets.
-    fn is_cut(&self) -> bool {
-        self.each_host().any(|host| self.lab.ssh(&host, "nft list tables").contains("rashomon"))
-    }
 }
 
 /// Counts the faults of this name that were seen to take effect.
@@ -127,7 +122,7 @@ fn etcd_keeps_its_word_under_faults_and_nothing_is_left() {
 #[test]
 fn serializable_reads_are_stale_and_found() {
     let Some(bed) = Bed::new(5) else { return };
-    let output = finish(bed.test(&["--read", "serializable", "--nemesis", "partition", "--time-limit", "15s"]), RUN_PATIENCE);
+    let output = finish(bed.test(&["--read", "serializable", "--nemesis", "partition", "--time-limit", "8s"]), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let results = bed.results();
     assert_eq!(results["verdict"], "invalid");
@@ -146,20 +141,22 @@ fn a_killed_harness_leaves_healing_to_the_agents() {
         let count = |event: &str| history.matches(&format!("\"f\":\"{event}\",\"value\":{{")).count();
         count("start-partition") > count("stop-partition") && count("start-pause") > count("stop-pause")
     };
-    eventually("a partition and a pause at the same time", RUN_PATIENCE, || active(&bed.history()));
+    let hurt = |host: &str| bed.lab.ssh(host, "nft list tables | grep rashomon; ps -eo stat=,comm= | grep ^T; true");
+    // The same look that later finds nothing has to find something now.
+    eventually("a partition and a pause at the same time", RUN_PATIENCE, || {
+        active(&bed.history()) && {
+            let seen: String = bed.each_host().map(|host| hurt(&host)).collect();
+            seen.contains("table inet rashomon") && seen.contains("etcd") && active(&bed.history())
+        }
+    });
     signal(harness.pid(), "KILL");
     let killed = Instant::now();
-    assert!(active(&bed.history()), "the faults ended before the harness did");
-
-    // Still active somewhere a moment later, or the rest of this test shows nothing. (If the agents are quick, that moment is over.)
-    let seen_cut = bed.is_cut();
-    let hurt = |host: &str| bed.lab.ssh(host, "nft list tables | grep rashomon; ps -eo stat=,comm= | grep ^T; true");
     for host in bed.each_host() {
         eventually("healed", HEAL_WITHIN.saturating_sub(killed.elapsed()), || hurt(&host).is_empty());
     }
     let healed = killed.elapsed();
     assert!(healed < HEAL_WITHIN, "healed after {healed:?} only");
-    report(&format!("healed {healed:.1?} after the harness was killed (seen cut before: {seen_cut})"));
+    report(&format!("all nodes seen healed {healed:.1?} after the harness was killed"));
     drop(harness);
 
     let run = bed.run_folder().to_string_lossy().into_owned();
@@ -170,7 +167,7 @@ fn a_killed_harness_leaves_healing_to_the_agents() {
     assert!(results["ops"].as_u64().unwrap() > 100, "{}", results["ops"]);
 
     // The nodes are free for the next run, which removes what was left running.
-    let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "3s"]), RUN_PATIENCE);
+    let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "2s"]), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     bed.assert_clean();
 }
@@ -195,14 +192,16 @@ fn a_second_run_on_the_same_nodes_is_refused() {
     eventually("ops are recorded", RUN_PATIENCE, || bed.history().contains("\"type\":\"ok\""));
     let first_run = bed.run_folder();
     let elsewhere = tempfile::tempdir().unwrap();
-    let said = fail(bed.test_into(elsewhere.path(), &["--nemesis", "none", "--time-limit", "3s"]), 255);
+    let said = fail(bed.test_into(elsewhere.path(), &["--nemesis", "none", "--time-limit", "2s"]), 255);
     assert!(said.contains("n1") && said.contains(&*first_run.file_name().unwrap().to_string_lossy()), "who has the nodes? {said}");
 
     assert_eq!(first.0.try_wait().unwrap(), None, "the first run is over");
     signal(first.pid(), "INT");
     let code = end_of(&mut first);
     let results: Value = serde_json::from_slice(&fs::read(first_run.join("results.json")).unwrap()).unwrap();
-    assert_eq!(code, 0, "the second run disturbed the first: {}", results["reason"]);
+    // Unknown because the final reads were cut off too, if it was Ctrl-C that ended it; disturbed clients would show as errors.
+    assert!(matches!(code, 0 | 2) && results["checker"] == "valid", "the second run disturbed the first: {}", results["reason"]);
+    assert_eq!(results["errors"].as_array().unwrap().iter().filter(|e| e["kind"] != "mismatch").count(), 0, "{}", results["errors"]);
     bed.assert_clean();
 }
 
@@ -260,7 +259,7 @@ fn a_missing_firewall_is_found_before_the_run() {
     assert!(said.contains("n2") && said.contains("nft") && said.contains("iptables"), "{said}");
     assert!(!bed.history().contains("\"type\":\"ok\""), "clients ran although the fault cannot be injected");
     // What does not need it runs.
-    let output = finish(bed.test(&["--nemesis", "pause", "--time-limit", "8s"]), RUN_PATIENCE);
+    let output = finish(bed.test(&["--nemesis", "pause", "--time-limit", "6s"]), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     bed.assert_clean();
 }
@@ -273,7 +272,7 @@ fn a_missing_database_is_named() {
     assert!(said.contains("n3") && said.contains("etcd") && said.contains("--etcd-binary"), "{said}");
     bed.assert_clean();
     // An uploaded one is used instead.
-    let output = finish(bed.test(&["--etcd-binary", "/usr/bin/etcd", "--nemesis", "none", "--time-limit", "3s"]), RUN_PATIENCE);
+    let output = finish(bed.test(&["--etcd-binary", "/usr/bin/etcd", "--nemesis", "none", "--time-limit", "2s"]), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     bed.assert_clean();
 

@@ -3,6 +3,7 @@
 //! `RASHOMON_CORPUS` names the directory; its `index.tsv` has a line per file.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking, and says so when it does not run")]
 
+use histories::stat::Stat;
 use histories::{Format, History, Keys, Kind, jsonl, read_bytes, read_path, write};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -65,6 +66,8 @@ fn counts_are_those_of_the_index() {
             ("processes", Some(processes)),
             ("info", Some(infos(&history))),
             ("nemesis", Some(history.nemesis_events().count())),
+            // Without processes, which ops overlap is anybody's guess.
+            ("max_conc_crashed_open", history.has_processes().then(|| Stat::of(&history, None).concurrency_with_crashed)),
         ];
         for (name, found) in found {
             if let (Some(stated), Some(found)) = (entry.count(name), found)

@@ -8,6 +8,7 @@ mod inner;
 mod lab;
 mod options;
 mod plan;
+mod stat;
 mod test;
 
 use crate::console::{self, Color, Console};
@@ -69,6 +70,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Judge a stored run again, also one that was killed half-way
     Analyze(analyze::AnalyzeArgs),
+    /// Count what recorded history files hold: ops, processes, concurrency, keys
+    Stat(stat::StatArgs),
     /// Write a recorded history file in another format
     Convert(convert::ConvertArgs),
     /// Undo every fault that a killed run left on nodes
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, cli.global),
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),
+        Command::Stat(args) => stat::run(&args, cli.global),
         Command::Convert(args) => convert::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
         Command::Lab(args) => lab::run(&args, cli.global),

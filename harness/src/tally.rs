@@ -6,21 +6,8 @@ use std::collections::BTreeMap;
 
 /// Client ops by function, in order of first appearance.
 pub fn functions(history: &History) -> Vec<FunctionCount> {
-    let mut counts: Vec<FunctionCount> = Vec::new();
-    let mut places: Vec<Option<usize>> = vec![None; history.names().len()];
-    for &op in history.ops() {
-        let f = history.op_function(op);
-        let place = *places[f as usize].get_or_insert_with(|| {
-            counts.push(FunctionCount { f: history.name(f).into(), ..FunctionCount::default() });
-            counts.len() - 1
-        });
-        match history.outcome(op) {
-            Outcome::Ok => counts[place].ok += 1,
-            Outcome::Fail => counts[place].fail += 1,
-            Outcome::Info => counts[place].info += 1,
-        }
-    }
-    counts
+    let counts = histories::stat::functions(history).into_iter();
+    counts.map(|count| FunctionCount { f: count.f, ok: count.ok, fail: count.fail, info: count.info }).collect()
 }
 
 /// Ops that did not end `ok`, by function, outcome and kind of error; the most frequent first, then by name.

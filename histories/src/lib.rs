@@ -25,6 +25,7 @@ mod notation;
 mod pieces;
 pub mod read;
 mod sink;
+pub mod stat;
 mod text;
 mod tree;
 pub mod value;

@@ -133,6 +133,7 @@ fn mistakes_are_met_with_what_to_do() {
         (&["check", "valid.edn", "--memory-limit", "much"], &["much", "64MB"]),
         (&["analyze", "."], &["test.json", "store/latest"]),
         (&["test", "etcd"], &["--nodes", "--lab"]),
+        (&["test", "etcd", "--lab", "--key", "id"], &["--lab", "--key", "cannot be used"]),
         (&["test", "demo", "--read", "serializable"], &["--read", "etcd", "demo"]),
         (&["test", "demo", "--nemesis", "earthquake"], &["earthquake", "partition"]),
     ] {

@@ -129,6 +129,9 @@ impl LimitArgs {
     }
 }
 
+/// What the hosts of a lab need not be told: they know who logs in, and how.
+pub(super) const NODES_AND_LOGIN: [&str; 8] = ["nodes", "user", "port", "key", "known_hosts", "ssh_config", "insecure", "sudo"];
+
 /// How nodes are reached.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "SSH")]

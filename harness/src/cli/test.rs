@@ -32,7 +32,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
     pub(super) nodes: Vec<String>,
     /// Use the hosts of `rashomon lab up` as nodes (Linux, root); =NAME names the lab if there are several
-    #[arg(long, value_name = "NAME", conflicts_with = "nodes", num_args = 0..=1, require_equals = true, default_missing_value = NAME_DEFAULT)]
+    #[arg(long, value_name = "NAME", conflicts_with_all = options::NODES_AND_LOGIN, num_args = 0..=1, require_equals = true, default_missing_value = NAME_DEFAULT)]
     pub(super) lab: Option<String>,
     /// The directory that holds all runs
     #[arg(long, value_name = "DIR", default_value = "store")]

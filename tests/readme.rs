@@ -102,8 +102,9 @@ fn console_blocks_print_what_they_show() {
             .env("LC_ALL", "C.UTF-8")
             .output()
             .expect("the binary runs");
-        let shown = String::from_utf8(out.stdout).expect("UTF-8");
-        let errors = String::from_utf8_lossy(&out.stderr);
+        let errors = String::from_utf8(out.stderr).expect("UTF-8");
+        // What a person sees first: the answer; where there is none, the error.
+        let shown = if out.stdout.is_empty() { errors.clone() } else { String::from_utf8(out.stdout).expect("UTF-8") };
         let place = format!("README.md:{}: $ {}", example.line, example.command.join(" "));
         assert_eq!(out.status.code(), Some(example.exit_code), "{place}\n{shown}{errors}");
         assert_data_eq!(comparable(&shown), Data::text(comparable(&example.output)));

@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::certify::Claims;
 use crate::explain::{Crossing, Explainer};
 use crate::linear::problem::{Malformed, Problem, decode};
-use crate::linear::{self, Decision};
+use crate::linear::{self, Decision, Stuck};
 use crate::model::{CasRegister, Kv, Model, Mutex, Register};
 use crate::options::Options;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
@@ -143,34 +143,27 @@ fn decide_key<M: Model>(
                 Err(why) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
             }
         }
-        linear::Answer::Stuck { blocked, suspects, prefix } => {
+        linear::Answer::Stuck(stuck) => {
             let claims = Claims::new(model, history, keys, group);
-            counterexample(model, history, problem, &claims, blocked, &suspects, prefix)
+            counterexample(&Explainer { model, history, keys, group, problem }, &claims, stuck, budget)
         }
     };
     KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps }
 }
 
 /// The contradiction behind a search that got stuck.
-fn counterexample<M: Model>(
-    model: &M,
-    history: &History,
-    problem: &Problem<M::Op>,
-    claims: &Claims<'_, M>,
-    blocked: u32,
-    suspects: &[u32],
-    prefix: Vec<OpId>,
-) -> Answer {
-    let Some(core) = shrink(claims, &Candidates::new(model, problem, blocked, suspects)) else {
+fn counterexample<M: Model>(explainer: &Explainer<'_, M>, claims: &Claims<'_, M>, stuck: Stuck, budget: &Budget) -> Answer {
+    let (model, problem) = (explainer.model, explainer.problem);
+    let Some(core) = shrink(claims, &Candidates::new(model, problem, stuck.blocked, &stuck.suspects)) else {
         let why = "a contradiction was found, but not a small one that could be checked by itself";
         return Answer::Unknown(Reason::Uncertified(why.into()));
     };
-    let blocked = problem.entries[blocked as usize];
-    let explainer = Explainer { model, history, problem };
-    let crossed = crossed(&explainer, claims, &core, blocked.ret);
+    let blocked = problem.entries[stuck.blocked as usize];
+    let crossed = crossed(explainer, claims, &core, blocked.ret);
     let (core, crossing) = crossed.map_or((core, None), |(core, crossing)| (core, Some(crossing)));
-    let prefix = if claims.prefix(&prefix, blocked.ret).is_ok() { prefix } else { Vec::new() };
-    let counterexample = explainer.explain(&core, crossing.as_ref(), blocked.id);
+    let prefix = if claims.prefix(&stuck.prefix, blocked.ret).is_ok() { stuck.prefix } else { Vec::new() };
+    let mut counterexample = explainer.explain(&core, crossing.as_ref(), blocked.id);
+    explainer.possible(&mut counterexample, stuck.blocked, budget);
     Answer::Invalid(Box::new(Counterexample { prefix, blocked: Some(blocked.id), ..counterexample }))
 }
 

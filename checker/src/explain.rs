@@ -3,13 +3,15 @@
 //! Everything is said of a minimal contradiction ([`crate::shrink`]) and of the updates that stored the values it saw.
 
 mod crossing;
+mod possible;
 mod steps;
 
-use crate::linear::problem::{Entry, NEVER, Problem};
-use crate::model::{Model, Sees};
+use crate::linear::problem::{Entry, Problem};
+use crate::model::{Call, Decoded, Model, Sees};
 use crate::shrink::Core;
-use crate::verdict::{Counterexample, Step, StepKind, Words};
-use histories::{History, OpId};
+use crate::verdict::{Counterexample, Step, Words};
+use histories::keyed::{KeyOps, Keys};
+use histories::{History, OpId, Outcome};
 
 pub(crate) use crossing::Crossing;
 
@@ -22,7 +24,11 @@ pub(crate) struct Explainer<'a, M: Model> {
     pub model: &'a M,
     /// The history.
     pub history: &'a History,
-    /// The key's ops.
+    /// How keys are taken off.
+    pub keys: &'a Keys,
+    /// The key's ops, failed ones included.
+    pub group: &'a KeyOps,
+    /// The ops to be ordered.
     pub problem: &'a Problem<M::Op>,
 }
 
@@ -88,9 +94,13 @@ impl<M: Model> Explainer<'_, M> {
 
     /// The state that the op leaves behind, if that is always the same.
     fn left_behind(&self, entry: Entry) -> Option<M::State> {
-        match self.model.sees(self.op(entry)) {
-            Sees::Only(state) => self.model.step(&state, self.op(entry)),
-            Sees::Nothing => self.model.step(&self.model.init(), self.op(entry)),
+        self.leads_to(self.op(entry))
+    }
+
+    fn leads_to(&self, op: &M::Op) -> Option<M::State> {
+        match self.model.sees(op) {
+            Sees::Only(state) => self.model.step(&state, op),
+            Sees::Nothing => self.model.step(&self.model.init(), op),
             _ => None,
         }
     }
@@ -101,16 +111,8 @@ impl<M: Model> Explainer<'_, M> {
 
     /// The updates that leave the state behind.
     fn sources(&self, state: &M::State) -> impl Iterator<Item = Entry> {
-        let leaves: Vec<bool> = (self.problem.classes.iter())
-            .map(|op| {
-                let next = match self.model.sees(op) {
-                    Sees::Only(from) => self.model.step(&from, op),
-                    Sees::Nothing => self.model.step(&self.model.init(), op),
-                    _ => None,
-                };
-                !self.model.is_pure(op) && next.as_ref() == Some(state)
-            })
-            .collect();
+        let leaves: Vec<bool> =
+            (self.problem.classes.iter()).map(|op| !self.model.is_pure(op) && self.leads_to(op).as_ref() == Some(state)).collect();
         self.problem.entries.iter().filter(move |e| leaves[e.class as usize]).copied()
     }
 
@@ -132,38 +134,38 @@ impl<M: Model> Explainer<'_, M> {
         match (needed, self.seen(stuck)) {
             ([_], Some(state)) => self.thin_air(stuck, &state),
             (&[a, b], Some(state)) if b == stuck && a.ret < b.call => self.stale(a, stuck, &state),
+            (&[a, b], Some(state)) if self.seen(a).is_some_and(|other| other != state) && self.is_pure(a) && self.is_pure(b) => {
+                (self.either_first(a, b), Vec::new())
+            }
             _ => (Self::generic(needed, stuck), Vec::new()),
         }
     }
 
+    /// Two reads at the same time saw values of which none came back.
+    fn either_first(&self, a: Entry, b: Entry) -> Vec<Words> {
+        let mut words = self.found(b);
+        words.push(text(" and "));
+        words.extend(self.found(a));
+        words.push(text(": whichever came first, nobody stored the value of the other after it."));
+        words
+    }
+
     /// One op alone is impossible: what it saw was not there to be seen.
     fn thin_air(&self, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
-        let mut words = self.found(stuck, self.state(state));
+        let mut words = self.found(stuck);
         let first = self.sources(state).min_by_key(|e| e.call);
         match first {
-            None => words.push(text(", which nobody wrote.")),
+            None => words.extend(self.unsourced(state)),
             Some(source) if source.call > stuck.ret => {
                 words.extend([
-                    text(", before anybody wrote it: "),
+                    text(", before anybody stored that: "),
                     Words::Op(source.id),
-                    text(" was sent at "),
+                    text(" was sent only at "),
                     Words::Invoked(source.id),
                     text("."),
                 ]);
-                let step = Step {
-                    words: vec![
-                        Words::Op(source.id),
-                        text(" was sent at "),
-                        Words::Invoked(source.id),
-                        text(", after the answer had come at "),
-                        Words::Completed(stuck.id),
-                        text("."),
-                    ],
-                    because: vec![text("It is the first operation that stores this value.")],
-                    from: stuck.id,
-                    to: source.id,
-                    kind: StepKind::RealTime,
-                };
+                let because = vec![text("It is the first operation that stores this value.")];
+                let step = steps::in_turn(stuck, source, because);
                 return (words, vec![step]);
             }
             Some(source) => words.extend([text(", which "), Words::Op(source.id), text(" cannot have stored by then.")]),
@@ -171,25 +173,33 @@ impl<M: Model> Explainer<'_, M> {
         (words, Vec::new())
     }
 
+    /// Nobody stored what was seen.
+    fn unsourced(&self, state: &M::State) -> Vec<Words> {
+        if let Some(failed) = self.failed_source(state) {
+            let only = [text(", and only "), Words::Op(failed), text(" of "), Words::Who(failed)];
+            return [&only[..], &[text(" would have stored that, which had failed.")]].concat();
+        }
+        let absence = self.model.tell_absence(state, false, &self.history.values);
+        [vec![text(", although ")], absence, vec![text(".")]].concat()
+    }
+
     /// A value was seen although another had taken its place, and it did not come back.
     fn stale(&self, witness: Entry, stuck: Entry, state: &M::State) -> (Vec<Words>, Vec<Step>) {
-        let Some(newer) = self.left_behind(witness) else { return (Self::generic(&[witness, stuck], stuck), Vec::new()) };
         let sources: Vec<Entry> = self.sources(state).filter(|e| e.call < stuck.ret).collect();
-        let verb = if self.is_pure(witness) { " had already read " } else { self.had_stored(witness) };
-        let mut words = self.found(stuck, self.state(state));
-        words.extend([text(", although "), Words::Who(witness.id), text(verb)]);
-        words.extend([self.state(&newer), text(" at "), Words::Completed(witness.id)]);
-        words.extend(self.not_again(state, !sources.is_empty()));
+        let words = self.although(stuck, witness, state, !sources.is_empty());
+        let Some(newer) = self.left_behind(witness) else {
+            return (words, vec![steps::in_turn(witness, stuck, vec![text("So it comes first in every order.")])]);
+        };
         let mut steps = Vec::new();
         let newer_source = self.is_pure(witness).then(|| self.only_source(&newer, witness)).flatten();
-        if let Some(old) = sources.iter().max_by_key(|e| e.ret).copied().filter(|e| e.ret != NEVER) {
+        if let Some(old) = sources.iter().max_by_key(|e| e.ret).copied().filter(|e| !e.is_crashed()) {
             let after = newer_source.filter(|e| old.ret < e.call).unwrap_or(witness);
             if old.ret < after.call {
                 let because = vec![text("In every order "), self.state(state), text(" comes first and "), self.state(&newer)];
                 steps.push(steps::in_turn(old, after, [because, vec![text(" replaces it.")]].concat()));
             }
         }
-        steps.extend(newer_source.map(|source| steps::took_effect(source, witness, self.state(&newer))));
+        steps.extend(newer_source.map(|source| steps::took_effect(self.told(witness, false), source, witness, self.state(&newer))));
         steps.push(steps::later(witness, stuck, self.state(&newer)));
         steps.push(steps::too_late(stuck, newer_source.unwrap_or(witness), self.state(state)));
         (words, steps)
@@ -202,11 +212,7 @@ impl<M: Model> Explainer<'_, M> {
         let Some(new_state) = self.left_behind(newer_source) else { return (Self::generic(&crossing.ops(false), stuck), Vec::new()) };
         let (old, new) = (|| self.state(&old_state), || self.state(&new_state));
         let stored = newer.id == newer_source.id;
-        let mut sentence = self.found(stuck, old());
-        sentence.extend([text(", although "), Words::Who(newer.id)]);
-        sentence.push(text(if stored { self.had_stored(newer) } else { " had already read " }));
-        sentence.extend([new(), text(" at "), Words::Completed(newer.id)]);
-        sentence.extend(self.not_again(&old_state, before.is_some()));
+        let sentence = self.although(stuck, newer, &old_state, before.is_some());
         let mut steps = Vec::new();
         if let Some(before) = before {
             let because = vec![
@@ -219,7 +225,7 @@ impl<M: Model> Explainer<'_, M> {
             steps.push(steps::in_turn(before, newer_last, because));
         }
         if !stored {
-            steps.push(steps::took_effect(newer_source, newer, new()));
+            steps.push(steps::took_effect(self.told(newer, false), newer_source, newer, new()));
         }
         steps.push(steps::later(newer, stuck, new()));
         steps.push(steps::too_late(stuck, newer_source, old()));
@@ -232,32 +238,48 @@ impl<M: Model> Explainer<'_, M> {
         sources.next().is_none().then_some(first)
     }
 
-    /// The beginning of a sentence: who found what, and when.
-    fn found(&self, stuck: Entry, state: Words) -> Vec<Words> {
-        if self.is_pure(stuck) {
-            return vec![Words::Who(stuck.id), text(" read "), state, text(" at "), Words::Completed(stuck.id)];
-        }
-        vec![
-            Words::Op(stuck.id),
-            text(" of "),
-            Words::Who(stuck.id),
-            text(" took effect by "),
-            Words::Completed(stuck.id),
-            text(", which it can only where it finds "),
-            state,
-        ]
+    /// Who did what.
+    fn told(&self, entry: Entry, perfect: bool) -> Vec<Words> {
+        let mut words = vec![Words::Who(entry.id), text(if perfect { " had already " } else { " " })];
+        words.extend(self.model.tell_op(self.op(entry), perfect, &self.history.values));
+        words
     }
 
-    fn had_stored(&self, update: Entry) -> &'static str {
-        if matches!(self.model.sees(self.op(update)), Sees::Nothing) { " had already stored " } else { " had already made it " }
+    /// The beginning of a sentence: who did what, and when.
+    fn found(&self, stuck: Entry) -> Vec<Words> {
+        let mut words = self.told(stuck, false);
+        if !stuck.is_crashed() {
+            words.extend([text(" at "), Words::Completed(stuck.id)]);
+        }
+        words
     }
 
-    /// Why the value does not come back.
-    fn not_again(&self, state: &M::State, was_stored: bool) -> Vec<Words> {
-        if !was_stored && *state == self.model.init() {
-            return vec![text("; "), self.state(state), text(" is there only before the first update.")];
-        }
-        vec![text(" and nobody wrote "), self.state(state), text(if was_stored { " again." } else { "." })]
+    /// One op happened although another had, and what it needs did not come back.
+    fn although(&self, stuck: Entry, newer: Entry, needs: &M::State, again: bool) -> Vec<Words> {
+        let mut words = self.found(stuck);
+        words.push(text(", although "));
+        words.extend(self.told(newer, true));
+        words.extend([text(" at "), Words::Completed(newer.id), text(" and ")]);
+        words.extend(self.model.tell_absence(needs, again, &self.history.values));
+        words.push(text("."));
+        words
+    }
+
+    /// A failed op that would have led to the state.
+    fn failed_source(&self, state: &M::State) -> Option<OpId> {
+        let leads_there = |op: &M::Op| !self.model.is_pure(op) && self.leads_to(op).as_ref() == Some(state);
+        self.group.ops.iter().copied().find(|&id| {
+            let op = self.history.op(id);
+            // As if nobody knew its outcome: then the model takes it for one that may have happened.
+            let call = Call {
+                f: self.history.name(self.history.op_function(op)),
+                input: self.keys.input(self.history, op),
+                output: None,
+                outcome: Outcome::Info,
+                values: &self.history.values,
+            };
+            self.history.outcome(op) == Outcome::Fail && matches!(self.model.decode(&call), Ok(Decoded::Op(op)) if leads_there(&op))
+        })
     }
 
     fn generic(needed: &[Entry], stuck: Entry) -> Vec<Words> {

@@ -4,7 +4,7 @@ mod configs;
 mod mask;
 mod path;
 pub(crate) mod problem;
-mod search;
+pub(crate) mod search;
 mod states;
 mod usage;
 mod witness;
@@ -16,7 +16,7 @@ use crate::verdict::Reason;
 use histories::OpId;
 use mask::{Mask, Wide};
 use problem::{Event, Problem};
-use search::{Found, Limit, Progress, Search, Unknowns};
+use search::{Found, Limit, Progress, Search, Surveyed, Unknowns};
 use zones::Zones;
 
 /// What the procedures found out about one object.
@@ -36,14 +36,7 @@ pub(crate) enum Answer {
     /// An order of all ops.
     Order(Vec<OpId>),
     /// There is none.
-    Stuck {
-        /// The entry that cannot return.
-        blocked: u32,
-        /// Entries that may be the reason; may be empty.
-        suspects: Vec<u32>,
-        /// An order of the ops that returned before it; empty if none was looked for.
-        prefix: Vec<OpId>,
-    },
+    Stuck(Stuck),
     /// The budget ended.
     Unknown(Reason),
 }
@@ -51,14 +44,31 @@ pub(crate) enum Answer {
 /// Steps that a search for the longest prefix may take once it is known that there is no order.
 const PREFIX_STEPS: u64 = 1 << 20;
 
+/// Where no order goes on.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    /// The entry that cannot return.
+    pub blocked: u32,
+    /// Entries that may be the reason; may be empty.
+    pub suspects: Vec<u32>,
+    /// An order of the ops that returned before it; empty if none was easily found.
+    pub prefix: Vec<OpId>,
+}
+
+/// Steps that may be spent on finding out which states were possible.
+const SURVEY_STEPS: u64 = 1 << 19;
+
 /// Decides whether the ops of one object can be ordered.
 pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Budget) -> Decision {
     let events = problem.events();
     match zones::decide(model, problem, &events) {
         Zones::Order(order) => return Decision { found: Answer::Order(order), algorithm: "zones", steps: 0 },
-        Zones::Stuck { blocked, suspects } => {
-            let (blocked, prefix) = prefix(model, problem, blocked, budget);
-            return Decision { found: Answer::Stuck { blocked, suspects, prefix }, algorithm: "zones", steps: 0 };
+        Zones::Stuck { blocked: found, mut suspects } => {
+            let (blocked, prefix) = prefix(model, problem, found, budget);
+            if blocked != found {
+                suspects.clear(); // They are about something later.
+            }
+            return Decision { found: Answer::Stuck(Stuck { blocked, suspects, prefix }), algorithm: "zones", steps: 0 };
         }
         Zones::Open => {}
     }
@@ -78,11 +88,30 @@ fn prefix<M: Model>(model: &M, problem: &Problem<M::Op>, mut blocked: u32, budge
             Zones::Open => {
                 return match search(model, &cut, &events, budget, PREFIX_STEPS).found {
                     Answer::Order(order) => (blocked, order),
-                    Answer::Stuck { blocked: earlier, prefix, .. } => (place(earlier), prefix),
+                    Answer::Stuck(Stuck { blocked: earlier, prefix, .. }) => (place(earlier), prefix),
                     Answer::Unknown(_) => (blocked, Vec::new()),
                 };
             }
         }
+    }
+}
+
+/// The states that were possible after each of the events in `watched` before the entry `blocked` returned, at most `most` each.
+/// Empty if that is not easily found.
+pub(crate) fn survey<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    blocked: u32,
+    watched: &[u32],
+    most: usize,
+    budget: &Budget,
+) -> Vec<Surveyed<M::State>> {
+    let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
+    let events = cut.events();
+    match cut.width() {
+        0..=64 => Search::<M, u64>::new(model, &cut, Unknowns::Exact, budget, SURVEY_STEPS).survey(&events, watched, most),
+        65..=128 => Search::<M, u128>::new(model, &cut, Unknowns::Exact, budget, SURVEY_STEPS).survey(&events, watched, most),
+        _ => Vec::new(),
     }
 }
 
@@ -134,7 +163,7 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
             (Found::Nothing(stuck), _) => {
                 let until = problem.entries[stuck.blocked as usize].ret - 1;
                 let prefix = witness::complete(model, problem, &stuck.prefix, until).unwrap_or_default();
-                Some(Answer::Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix })
+                Some(Answer::Stuck(Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix }))
             }
         };
         let found = found.unwrap_or_else(|| Answer::Unknown(Reason::Uncertified("the search lost its own order".into())));

@@ -10,6 +10,7 @@ pub use kv::Kv;
 pub use mutex::Mutex;
 pub use register::Register;
 
+use crate::verdict::Words;
 use histories::{Outcome, ValueId, Values};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -59,6 +60,17 @@ pub trait Model: Sync {
         true
     }
 
+    /// What the op did, in the past tense: `read 66`, `acquired the lock`; after "had" if `perfect`: `written 66`.
+    fn tell_op(&self, op: &Self::Op, perfect: bool, values: &Values) -> Vec<Words> {
+        vec![Words::Text(if perfect { "done " } else { "did " }.into()), Words::Value(self.show_op(op, values))]
+    }
+
+    /// That no op led to the state, or none again: `nobody wrote 66 again`.
+    fn tell_absence(&self, state: &Self::State, again: bool, values: &Values) -> Vec<Words> {
+        let end = if again { " again" } else { "" };
+        vec![Words::Text("nobody led to ".into()), Words::Value(self.show_state(state, values)), Words::Text(end.into())]
+    }
+
     /// The op in a few characters: `w 66`, `r→66`, `cas 1→2`. `values` is the history's arena.
     fn show_op(&self, op: &Self::Op, values: &Values) -> String {
         let _ = values;
@@ -70,6 +82,11 @@ pub trait Model: Sync {
         let _ = values;
         format!("{state:?}")
     }
+}
+
+/// Plain words.
+fn text(text: &str) -> Words {
+    Words::Text(text.into())
 }
 
 /// One op of a history, its key already taken off.

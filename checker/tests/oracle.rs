@@ -88,6 +88,28 @@ fn can_be_ordered(state: &State, left: &mut Vec<Interval>) -> bool {
     false
 }
 
+/// Every state in which an order can end, in the words of the models.
+fn possible_ends(state: &State, left: &mut Vec<Interval>, ends: &mut BTreeSet<String>) {
+    let first_return = left.iter().map(|o| o.ret).min().unwrap_or(usize::MAX);
+    if first_return == usize::MAX {
+        ends.insert(match state {
+            State::Number(NIL) => "nil".into(),
+            State::Number(n) => n.to_string(),
+            State::Text(t) => format!("{t:?}"),
+            State::Locked(held) => if *held { "held" } else { "free" }.into(),
+        });
+    }
+    for i in 0..left.len() {
+        if left[i].call <= first_return
+            && let Some(next) = happens(state, &left[i].op)
+        {
+            let op = left.remove(i);
+            possible_ends(&next, left, ends);
+            left.insert(i, op);
+        }
+    }
+}
+
 /// What `Counterexample::needed` claims of the others: any number of times within their interval, or never; reads ignored.
 /// All that is possible is followed event by event.
 fn relaxed_can_be_ordered(initial: &State, ops: &[Interval], needed: &BTreeSet<OpId>, events: usize) -> bool {
@@ -456,7 +478,16 @@ fn check_core(initial: &State, ops: &[Interval], events: usize, found: &Countere
             o
         })
         .collect();
-    check_witness(initial, &before, &found.prefix).map_err(|_| "the prefix does not hold")
+    check_witness(initial, &before, &found.prefix).map_err(|_| "the prefix does not hold")?;
+    let mut ends = BTreeSet::new();
+    possible_ends(initial, &mut before.clone(), &mut ends);
+    let states: BTreeSet<String> = found.states.iter().cloned().collect();
+    // At most a hundred are named.
+    let same = states == ends || states.len() == 100 && states.is_subset(&ends);
+    if !same || found.possible.last().is_none_or(|last| !last.states.is_empty()) {
+        return Err("the states at the end are others");
+    }
+    Ok(())
 }
 
 fn many(object: Object) {

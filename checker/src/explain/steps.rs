@@ -19,12 +19,9 @@ pub(super) fn in_turn(first: Entry, second: Entry, because: Vec<Words>) -> Step 
     Step { words, because, from: first.id, to: second.id, kind: StepKind::RealTime }
 }
 
-/// `reader` saw what `source` stored.
-pub(super) fn took_effect(source: Entry, reader: Entry, stored: Words) -> Step {
-    let words = vec![
-        Words::Who(reader.id),
-        text(" read "),
-        stored.clone(),
+/// `reader` saw what `source` stored, as `told` says.
+pub(super) fn took_effect(told: Vec<Words>, source: Entry, reader: Entry, stored: Words) -> Step {
+    let so = vec![
         text(", so "),
         Words::Op(source.id),
         text(" of "),
@@ -34,7 +31,7 @@ pub(super) fn took_effect(source: Entry, reader: Entry, stored: Words) -> Step {
         text("."),
     ];
     let because = vec![stored, text(" was stored by this operation and by no other.")];
-    Step { words, because, from: source.id, to: reader.id, kind: StepKind::Value }
+    Step { words: [told, so].concat(), because, from: source.id, to: reader.id, kind: StepKind::Value }
 }
 
 /// `stuck` was invoked when `in_place` had been there: `before` had completed.
@@ -54,10 +51,10 @@ pub(super) fn later(before: Entry, stuck: Entry, in_place: Words) -> Step {
     Step { words, because, from: before.id, to: stuck.id, kind: StepKind::RealTime }
 }
 
-/// `stuck` saw what is there only before `replaced_by`, which it follows.
-pub(super) fn too_late(stuck: Entry, replaced_by: Entry, saw: Words) -> Step {
+/// `stuck` needs what is there only before `replaced_by`, which it follows.
+pub(super) fn too_late(stuck: Entry, replaced_by: Entry, needs: Words) -> Step {
     let words =
-        vec![Words::Op(stuck.id), text(" found "), saw, text(", which is only there before "), Words::Op(replaced_by.id), text(".")];
+        vec![Words::Op(stuck.id), text(" needs "), needs, text(", which is only there before "), Words::Op(replaced_by.id), text(".")];
     let because = vec![text("It would have to come before an operation that it follows.")];
     Step { words, because, from: stuck.id, to: replaced_by.id, kind: StepKind::Contradiction }
 }

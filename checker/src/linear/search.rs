@@ -101,6 +101,20 @@ struct Crashed {
     entries: Vec<u32>,
 }
 
+/// The states that were possible at a moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Surveyed<S> {
+    /// The event just before it.
+    pub at: u32,
+    /// Some of the states.
+    pub states: Vec<S>,
+    /// How many there are besides.
+    pub more: usize,
+}
+
+/// A slot that no op has: to linearize until it is done is to linearize everything that can be.
+const NO_SLOT: u32 = u32::MAX;
+
 /// How often the stop flag and the memory are looked at.
 const STEPS_BETWEEN_LOOKS: u64 = 2048;
 
@@ -162,6 +176,56 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             tried: vec![0; problem.classes.len()],
             try_number: 0,
         }
+    }
+
+    /// The states that the object can be in just after each of the events in `watched` (positions, ascending), at most `most`
+    /// of each and how many more there are. Stops where nothing can be, or at a limit: then the rest is missing.
+    pub(crate) fn survey(mut self, events: &[(u32, Event)], watched: &[u32], most: usize) -> Vec<Surveyed<M::State>> {
+        let mut surveyed = Vec::new();
+        let mut events = events.iter().peekable();
+        'watched: for &at in watched {
+            while let Some(&(at, event)) = events.next_if(|event| event.0 <= at) {
+                let goes_on = match event {
+                    Event::Call(entry) => {
+                        self.call(entry);
+                        Ok(true)
+                    }
+                    Event::Return(entry) => self.returns(entry, at),
+                };
+                if goes_on != Ok(true) {
+                    break 'watched;
+                }
+            }
+            let Ok(mut states) = self.reachable() else { break };
+            let more = states.len().saturating_sub(most);
+            states.truncate(most);
+            surveyed.push(Surveyed { at, states: states.into_iter().map(|state| self.states.get(state).clone()).collect(), more });
+        }
+        self.budget.give(self.bytes_taken);
+        surveyed
+    }
+
+    /// The states that the ops in flight can lead to, as they are found.
+    fn reachable(&mut self) -> Result<Vec<u32>, Limit> {
+        for config in &self.now {
+            self.waiting.insert(*config, &self.usages, usize::MAX);
+        }
+        let mut seen = vec![false; self.states.len()];
+        let mut states = Vec::new();
+        let mut number = 0;
+        while number < self.waiting.end() {
+            self.count_step()?;
+            if let Some(config) = self.waiting.get(number) {
+                self.extend(config, NO_SLOT, 0, usize::MAX);
+                seen.resize(self.states.len(), false);
+                if !std::mem::replace(&mut seen[config.state as usize], true) {
+                    states.push(config.state);
+                }
+            }
+            number += 1;
+        }
+        self.waiting.clear();
+        Ok(states)
     }
 
     /// Takes the events in their order.
@@ -301,7 +365,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
 
     fn add(&mut self, mut config: Config<K>, entry: u32, target: u32, at: u32, most: usize) {
         config.done = config.done.union(self.legal_reads(config.state));
-        let ready = config.done.has(target);
+        let ready = target != NO_SLOT && config.done.has(target);
         if ready {
             config.done = config.done.without(target);
         }

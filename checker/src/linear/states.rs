@@ -63,6 +63,11 @@ impl<'a, M: Model> States<'a, M> {
         number
     }
 
+    /// A state by its number.
+    pub(crate) fn get(&self, state: u32) -> &M::State {
+        &self.list[state as usize]
+    }
+
     /// How many states are known.
     pub(crate) fn len(&self) -> usize {
         self.list.len()

@@ -1,7 +1,8 @@
 //! A register with compare-and-set: `read`, `write`, `cas [old new]`.
 
-use super::{Call, Decoded, Model, Sees};
+use super::{Call, Decoded, Model, Sees, text};
 use crate::options::{FailedCas, NilRead, Options};
+use crate::verdict::Words;
 use histories::{History, Outcome, Value, ValueId, Values};
 
 /// A register that holds one value, compared and replaced in one op.
@@ -157,6 +158,28 @@ impl Model for CasRegister {
             Op::Write(_) => Sees::Nothing,
             Op::Mismatch(value) => Sees::AllBut(Some(value)),
         }
+    }
+
+    fn tell_op(&self, op: &Op, perfect: bool, values: &Values) -> Vec<Words> {
+        let value = |value: ValueId| Words::Value(values.display(value));
+        match *op {
+            Op::Read(ValueId::NIL) => vec![text("read nothing ("), value(ValueId::NIL), text(")")],
+            Op::Read(v) => vec![text("read "), value(v)],
+            Op::Write(v) => vec![text(if perfect { "written " } else { "wrote " }), value(v)],
+            Op::Cas(old, new) if perfect => vec![text("replaced "), value(old), text(" by "), value(new)],
+            Op::Cas(old, new) => vec![text("found "), value(old), text(" and set "), value(new)],
+            Op::Mismatch(v) => vec![text("found another value than "), value(v)],
+        }
+    }
+
+    fn tell_absence(&self, state: &Held, again: bool, values: &Values) -> Vec<Words> {
+        if *state == Some(ValueId::NIL) {
+            return vec![text("nobody removed it")];
+        }
+        if !again && *state == self.initial {
+            return vec![Words::Value(self.show_state(state, values)), text(" is only there at the beginning")];
+        }
+        vec![text("nobody wrote "), Words::Value(self.show_state(state, values)), text(if again { " again" } else { "" })]
     }
 
     fn show_op(&self, op: &Op, values: &Values) -> String {

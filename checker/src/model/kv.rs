@@ -1,7 +1,8 @@
 //! One key of a store of strings: `get`, `put`, `append`.
 
-use super::{Call, Decoded, Model, Sees, cas_register};
+use super::{Call, Decoded, Model, Sees, cas_register, text};
 use crate::options::Options;
+use crate::verdict::Words;
 use hashbrown::HashMap;
 use histories::{History, Outcome, Value, ValueId, Values, View};
 use std::sync::Arc;
@@ -161,6 +162,23 @@ impl Model for Kv {
 
     fn may_become(&self, from: &Held, to: &Held) -> bool {
         self.text(to).starts_with(self.text(from))
+    }
+
+    fn tell_op(&self, op: &Op, _: bool, values: &Values) -> Vec<Words> {
+        let value = |value: &Held| Words::Value(self.show_state(value, values));
+        match op {
+            Op::Get(Held::Empty) => vec![text("found the key empty")],
+            Op::Get(v) => vec![text("got "), value(v)],
+            Op::Put(v) => vec![text("put "), value(v)],
+            Op::Append(more) => vec![text("appended "), Words::Value(format!("{more:?}"))],
+        }
+    }
+
+    fn tell_absence(&self, state: &Held, again: bool, values: &Values) -> Vec<Words> {
+        if *state == Held::Empty {
+            return vec![text("nobody emptied it")];
+        }
+        vec![text("nobody stored "), Words::Value(self.show_state(state, values)), text(if again { " again" } else { "" })]
     }
 
     fn show_op(&self, op: &Op, values: &Values) -> String {

@@ -1,6 +1,7 @@
 //! A mutex: `acquire`, `release`.
 
-use super::{Call, Decoded, Model, Sees};
+use super::{Call, Decoded, Model, Sees, text};
+use crate::verdict::Words;
 use histories::{Outcome, Values};
 
 /// A lock that one holder has at a time. It does not ask who releases it.
@@ -48,6 +49,21 @@ impl Model for Mutex {
 
     fn sees(&self, op: &Op) -> Sees<bool> {
         Sees::Only(*op == Op::Release)
+    }
+
+    fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {
+        vec![text(match op {
+            Op::Acquire => "acquired the lock",
+            Op::Release => "released the lock",
+        })]
+    }
+
+    fn tell_absence(&self, held: &bool, again: bool, _: &Values) -> Vec<Words> {
+        vec![text(match (held, again) {
+            (false, _) => "nobody released it in between",
+            (true, false) => "nobody acquired it",
+            (true, true) => "nobody acquired it again",
+        })]
     }
 
     fn show_op(&self, op: &Op, _: &Values) -> String {

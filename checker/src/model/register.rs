@@ -3,6 +3,7 @@
 use super::cas_register::{Held, Op};
 use super::{Call, CasRegister, Decoded, Model, Sees};
 use crate::options::Options;
+use crate::verdict::Words;
 use histories::{History, Values};
 
 /// A register that holds one value. It is a [`CasRegister`] that nobody compares.
@@ -55,6 +56,14 @@ impl Model for Register {
 
     fn sees(&self, op: &Op) -> Sees<Held> {
         self.0.sees(op)
+    }
+
+    fn tell_op(&self, op: &Op, perfect: bool, values: &Values) -> Vec<Words> {
+        self.0.tell_op(op, perfect, values)
+    }
+
+    fn tell_absence(&self, state: &Held, again: bool, values: &Values) -> Vec<Words> {
+        self.0.tell_absence(state, again, values)
     }
 
     fn show_op(&self, op: &Op, values: &Values) -> String {

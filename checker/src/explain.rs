@@ -137,6 +137,9 @@ impl<M: Model> Explainer<'_, M> {
             (&[a, b], Some(state)) if self.seen(a).is_some_and(|other| other != state) && self.is_pure(a) && self.is_pure(b) => {
                 (self.either_first(a, b), Vec::new())
             }
+            (&[a, b], Some(state)) if self.seen(a) == Some(state.clone()) && !self.is_pure(a) && !self.is_pure(b) => {
+                (self.both_need(a, b, &state), Vec::new())
+            }
             _ => (Self::generic(needed, stuck), Vec::new()),
         }
     }
@@ -147,6 +150,17 @@ impl<M: Model> Explainer<'_, M> {
         words.push(text(" and "));
         words.extend(self.found(a));
         words.push(text(": whichever came first, nobody stored the value of the other after it."));
+        words
+    }
+
+    /// Two updates at the same time need one state, which the first of them replaces.
+    fn both_need(&self, a: Entry, b: Entry, state: &M::State) -> Vec<Words> {
+        let mut words = self.found(b);
+        words.push(text(" and "));
+        words.extend(self.found(a));
+        words.extend([text(": whichever came first, the other needs "), self.state(state), text(", and ")]);
+        words.extend(self.model.tell_absence(state, true, &self.history.values));
+        words.push(text("."));
         words
     }
 

@@ -23,7 +23,7 @@ fn dependencies(krate: &str) -> BTreeSet<String> {
     package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development).map(|d| d.name.clone()).collect()
 }
 
-/// All Rust sources below a folder, with the part before `#[cfg(test)]` only: tests may do what the code may not.
+/// All Rust sources below a folder, without their tests (they stand last): tests may do what the code may not.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -34,13 +34,29 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") && path.file_stem().is_none_or(|s| s != "tests") {
                 let text = std::fs::read_to_string(&path).expect("source");
-                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
-                found.push((path, code));
+                found.push((path, without_tests(&text)));
             }
         }
     }
     found.sort();
     found
+}
+
+/// A source up to its first function or inline module for tests, without declarations of modules for tests.
+fn without_tests(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            if lines.next().is_some_and(|item| item.ends_with(';')) {
+                continue;
+            }
+            break;
+        }
+        code.push_str(line);
+        code.push('\n');
+    }
+    code
 }
 
 /// Lines of code (not of comments) that contain one of the words, as `file:line: text`.
@@ -53,12 +69,18 @@ fn uses(folder: &str, words: &[&str], except: &[&str]) -> Vec<String> {
         }
         for (number, line) in code.lines().enumerate() {
             let line = line.split("//").next().unwrap_or_default();
-            if words.iter().any(|w| line.contains(w)) {
+            if words.iter().any(|w| mentions(line, w)) {
                 found.push(format!("{name}:{}: {}", number + 1, line.trim()));
             }
         }
     }
     found
+}
+
+/// Whether a line contains the word, and not only as the beginning of a longer one (`.await` in `.await_go()`).
+fn mentions(line: &str, word: &str) -> bool {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| !word.ends_with(is_letter) || !line[at + word.len()..].starts_with(is_letter))
 }
 
 #[track_caller]

@@ -3,6 +3,8 @@
 //! Two axes, one file per point on each: a workload (`register`) says *what* is asked and which model must hold, a system
 //! (`etcd`, `demo`) says *who* is asked. A run is a pair.
 //!
+//! This crate does not know how a run goes: no schedule of faults, no recording, no deadline, no terminal.
+//!
 //! Start reading at [`client`] and [`generator`], then [`workload`] and [`system`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -6,6 +6,9 @@ mod path;
 pub(crate) mod problem;
 pub(crate) mod search;
 mod states;
+#[cfg(test)]
+mod tests;
+mod unseen;
 mod usage;
 mod witness;
 mod zones;
@@ -132,8 +135,9 @@ fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)]
 /// may happen any number of times (if that explains nothing, nothing does), and few configurations (an order is an order).
 fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, limit: u64) -> Decision {
     let mut steps = 0;
+    let unseen = unseen::unseen(model, problem);
     let mut search = |unknowns, limit: u64| {
-        let (found, made) = Search::<M, K>::new(model, problem, unknowns, budget, limit).run(events);
+        let (found, made) = Search::<M, K>::new(model, problem, unknowns, budget, limit).leave_out(&unseen).run(events);
         steps += made;
         found
     };

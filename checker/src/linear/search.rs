@@ -121,6 +121,8 @@ const STEPS_BETWEEN_LOOKS: u64 = 2048;
 pub(crate) struct Search<'a, M: Model, K: Mask> {
     problem: &'a Problem<M::Op>,
     pure: Vec<bool>,
+    /// Classes whose ops of unknown outcome are left out.
+    left_out: Vec<bool>,
     unknowns: Unknowns,
     budget: &'a Budget,
     step_limit: u64,
@@ -154,6 +156,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         Search {
             problem,
             pure: problem.classes.iter().map(|op| model.is_pure(op)).collect(),
+            left_out: vec![false; problem.classes.len()],
             unknowns,
             budget,
             step_limit,
@@ -176,6 +179,12 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             tried: vec![0; problem.classes.len()],
             try_number: 0,
         }
+    }
+
+    /// Leaves out the ops of unknown outcome of some classes: see [`super::unseen`].
+    pub(crate) fn leave_out(mut self, classes: &[bool]) -> Self {
+        self.left_out.copy_from_slice(classes);
+        self
     }
 
     /// The states that the object can be in just after each of the events in `watched` (positions, ascending), at most `most`
@@ -260,6 +269,9 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
     fn call(&mut self, index: u32) {
         let entry = self.problem.entries[index as usize];
         if entry.is_crashed() {
+            if self.left_out[entry.class as usize] {
+                return;
+            }
             let class = &mut self.crashed_of_class[entry.class as usize];
             if *class == u32::MAX {
                 *class = self.crashed.len() as u32;

@@ -1,0 +1,53 @@
+//! Ops of unknown outcome that nobody can have noticed.
+//!
+//! An op of unknown outcome whose effect no op can see need never have happened. *Why:* call a state *noticed* if an op that
+//! returned can happen only there, or one of unknown outcome that leads to a noticed state. In a legal order, take a longest
+//! run of ops of unknown outcome that lead to states which are not noticed. While such a state holds, nothing else can happen
+//! but an overwrite: so after the run comes an overwrite, or the end. Leave the run out: the overwrite does not mind.
+//!
+//! This needs every op to say what it sees ([`Sees`]): where one does not, nothing is left out.
+
+use super::problem::Problem;
+use crate::model::{Model, Sees};
+use hashbrown::{HashMap, HashSet};
+use rustc_hash::FxBuildHasher;
+
+/// The classes whose ops, if their outcome is unknown, can be left out.
+pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>) -> Vec<bool> {
+    let mut crashed = vec![false; problem.classes.len()];
+    let mut fresh: Vec<M::State> = Vec::new();
+    let mut returned = vec![false; problem.classes.len()];
+    for entry in &problem.entries {
+        let which = if entry.is_crashed() { &mut crashed } else { &mut returned };
+        which[entry.class as usize] = true;
+    }
+    // The classes of unknown outcome by the state they lead to.
+    let mut sources: HashMap<M::State, Vec<usize>, FxBuildHasher> = HashMap::default();
+    let none = vec![false; problem.classes.len()];
+    for (class, op) in problem.classes.iter().enumerate() {
+        let sees = model.sees(op);
+        let leads_to = match &sees {
+            Sees::Nothing => model.step(&model.init(), op),
+            Sees::Only(state) => model.step(state, op),
+            Sees::AllBut(_) | Sees::Total | Sees::Something => return none,
+        };
+        if let (Some(state), true) = (leads_to, crashed[class]) {
+            sources.entry(state).or_default().push(class);
+        }
+        if let (Sees::Only(state), true) = (sees, returned[class]) {
+            fresh.push(state);
+        }
+    }
+    let mut unseen = crashed;
+    let mut noticed: HashSet<M::State, FxBuildHasher> = HashSet::default();
+    while let Some(state) = fresh.pop() {
+        for &class in sources.get(&state).into_iter().flatten() {
+            unseen[class] = false;
+            if let Sees::Only(from) = model.sees(&problem.classes[class]) {
+                fresh.extend((!noticed.contains(&from)).then_some(from));
+            }
+        }
+        noticed.insert(state);
+    }
+    unseen
+}

@@ -138,7 +138,7 @@ impl Database for DemoDatabase {
     }
 
     fn pause(&self, node: &Node) -> Result<(), NodeError> {
-        let paused = self.bed.processes.signal(node.index, libc::SIGSTOP);
+        let paused = self.bed.processes.pause(node.index);
         paused.map_err(|error| NodeError::new(&node.name, format!("cannot pause its process: {error}")))
     }
 

@@ -10,6 +10,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a process may take to stop after it was told to. Whoever asked looks at its state afterwards anyway.
+const STOPS_WITHIN: Duration = Duration::from_secs(2);
 
 type Children = Vec<Option<Child>>;
 type Job = Box<dyn FnOnce(&mut Children) + Send>;
@@ -62,6 +66,17 @@ impl Processes {
             Some(child) => signal_group(child, signal),
             None => Ok(()),
         })
+    }
+
+    /// Stops a node's process group and waits until its process is seen to have stopped: a signal takes effect in its own
+    /// time. No harm if there is none.
+    pub fn pause(&self, node: usize) -> io::Result<()> {
+        self.signal(node, libc::SIGSTOP)?;
+        let deadline = Instant::now() + STOPS_WITHIN;
+        while self.state(node)? == ProcessState::Running && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Looks at a node's process, in `/proc`.
@@ -160,7 +175,6 @@ fn state(child: &mut Option<Child>) -> io::Result<ProcessState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     fn sleeper() -> Command {
         let mut command = Command::new("sleep");

@@ -342,3 +342,137 @@ where
     }
     Some(visible)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Register;
+    use crate::options::Options;
+    use histories::{Builder, Kind, Value};
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// w 1 returns; then w 2 (no answer) and a read of 1 overlap; then a read of 2; a failed write of 3.
+    fn history() -> History {
+        let mut builder = Builder::new();
+        let mut event = |process, kind, f, value| builder.event(process, kind, f, &Value::Int(value), 0);
+        event(0, Kind::Invoke, "write", 1); // op 0
+        event(0, Kind::Ok, "write", 1);
+        event(1, Kind::Invoke, "write", 2); // op 1
+        event(2, Kind::Invoke, "read", 0); // op 2
+        event(2, Kind::Ok, "read", 1);
+        event(3, Kind::Invoke, "read", 0); // op 3
+        event(3, Kind::Ok, "read", 2);
+        event(4, Kind::Invoke, "write", 3); // op 4
+        event(4, Kind::Fail, "write", 3);
+        event(1, Kind::Info, "write", 2);
+        builder.finish()
+    }
+
+    fn with_claims(history: &History, check: impl FnOnce(&Claims<'_, Register>)) {
+        let model = Register::new(history, &Options::default());
+        let keys = Keys::split(history, Some(false));
+        check(&Claims::new(&model, history, &keys, &keys.groups()[0]));
+    }
+
+    #[test]
+    fn only_true_witnesses_pass() {
+        let history = history();
+        with_claims(&history, |claims| {
+            let judge = |order: &[u32]| claims.witness(&order.iter().map(|&i| OpId(i)).collect::<Vec<_>>());
+            assert_eq!(judge(&[0, 2, 1, 3]), Ok(()));
+            for (wrong, why) in [
+                (&[0u32, 2, 1][..], "op 3 is missing"),
+                (&[0, 2, 1, 3, 3], "op 3 is in the order twice"),
+                (&[0, 2, 1, 3, 4], "op 4 is in the order and does not belong there"),
+                (&[0, 1, 2, 3], "op 2 cannot happen"),
+                (&[0, 2, 3], "op 3 cannot happen"),
+                (&[2, 0, 1, 3], "op 2 cannot happen"),
+                (&[1, 3, 0, 2], "op 0 had completed before one was invoked"),
+            ] {
+                let said = judge(wrong).expect_err("a wrong order passes");
+                assert!(said.contains(why), "{wrong:?}: {said}");
+            }
+            let prefix: Vec<OpId> = [0].map(OpId).to_vec();
+            assert_eq!(claims.prefix(&prefix, 4), Ok(()));
+            assert!(claims.prefix(&prefix, 5).is_err(), "op 2 has returned before event 5");
+            assert!(claims.prefix(&[OpId(0), OpId(2)], 3).is_err(), "op 2 is invoked at event 3");
+        });
+    }
+
+    #[test]
+    fn what_can_be_ordered_is_no_contradiction() {
+        let history = history();
+        with_claims(&history, |claims| {
+            let all: Vec<OpId> = [0, 1, 2, 3].map(OpId).to_vec();
+            for others in [Others::AnyNumber, Others::AtMostOnce] {
+                for chosen in 0..16u32 {
+                    let needed: Vec<OpId> = all.iter().copied().filter(|id| chosen >> id.0 & 1 == 1).collect();
+                    assert_eq!(claims.contradict(&needed, others, &mut 1000), Ok(false), "{needed:?}");
+                }
+                assert_eq!(claims.contradict(&all, others, &mut 1), Err(TooHard));
+            }
+        });
+    }
+
+    /// Reads and writes of 0 to 2 by three processes, in any way, some of unknown outcome.
+    fn random_history(rng: &mut ChaCha8Rng) -> History {
+        let mut builder = Builder::new();
+        let mut open: Vec<(i64, &str, i64)> = Vec::new();
+        for process in 0..rng.random_range(2..7) {
+            let f = if rng.random() { "write" } else { "read" };
+            let value = rng.random_range(0..3);
+            builder.event(process, Kind::Invoke, f, &Value::Int(value), 0);
+            open.push((process, f, value));
+            while open.len() > 2 || !open.is_empty() && rng.random() {
+                let (process, f, value) = open.swap_remove(rng.random_range(0..open.len()));
+                let kind = if rng.random_bool(0.2) { Kind::Info } else { Kind::Ok };
+                builder.event(process, kind, f, &Value::Int(value), 0);
+            }
+        }
+        builder.finish()
+    }
+
+    /// The claim, literally: all orders of the needed ops, with any of the other updates in between, once each.
+    fn ordered_once(
+        claims: &Claims<'_, Register>,
+        needed: &[OpId],
+        state: Option<histories::ValueId>,
+        left: &[Item],
+        latest_call: u32,
+    ) -> bool {
+        let must = |item: &&Item| needed.contains(&item.id) && item.ret != NEVER;
+        let Some(first_return) = left.iter().filter(must).map(|item| item.ret).min() else { return true };
+        (0..left.len()).any(|i| {
+            let item = left[i];
+            let op = &claims.kinds[item.kind as usize];
+            let ignored = !needed.contains(&item.id) && claims.model.is_pure(op);
+            if ignored || item.call > first_return || item.ret < latest_call {
+                return false;
+            }
+            let Some(next) = claims.model.step(&state, op) else { return false };
+            let rest: Vec<Item> = [&left[..i], &left[i + 1..]].concat();
+            ordered_once(claims, needed, next, &rest, latest_call.max(item.call))
+        })
+    }
+
+    #[test]
+    fn contradictions_are_those_of_the_definition() {
+        let mut contradictions = [0, 0];
+        for seed in 0..4000 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let history = random_history(&mut rng);
+            with_claims(&history, |claims| {
+                let needed: Vec<OpId> = claims.ops.iter().map(|item| item.id).filter(|_| rng.random_bool(0.7)).collect();
+                let once = claims.contradict(&needed, Others::AtMostOnce, &mut 1_000_000).unwrap();
+                let any_number = claims.contradict(&needed, Others::AnyNumber, &mut 1_000_000).unwrap();
+                let expected = !ordered_once(claims, &needed, claims.model.init(), &claims.ops, 0);
+                assert_eq!(once, expected, "seed {seed}: {needed:?}");
+                assert!(!any_number || once, "seed {seed}: {needed:?}: what holds for any number holds for one");
+                contradictions[0] += u32::from(any_number);
+                contradictions[1] += u32::from(once && !any_number);
+            });
+        }
+        assert!(contradictions.iter().all(|&n| n > 50), "{contradictions:?}");
+    }
+}

@@ -415,18 +415,18 @@ mod tests {
         });
     }
 
-    /// Reads and writes of 0 to 2 by three processes, in any way, some of unknown outcome.
+    /// Reads and writes of 0 and 1, up to three at once, in any way, some of unknown outcome.
     fn random_history(rng: &mut ChaCha8Rng) -> History {
         let mut builder = Builder::new();
         let mut open: Vec<(i64, &str, i64)> = Vec::new();
-        for process in 0..rng.random_range(2..7) {
+        for process in 0..rng.random_range(2..9) {
             let f = if rng.random() { "write" } else { "read" };
-            let value = rng.random_range(0..3);
+            let value = rng.random_range(0..2);
             builder.event(process, Kind::Invoke, f, &Value::Int(value), 0);
             open.push((process, f, value));
             while open.len() > 2 || !open.is_empty() && rng.random() {
                 let (process, f, value) = open.swap_remove(rng.random_range(0..open.len()));
-                let kind = if rng.random_bool(0.2) { Kind::Info } else { Kind::Ok };
+                let kind = if rng.random_bool(0.3) { Kind::Info } else { Kind::Ok };
                 builder.event(process, kind, f, &Value::Int(value), 0);
             }
         }
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn contradictions_are_those_of_the_definition() {
         let mut contradictions = [0, 0];
-        for seed in 0..4000 {
+        for seed in 0..60_000 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let history = random_history(&mut rng);
             with_claims(&history, |claims| {
@@ -473,6 +473,6 @@ mod tests {
                 contradictions[1] += u32::from(once && !any_number);
             });
         }
-        assert!(contradictions.iter().all(|&n| n > 50), "{contradictions:?}");
+        assert!(contradictions.iter().all(|&n| n > 10), "{contradictions:?}");
     }
 }

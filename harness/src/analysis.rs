@@ -190,7 +190,7 @@ fn options_of(judged: &Judged) -> anyhow::Result<Options> {
     })
 }
 
-/// The form of [`options_of`] that `test.json` holds.
+/// The form of `options_of` that `test.json` holds.
 pub fn judged(options: &Options, must_succeed: &[&str], final_reads: bool) -> Judged {
     Judged {
         model: options.model.clone(),

@@ -4,7 +4,7 @@
 //! data. A section without data is left out. Everything that a person must see is there without scripts; `report.js` adds
 //! sorting, zoom and read-outs.
 //!
-//! Start reading at [`render`], then [`view`] (what sections read) and any section.
+//! Start reading at [`render`], then `view` (what sections read) and any section.
 
 mod arrows;
 mod banner;

@@ -3,7 +3,7 @@
 //! teardown → setup → ready → clients → nemesis setup → the run → faults end, heal → recovery → final reads → history sealed →
 //! logs → teardown → judged.
 //!
-//! Whatever happens on the way, the faults are healed and the database is torn down: by [`Guard`] on errors and panics, by
+//! Whatever happens on the way, the faults are healed and the database is torn down: by `Guard` on errors and panics, by
 //! the second Ctrl-C's thread when a person has no patience, by the agents on the nodes when this process is killed.
 
 use crate::analysis;

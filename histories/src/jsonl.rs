@@ -1,5 +1,5 @@
 //! Writes our own format: JSON lines, a header and then one event per line, appended as they happen. `FORMAT.md` defines it;
-//! [`crate::json`] reads it.
+//! `crate::json` reads it.
 
 use crate::history::{History, Kind, Meta, NO_TIME, Row};
 use crate::notation::write_int;

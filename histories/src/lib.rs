@@ -2,9 +2,9 @@
 //!
 //! A *history* is the sequence of events that the clients of a store recorded: invocations and their completions.
 //! This crate knows nothing of consistency models, databases or test runs, and no other crate of the workspace.
-//! Readers take bytes, writers take `Write`; one module opens files ([`file`]).
+//! Readers take bytes, writers take `Write`; one module opens files ([`mod@file`]).
 //!
-//! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`read`] reads every [`format`],
+//! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`mod@read`] reads every [`mod@format`],
 //! [`write`](mod@write) writes those that are written, [`jsonl`] appends to our own while a test runs. [`keyed`] splits a
 //! history by its keys. Of the private modules, `pieces` reads an input of any size in parallel, and `edn` and `json` are the
 //! two grammars that do most of the work.

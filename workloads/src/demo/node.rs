@@ -1,7 +1,7 @@
 //! The node process: sockets, a log and a clock around one replication scheme.
 //!
 //! Two threads. The first runs tokio: it accepts connections, reads lines from clients and peers, and keeps one connection to
-//! each peer. The second is the [`Core`]: it alone touches the scheme, the log and the links. It takes what has come in, lets
+//! each peer. The second is the `Core`: it alone touches the scheme, the log and the links. It takes what has come in, lets
 //! the scheme act on all of it, forces the records to disk once, and only then lets messages and answers out: many clients
 //! share the cost of one write to disk.
 

@@ -35,7 +35,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name of a lab that is not told otherwise.
 pub const NAME_DEFAULT: &str = "default";
@@ -229,27 +229,47 @@ fn end_processes(folder: &Folder, name: &str) -> Result<(), LabError> {
     let inits = (1..=Subnet::HOSTS_MAX).filter_map(|host| read_json::<ProcessId>(&folder.host_file(host, "init.json"))?.open());
     let keepers: Vec<Handle> = state.control.open().into_iter().chain(inits).collect();
     // Held open until the end: a namespace's number cannot be given to another one while we compare.
-    let networks = networks_of(folder, &state, &keepers)?;
-    let ids: BTreeSet<NamespaceId> = networks.iter().filter_map(|file| NamespaceId::of_file(file).ok()).collect();
-    if NamespaceId::of("self", "net").is_ok_and(|mine| ids.contains(&mine)) {
+    let network = network_of(folder, &state)?;
+    let id = network.as_ref().and_then(|file| NamespaceId::of_file(file).ok());
+    if id.is_some() && NamespaceId::of("self", "net").ok() == id {
         return Err(LabError::Inside);
     }
-    let guests: Vec<Handle> = in_namespaces("net", &ids)
-        .into_iter()
-        .filter(|pid| keepers.iter().all(|keeper| keeper.pid != *pid) && !belongs_to_a_host(*pid, &keepers))
-        .filter_map(Handle::open)
-        .filter(|guest| NamespaceId::of(&guest.pid.to_string(), "net").is_ok_and(|id| ids.contains(&id)))
-        .collect();
-    for guest in &guests {
+    for guest in guests(id, &keepers) {
         guest.signal(Signal::TERM);
     }
-    await_end(&guests, GRACE);
-    let mut left = kill_all(&guests, DEATH_PATIENCE);
+    await_end(&guests(id, &keepers), GRACE);
+    let mut left = kill_guests(id, &keepers);
     left.extend(kill_all(&keepers, DEATH_PATIENCE));
+    // What the control process had started itself, if it was killed while it made the lab.
+    left.extend(kill_guests(id, &[]));
     if left.is_empty() {
         return Ok(());
     }
     Err(LabError::Remains { name: name.into(), what: format!("these processes do not die: {left:?}") })
+}
+
+/// The programs in a lab's network that are neither its keepers nor on its hosts.
+fn guests(network: Option<NamespaceId>, keepers: &[Handle]) -> Vec<Handle> {
+    let Some(id) = network else { return Vec::new() };
+    in_namespaces("net", &BTreeSet::from([id]))
+        .into_iter()
+        .filter(|pid| keepers.iter().all(|keeper| keeper.pid != *pid) && !belongs_to_a_host(*pid, keepers))
+        .filter_map(Handle::open)
+        // Opened first and looked at then: from here on the number cannot become somebody else's.
+        .filter(|guest| NamespaceId::of(&guest.pid.to_string(), "net").is_ok_and(|of| of == id))
+        .collect()
+}
+
+/// Kills the guests of a lab, also those that one of them started meanwhile; the numbers of those that do not die.
+fn kill_guests(network: Option<NamespaceId>, keepers: &[Handle]) -> Vec<i32> {
+    let deadline = Instant::now() + DEATH_PATIENCE;
+    loop {
+        let found = guests(network, keepers);
+        let left = kill_all(&found, deadline.saturating_duration_since(Instant::now()));
+        if found.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+    }
 }
 
 /// Whether a process is inside a host: it dies with the host's first process, and needs no signal of its own.
@@ -259,23 +279,22 @@ fn belongs_to_a_host(pid: i32, keepers: &[Handle]) -> bool {
     of(pid).is_some_and(|namespace| keepers.iter().any(|keeper| of(keeper.pid) == Some(namespace)))
 }
 
-/// The network namespaces of a lab, as open files: those of its processes, and, if the control process is dead, the one that
-/// programs may still hold.
-fn networks_of(folder: &Folder, state: &State, keepers: &[Handle]) -> Result<Vec<File>, LabError> {
-    let mut networks: Vec<File> = keepers.iter().filter_map(|keeper| File::open(format!("/proc/{}/ns/net", keeper.pid)).ok()).collect();
-    if state.control.open().is_some() {
-        return Ok(networks);
-    }
-    let Some(id) = read_json::<NamespaceId>(&folder.file("network")) else { return Ok(networks) };
-    for pid in in_namespaces("net", &BTreeSet::from([id])) {
+/// The control namespace of a lab, as an open file: that of its control process, or, if that is dead, the one that programs may
+/// still hold. Only the bridge's unique name proves that it is the lab's: a control process that was only just started is in the
+/// network of whoever started it, and the number of a namespace that is gone may belong to another one by now.
+fn network_of(folder: &Folder, state: &State) -> Result<Option<File>, LabError> {
+    let holders = match (state.control.open(), read_json::<NamespaceId>(&folder.file("network"))) {
+        (Some(control), _) => vec![control.pid],
+        (None, Some(id)) => in_namespaces("net", &BTreeSet::from([id])),
+        (None, None) => Vec::new(),
+    };
+    for pid in holders {
         let Ok(file) = File::open(format!("/proc/{pid}/ns/net")) else { continue };
-        // The number may belong to another namespace by now: only the bridge's unique name proves that it is ours.
         if enter::has_bridge(&file, &state.bridge())? {
-            networks.push(file);
-            break;
+            return Ok(Some(file));
         }
     }
-    Ok(networks)
+    Ok(None)
 }
 
 /// A lab, looked at now.

@@ -216,7 +216,8 @@ impl Drop for Guard {
     }
 }
 
-/// Hears the second Ctrl-C, whatever the test is waiting for: heals and goes. The third goes at once.
+/// Answers Ctrl-C, whatever the test is waiting for. The first ends the main phase: all that follows it is still done, since a
+/// run without its final reads has shown little. The second heals and goes, the third goes at once.
 struct Impatience {
     /// Dropped at the end, which ends the thread.
     _alive: Sender<()>,
@@ -227,9 +228,14 @@ impl Impatience {
         let (alive, ended) = channel::<()>();
         let tick = move |ended: &Receiver<()>| ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout);
         std::thread::Builder::new().name("impatience".into()).spawn(move || {
-            while interrupt.times() < 2 {
-                if !tick(&ended) {
-                    return;
+            for times in [1, 2] {
+                while interrupt.times() < times {
+                    if !tick(&ended) {
+                        return;
+                    }
+                }
+                if times == 1 {
+                    console::complain("\nending the run: faults are healed, final reads made; Ctrl-C again heals and goes\n");
                 }
             }
             if bed.over.load(Ordering::SeqCst) {
@@ -341,7 +347,7 @@ impl Stage {
         Ok(unhealed)
     }
 
-    /// Waits until the cluster answers again, and makes the final reads. Skipped if a person asked for the end.
+    /// Waits until the cluster answers again, and makes the final reads. Skipped if a person is impatient.
     fn final_phase(
         &mut self,
         bed: &Bed,
@@ -349,20 +355,22 @@ impl Stage {
         recovery_time: Duration,
         progress: &Progress,
     ) -> anyhow::Result<()> {
+        if self.interrupt.times() > 1 {
+            self.begin("end");
+            return Ok(());
+        }
         let deadline = Instant::now() + recovery_time;
         let until = self.recorder.clock().now_ns() + recovery_time.as_nanos() as u64;
-        if self.interrupt.times() == 0 {
-            progress.begin("recovery");
-            progress.update(|| "waiting until the cluster answers again".into());
-            match bed.context.database.await_ready(&bed.context.cluster, recovery_time) {
-                Ok(()) => progress.end("the cluster answers again"),
-                Err(error) => {
-                    tracing::warn!(%error, "recovery");
-                    progress.end(&format!("the cluster did not recover in {}: {error}", words::duration(recovery_time)));
-                }
+        progress.begin("recovery");
+        progress.update(|| "waiting until the cluster answers again".into());
+        match bed.context.database.await_ready(&bed.context.cluster, recovery_time) {
+            Ok(()) => progress.end("the cluster answers again"),
+            Err(error) => {
+                tracing::warn!(%error, "recovery");
+                progress.end(&format!("the cluster did not recover in {}: {error}", words::duration(recovery_time)));
             }
         }
-        if let Some(last) = last.filter(|_| self.interrupt.times() == 0 && Instant::now() < deadline) {
+        if let Some(last) = last.filter(|_| self.interrupt.times() < 2 && Instant::now() < deadline) {
             self.begin(Phase::FinalReads.name());
             let [before, ..] = self.tally.counts();
             progress.begin("reading");

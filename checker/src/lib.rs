@@ -4,7 +4,8 @@
 //! same output, byte for byte, whatever the thread count. It cannot fail: what it cannot decide is [`Answer::Unknown`] with
 //! the reason. Every answer that leaves it has been re-checked by `certify`, which shares no code with the searches.
 //!
-//! Start reading at [`verdict`] (what is said) and [`model`] (what an object promises).
+//! Start reading at [`verdict`] (what is said) and [`model`] (what an object promises). To gate an object of your own program in
+//! its tests, begin with [`recorder`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -15,11 +16,14 @@ mod linear;
 mod shrink;
 
 pub mod budget;
+pub mod describe;
 pub mod model;
 pub mod options;
+pub mod recorder;
 pub mod verdict;
 
 pub use budget::Budget;
+pub use histories;
 pub use model::Model;
 pub use options::{FailedCas, NilRead, Options};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
@@ -39,3 +43,8 @@ pub const MODELS: &[(&str, &str)] = &[
 pub fn check_linearizable(history: &histories::History, options: &Options, budget: &Budget) -> Result<Verdict, String> {
     check::check_linearizable(history, options, budget)
 }
+
+/// The Rust blocks of the project's README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -18,6 +18,13 @@ pub struct Options {
     pub failed_cas: Option<FailedCas>,
 }
 
+impl From<&str> for Options {
+    /// The model of this name, and the defaults.
+    fn from(model: &str) -> Options {
+        Options { model: model.into(), ..Options::default() }
+    }
+}
+
 /// What an `ok` read of `nil` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NilRead {

@@ -3,6 +3,7 @@
 //! Everything here is data: ops are named by [`OpId`] of the history that was checked, so that a report can look up their
 //! process, node, times and values.
 
+use crate::describe::many;
 use histories::{OpId, ValueId};
 use serde::Serialize;
 
@@ -218,6 +219,25 @@ pub enum Reason {
     History(String),
     /// The proof of the answer could not be re-checked within the budget: the answer is withheld.
     Uncertified(String),
+}
+
+impl Reason {
+    /// The reason as a sentence that can follow `Key 3: `. `limit` is the limit that ended it, for people: `1.5 s`.
+    pub fn in_words(&self, limit: Option<&str>) -> String {
+        let limited = |what: &str, ops: usize, states: usize| {
+            let limit = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+            let (ops, states) = (many(ops, "operation"), many(states, "configuration"));
+            format!("the search had ordered {ops} when it stopped at its {what}{limit}, with {states} open.")
+        };
+        match self {
+            Reason::Time { ops_ordered, states } => limited("time limit", *ops_ordered, *states),
+            Reason::Memory { ops_ordered, states } => limited("memory limit", *ops_ordered, *states),
+            Reason::Steps { ops_ordered, states } => limited("limit of steps", *ops_ordered, *states),
+            Reason::Interrupted => "the check was interrupted.".into(),
+            Reason::History(why) => why.clone(),
+            Reason::Uncertified(why) => format!("an answer was found, but its proof could not be checked again: {why}"),
+        }
+    }
 }
 
 impl Verdict {

@@ -11,7 +11,6 @@ mod cli;
 pub mod clock;
 pub mod console;
 pub mod coverage;
-pub mod describe;
 pub mod exit;
 pub mod faults;
 pub mod guess;

@@ -1,7 +1,8 @@
 //! The verdict for machines: `results.json` of a run, and the objects of `check --json`.
 
 use crate::run::Run;
-use crate::{describe, terminal};
+use crate::terminal;
+use checker::describe;
 use checker::verdict::Summary;
 use checker::{Answer, Counterexample, KeyVerdict};
 use histories::{OpId, Outcome, Value};

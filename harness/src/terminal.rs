@@ -4,9 +4,9 @@
 mod grid;
 
 use crate::console::{Console, Ink};
-use crate::describe;
 use crate::run::Run;
 use crate::words::{count, duration, many, seconds};
+use checker::describe;
 use checker::verdict::{Reason, Summary};
 use checker::{Answer, Counterexample, KeyVerdict};
 use histories::Outcome;
@@ -225,27 +225,12 @@ fn unknown(run: &Run, block: &mut Block) {
 
 /// Why nothing was decided, as a sentence that can follow `Key 3: `.
 pub fn reason_words(reason: &Reason, run: &Run) -> String {
-    let limited = |what: String, ops: usize, states: usize| {
-        format!(
-            "the search had ordered {} when it stopped at its {what}, with {} open.",
-            many(ops, "operation"),
-            many(states, "configuration")
-        )
+    let limit = match reason {
+        Reason::Time { .. } => run.check.time_limit.map(duration),
+        Reason::Memory { .. } => run.check.memory_limit_bytes.map(crate::words::bytes),
+        _ => None,
     };
-    match reason {
-        Reason::Time { ops_ordered, states } => {
-            let limit = run.check.time_limit.map(|d| format!(" of {}", duration(d))).unwrap_or_default();
-            limited(format!("time limit{limit}"), *ops_ordered, *states)
-        }
-        Reason::Memory { ops_ordered, states } => {
-            let limit = run.check.memory_limit_bytes.map(|n| format!(" of {}", crate::words::bytes(n))).unwrap_or_default();
-            limited(format!("memory limit{limit}"), *ops_ordered, *states)
-        }
-        Reason::Steps { ops_ordered, states } => limited("limit of steps".into(), *ops_ordered, *states),
-        Reason::Interrupted => "the check was interrupted.".into(),
-        Reason::History(why) => why.clone(),
-        Reason::Uncertified(why) => format!("an answer was found, but its proof could not be checked again: {why}"),
-    }
+    reason.in_words(limit.as_deref())
 }
 
 /// What was tested, how it was judged, where to read on, how to repeat it.

@@ -1,32 +1,8 @@
 //! Numbers, times, sizes and command lines as text for people.
 
+pub use checker::describe::{count, many, seconds};
+
 use std::time::Duration;
-
-/// A count with its thousands apart: `12 345`. The space is U+202F where `unicode`, else a plain one.
-pub fn count(n: u64, unicode: bool) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(if unicode { '\u{202f}' } else { ' ' });
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `one key`, `3 keys`: a count and its noun, with a plural by `s`.
-pub fn many(n: usize, noun: &str) -> String {
-    let number = count(n as u64, false);
-    if n == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// Seconds with three decimals: `3.631`. Negative before the start of the run.
-pub fn seconds(ns: i64) -> String {
-    let ms = ns.div_euclid(1_000_000) + i64::from(ns.rem_euclid(1_000_000) >= 500_000);
-    let sign = if ms < 0 { "-" } else { "" };
-    format!("{sign}{}.{:03}", ms.abs() / 1000, ms.abs() % 1000)
-}
 
 /// A duration in two or three figures: `384 ms`, `4.1 s`, `2.5 min`.
 pub fn duration(d: Duration) -> String {
@@ -98,12 +74,6 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(count(1_234_567, false), "1 234 567");
-        assert_eq!(count(999, false), "999");
-        assert_eq!(many(1, "key"), "1 key");
-        assert_eq!(seconds(3_630_600_000), "3.631");
-        assert_eq!(seconds(-4_100_000_000), "-4.100");
-        assert_eq!(seconds(-400_000), "0.000");
         assert_eq!(duration(Duration::from_millis(384)), "384 ms");
         assert_eq!(duration(Duration::from_millis(61_400)), "61.4 s");
         assert_eq!(bytes(1_825_361_100), "1.7 GiB");

@@ -1,7 +1,7 @@
 //! An op as a mark: what it is called in short, what it stores and what it sees.
 
-use crate::describe;
 use crate::report::text;
+use checker::describe;
 use histories::{OpId, Outcome, Values};
 use maud::{Markup, html};
 

@@ -1,8 +1,8 @@
 //! A run as the page looks at it: one axis of time, the ops of each key, the nodes.
 
-use crate::describe;
 use crate::run::{FaultWindow, Run};
 use checker::KeyVerdict;
+use checker::describe;
 use checker::verdict::Summary;
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome};

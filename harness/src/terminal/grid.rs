@@ -3,10 +3,10 @@
 
 use super::{WIDTH, elide};
 use crate::console::{Console, Ink};
-use crate::describe;
 use crate::run::{FaultWindow, Run};
 use crate::words::{many, seconds};
 use checker::Counterexample;
+use checker::describe;
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome};
 

@@ -1,7 +1,6 @@
-//! Ops, processes and the checker's explanations as text, in the same words on the terminal and on the page.
+//! Ops, processes and explanations as text: in the same words wherever they are shown.
 
-use crate::words;
-use checker::verdict::Words;
+use crate::verdict::Words;
 use histories::{History, OpId, Outcome, ValueId};
 
 /// The key of an op, if the history has independent keys and this op's value is a pair.
@@ -94,10 +93,36 @@ pub fn capital(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// A count with its thousands apart: `12 345`. The space is U+202F where `unicode`, else a plain one.
+pub fn count(n: u64, unicode: bool) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(if unicode { '\u{202f}' } else { ' ' });
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `one key`, `3 keys`: a count and its noun, with a plural by `s`.
+pub fn many(n: usize, noun: &str) -> String {
+    let number = count(n as u64, false);
+    if n == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Seconds with three decimals: `3.631`. Negative before the start of the run.
+pub fn seconds(ns: i64) -> String {
+    let ms = ns.div_euclid(1_000_000) + i64::from(ns.rem_euclid(1_000_000) >= 500_000);
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}.{:03}", ms.abs() / 1000, ms.abs() % 1000)
+}
+
 /// A moment in words: `3.631 s`; where the file has no times, the line or the event.
 fn moment(history: &History, time: Option<i64>, event: u32) -> String {
     match time {
-        Some(ns) => format!("{} s", words::seconds(ns)),
+        Some(ns) => format!("{} s", seconds(ns)),
         None if event == histories::history::NO_EVENT => "an unknown time".into(),
         None if history.line(event) > 0 => format!("line {}", history.line(event)),
         None => format!("event {event}"),
@@ -108,6 +133,16 @@ fn moment(history: &History, time: Option<i64>, event: u32) -> String {
 mod tests {
     use super::*;
     use histories::{Builder, Kind, Value};
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(1_234_567, false), "1 234 567");
+        assert_eq!(count(999, false), "999");
+        assert_eq!(many(1, "key"), "1 key");
+        assert_eq!(seconds(3_630_600_000), "3.631");
+        assert_eq!(seconds(-4_100_000_000), "-4.100");
+        assert_eq!(seconds(-400_000), "0.000");
+    }
 
     #[test]
     fn ops_in_a_few_characters() {

@@ -195,6 +195,21 @@ fn the_first_log_line_and_test_json_repeat_the_run() {
 }
 
 #[test]
+fn a_run_that_is_watched_ends_at_the_first_violation() {
+    let store = Store::new();
+    let begun = std::time::Instant::now();
+    let output = store.demo(&["--time-limit", "60s", "--replication", "async-primary", "--fail-fast"]).output().unwrap();
+    assert_eq!(code(&output), 1, "{}", told(&output));
+    assert!(told(&output).contains("so far INVALID: key "), "{}", told(&output));
+    assert!(begun.elapsed() < Duration::from_secs(40), "it went on for {:?}", begun.elapsed());
+    assert_eq!(store.nodes(), Vec::<String>::new());
+
+    let output = store.demo(&["--time-limit", "3s", "--live", "--nemesis", "none"]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", told(&output));
+    assert!(told(&output).contains("so far ") && told(&output).contains(" valid"), "{}", told(&output));
+}
+
+#[test]
 fn ctrl_c_ends_a_run_in_order_and_judges_it() {
     let store = Store::new();
     let run = Running::start(store.demo(&["--time-limit", "50s", "--seed", "31"]));

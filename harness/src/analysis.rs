@@ -179,7 +179,7 @@ fn node_names(history: &History) -> Vec<String> {
 }
 
 /// What `test.json` says a history is checked against.
-fn options_of(judged: &Judged) -> anyhow::Result<Options> {
+pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
     let initial = judged.initial.as_deref().map(histories::read_value);
     Ok(Options {
         model: judged.model.clone(),

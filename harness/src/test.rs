@@ -12,6 +12,7 @@ use crate::faults::PHASE;
 use crate::interpreter::{Ended, Interpreter, Setup, Tally};
 use crate::interrupt::Interrupt;
 use crate::judge::Limits;
+use crate::live::Live;
 use crate::nemesis_thread::{self, Hurting, NemesisThread, Work};
 use crate::progress::{Progress, bar};
 use crate::recorder::Recorder;
@@ -57,6 +58,19 @@ pub struct Plan {
     pub recovery_time: Duration,
     /// What the check may use.
     pub limits: Limits,
+    /// Whether the history is judged while it grows.
+    pub watch: Watch,
+}
+
+/// What the verdict so far is for, while clients still ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Nothing: the run is judged at its end only.
+    No,
+    /// It is shown.
+    Show,
+    /// It is shown, and the first violation ends the main phase.
+    EndAtViolation,
 }
 
 /// A test that has ended.
@@ -89,14 +103,28 @@ pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt)
 
 /// All that needs nodes. Returns the faults that could not be healed.
 fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Vec<String>> {
-    let Plan { mut facts, system, cluster, agents, workload, faults, nemesis_interval, time_limit, op_timeout, recovery_time, limits: _ } =
-        plan;
+    let Plan {
+        mut facts,
+        system,
+        cluster,
+        agents,
+        workload,
+        faults,
+        nemesis_interval,
+        time_limit,
+        op_timeout,
+        recovery_time,
+        watch,
+        limits: _,
+    } = plan;
     dir.write_test(&facts)?;
     let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
     let nemesis = Nemesis::new(context.clone(), faults, nemesis_interval, facts.seed);
     let bed = Arc::new(Bed { context, nemesis: Arc::new(Mutex::new(nemesis)), agents, over: AtomicBool::new(false) });
     let guard = Guard(Arc::clone(&bed));
-    let _impatience = Impatience::watch(Arc::clone(&bed), interrupt.clone(), dir.clone())?;
+    // Ends what clients are asked for at the moment: at a person's wish, or at a violation.
+    let enough = Interrupt::none();
+    let _impatience = Impatience::watch(Arc::clone(&bed), interrupt.clone(), enough.clone(), dir.clone())?;
 
     let start = Instant::now();
     facts.database_version = set_up(&bed, dir, recovery_time, progress, interrupt)?;
@@ -112,8 +140,17 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
         tally: Arc::default(),
         hurting: Arc::default(),
         interrupt: interrupt.clone(),
+        enough: enough.clone(),
+        live: None,
         interpreter: None,
     };
+    if watch != Watch::No {
+        stage.live = Some(Live::watch(&dir.history(), analysis::options_of(&facts.judged)?, move |_| {
+            if watch == Watch::EndAtViolation {
+                enough.ask();
+            }
+        })?);
+    }
     stage.open(&system, &cluster, facts.concurrency, op_timeout);
     let mut unhealed = stage.main_phase(&bed, workload.main, time_limit, progress)?;
     stage.final_phase(&bed, workload.last, recovery_time, progress)?;
@@ -224,7 +261,7 @@ struct Impatience {
 }
 
 impl Impatience {
-    fn watch(bed: Arc<Bed>, interrupt: Interrupt, dir: RunDir) -> std::io::Result<Impatience> {
+    fn watch(bed: Arc<Bed>, interrupt: Interrupt, enough: Interrupt, dir: RunDir) -> std::io::Result<Impatience> {
         let (alive, ended) = channel::<()>();
         let tick = move |ended: &Receiver<()>| ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout);
         std::thread::Builder::new().name("impatience".into()).spawn(move || {
@@ -234,6 +271,7 @@ impl Impatience {
                         return;
                     }
                 }
+                enough.ask();
                 if times == 1 {
                     console::complain("\nending the run: faults are healed, final reads made; Ctrl-C again heals and goes\n");
                 }
@@ -293,6 +331,10 @@ struct Stage {
     /// The faults that are active now, in words.
     hurting: Hurting,
     interrupt: Interrupt,
+    /// Asked when the phase that runs shall end.
+    enough: Interrupt,
+    /// The verdict so far, if anybody wants it.
+    live: Option<Live>,
     interpreter: Option<Interpreter>,
 }
 
@@ -306,7 +348,7 @@ impl Stage {
             client: Arc::new(move |node| system.client(node)),
             recorder: Arc::clone(&self.recorder),
             tally: Arc::clone(&self.tally),
-            interrupt: self.interrupt.clone(),
+            interrupt: self.enough.clone(),
         };
         let _inside = self.runtime.enter();
         self.interpreter = Some(Interpreter::new(setup));
@@ -337,13 +379,20 @@ impl Stage {
         })?;
         let ended = self.ask(generator, until, |stage| stage.running_line(time_limit), progress);
         self.begin(Phase::Recovery.name());
+        // From here on it would only keep the cores from the final reads.
+        let so_far = self.live.take().map(|live| live.so_far());
         let unhealed = nemesis.finish()?;
         if ended? == Ended::RecorderFailed {
             bail!(self.recorder.failure().unwrap_or_default());
         }
         let [ok, fail, info] = self.tally.counts();
         let count = |n| words::count(n, false);
-        progress.end(&format!("{} ops: {} ok, {} fail, {} info", count(ok + fail + info), count(ok), count(fail), count(info)));
+        let mut line = format!("{} ops: {} ok, {} fail, {} info", count(ok + fail + info), count(ok), count(fail), count(info));
+        if let Some(so_far) = so_far {
+            tracing::info!(so_far = so_far.in_words(), "live");
+            let _ = write!(line, ", {}", so_far.in_words());
+        }
+        progress.end(&line);
         Ok(unhealed)
     }
 
@@ -428,6 +477,9 @@ impl Stage {
             per_second(fail),
             words::count(info, false)
         );
+        if let Some(live) = &self.live {
+            let _ = write!(line, "  {}", live.so_far().in_words());
+        }
         for (fault, what) in self.hurting.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = write!(line, "  {fault}: {what}");
         }

@@ -7,7 +7,7 @@ use crate::judge::Limits;
 use crate::progress::Progress;
 use crate::run::{NodeFacts, TestFacts};
 use crate::store::RunDir;
-use crate::test::Plan;
+use crate::test::{Plan, Watch};
 use crate::words;
 use anyhow::Context;
 use nemesis::lab::Lab;
@@ -122,6 +122,11 @@ pub(super) fn of(
         op_timeout: args.op_timeout,
         recovery_time: args.recovery_time,
         limits: Limits { time: Some(args.check_time_limit), memory_bytes: args.memory_limit },
+        watch: match args {
+            TestArgs { fail_fast: true, .. } => Watch::EndAtViolation,
+            TestArgs { live: true, .. } => Watch::Show,
+            _ => Watch::No,
+        },
     })
 }
 

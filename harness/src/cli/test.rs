@@ -76,6 +76,13 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
     pub(super) nemesis_interval: Option<Duration>,
 
+    /// Judge while the clients still ask: the progress line says what holds so far
+    #[arg(long, help_heading = "Check")]
+    pub(super) live: bool,
+    /// Judge while the clients still ask, and end the run at the first violation
+    #[arg(long, help_heading = "Check")]
+    pub(super) fail_fast: bool,
+
     /// demo: how the store copies its data
     #[arg(long, value_enum, value_name = "SCHEME", help_heading = "Databases")]
     pub(super) replication: Option<Replication>,

@@ -1,0 +1,291 @@
+//! The verdict so far, while a test still runs.
+//!
+//! A thread reads the history file as it grows, sorts its events by key and judges, twice a second, the keys on which
+//! something was answered. Linearizability is closed under prefixes (Herlihy and Wing 1990), ops in flight being of unknown
+//! outcome: so a key that is contradicted once stays so, and the whole run is judged again at the end, with its proof. A
+//! key is asked again only when it has grown by an eighth, which keeps the work over a run within a small multiple of one
+//! check at its end.
+
+use anyhow::Context as _;
+use checker::budget::Stop;
+use checker::verdict::Summary;
+use checker::{Budget, Options};
+use histories::history::NO_TIME;
+use histories::{Builder, Event, Format, History, Kind, Row, Value};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the file is looked at.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Configurations that one look at one key may visit. A key that needs more is judged at the end.
+const STEPS: u64 = 1 << 18;
+
+/// What is known so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SoFar {
+    /// Keys that were judged at least once.
+    pub keys: usize,
+    /// Those that nothing explains, in the order of discovery; `None` is the whole of a history without keys.
+    pub broken: Vec<Option<String>>,
+    /// Why nothing can be said, if so.
+    pub failure: Option<String>,
+}
+
+impl SoFar {
+    /// `so far 12 keys valid`, `so far INVALID: key 3`.
+    pub fn in_words(&self) -> String {
+        match (&self.failure, self.broken.as_slice()) {
+            (Some(why), _) => format!("so far unknown: {why}"),
+            (None, []) => format!("so far {} valid", crate::words::many(self.keys, "key")),
+            (None, [None, ..]) => "so far INVALID".into(),
+            (None, [Some(key)]) => format!("so far INVALID: key {key}"),
+            (None, [Some(key), rest @ ..]) => format!("so far INVALID: key {key} and {} more", rest.len()),
+        }
+    }
+}
+
+/// The thread that judges while others record. Ends when dropped.
+pub struct Live {
+    so_far: Arc<Mutex<SoFar>>,
+    budget: Arc<Budget>,
+    alive: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Live {
+    /// Watches the history file of a run. `on_broken` is called once, at the first contradiction, with a sentence.
+    ///
+    /// # Errors
+    /// What the system says if the file cannot be opened.
+    pub fn watch(path: &Path, options: Options, on_broken: impl FnOnce(&str) + Send + 'static) -> anyhow::Result<Live> {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut budget = Budget::unlimited();
+        budget.steps = Some(STEPS);
+        let (so_far, budget) = (Arc::<Mutex<SoFar>>::default(), Arc::new(budget));
+        let (alive, ended) = channel::<()>();
+        let (told, used) = (Arc::clone(&so_far), Arc::clone(&budget));
+        let mut watcher = Watcher { file, tail: Vec::new(), sorter: Sorter::new(options), on_broken: Some(Box::new(on_broken)) };
+        let thread = std::thread::Builder::new().name("live".into()).spawn(move || {
+            while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                let now = watcher.look(&used);
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            }
+        })?;
+        Ok(Live { so_far, budget, alive: Some(alive), thread: Some(thread) })
+    }
+
+    /// What is known so far.
+    pub fn so_far(&self) -> SoFar {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.budget.stop(Stop::Interrupt);
+        self.alive.take();
+        if let Some(thread) = self.thread.take() {
+            // If it panicked it has said so, and the run is judged at its end all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Told once of the first contradiction, in a sentence.
+type OnBroken = Box<dyn FnOnce(&str) + Send>;
+
+/// Reads what the file has gained.
+struct Watcher {
+    file: File,
+    /// The beginning of a line whose end is not in the file yet.
+    tail: Vec<u8>,
+    sorter: Sorter,
+    on_broken: Option<OnBroken>,
+}
+
+impl Watcher {
+    fn look(&mut self, budget: &Budget) -> SoFar {
+        if let Err(error) = self.read() {
+            tracing::warn!(error = format!("{error:#}"), "live");
+            self.sorter.so_far.failure = Some(format!("{error:#}"));
+        } else {
+            self.sorter.judge(budget);
+        }
+        let so_far = self.sorter.so_far.clone();
+        if !so_far.broken.is_empty()
+            && let Some(tell) = self.on_broken.take()
+        {
+            tell(&so_far.in_words());
+        }
+        so_far
+    }
+
+    /// Takes the whole lines that the file has gained.
+    fn read(&mut self) -> anyhow::Result<()> {
+        self.file.read_to_end(&mut self.tail).context("cannot read the history while it grows")?;
+        let Some(end) = self.tail.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
+        let lines = histories::read_bytes(&self.tail[..=end], Some(Format::Jsonl)).context("the history")?;
+        self.tail.drain(..=end);
+        self.sorter.take(&lines);
+        Ok(())
+    }
+}
+
+/// The events by key, and what is known of each key.
+struct Sorter {
+    options: Options,
+    /// By the key as it is written; `None` is the whole of a history without keys.
+    keys: BTreeMap<Option<String>, Key>,
+    so_far: SoFar,
+}
+
+/// One event of a key, its key taken off.
+struct Taken {
+    process: Value,
+    kind: Kind,
+    f: String,
+    value: Value,
+}
+
+#[derive(Default)]
+struct Key {
+    events: Vec<Taken>,
+    /// The number of events when it was judged last.
+    judged: usize,
+    /// It has been answered since then.
+    answered: bool,
+    broken: bool,
+}
+
+impl Sorter {
+    fn new(options: Options) -> Sorter {
+        Sorter { options, keys: BTreeMap::new(), so_far: SoFar::default() }
+    }
+
+    /// Adds the events of clients. Lines of a file that are cut anywhere between two events are a history by themselves, if
+    /// nobody asks which ops they are.
+    fn take(&mut self, lines: &History) {
+        for event in (0..lines.len() as u32).filter(|&event| lines.is_client(lines.process(event))) {
+            let Row { kind, f, process, value, .. } = lines.row(event);
+            let (key, value) = match lines.values.as_pair(value).filter(|_| self.options.keyed == Some(true)) {
+                Some((key, value)) => (Some(lines.values.display(key)), value),
+                None => (None, value),
+            };
+            let (key, value) = (self.keys.entry(key).or_default(), lines.values.get(value));
+            key.answered |= kind == Kind::Ok;
+            key.events.push(Taken { process: lines.values.get(process), kind, f: f.to_owned(), value });
+        }
+    }
+
+    /// Judges the keys that have grown.
+    fn judge(&mut self, budget: &Budget) {
+        let options = Options { keyed: Some(false), ..self.options.clone() };
+        let ready = |key: &Key| key.answered && !key.broken && key.events.len() - key.judged > key.judged / 8;
+        for (name, key) in self.keys.iter_mut().filter(|(_, key)| ready(key)) {
+            if budget.stopped().is_some() {
+                return;
+            }
+            self.so_far.keys += usize::from(key.judged == 0);
+            key.judged = key.events.len();
+            key.answered = false;
+            match checker::check_linearizable(&history(&key.events), &options, budget) {
+                Ok(verdict) => key.broken = verdict.answer == Summary::Invalid,
+                Err(why) => self.so_far.failure = Some(why),
+            }
+            if key.broken {
+                key.events = Vec::new();
+                key.judged = 0;
+                self.so_far.broken.push(name.clone());
+            }
+        }
+    }
+}
+
+fn history(events: &[Taken]) -> History {
+    let mut history = Builder::new();
+    for Taken { process, kind, f, value } in events {
+        let (process, value) = (history.values().insert(process), history.values().insert(value));
+        let f = history.name(f);
+        history.push(Event { process, kind: *kind, f, value, time: NO_TIME, line: 0 });
+    }
+    history.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Events of two keys; on key 7, process 1 reads 0 after process 0 has written 1.
+    const LINES: [&str; 9] = [
+        r#"{"rashomon":1,"keyed":true}"#,
+        r#"{"process":0,"type":"invoke","f":"write","value":[7,1]}"#,
+        r#"{"process":"nemesis","type":"info","f":"start-partition","value":null}"#,
+        r#"{"process":2,"type":"invoke","f":"write","value":[8,1]}"#,
+        r#"{"process":2,"type":"ok","f":"write","value":[8,1]}"#,
+        r#"{"process":0,"type":"ok","f":"write","value":[7,1]}"#,
+        r#"{"process":1,"type":"invoke","f":"read","value":[7,null]}"#,
+        r#"{"process":1,"type":"ok","f":"read","value":[7,0]}"#,
+        r#"{"process":1,"type":"invoke","f":"read","value":[7,null]}"#,
+    ];
+
+    fn options() -> Options {
+        Options { keyed: Some(true), initial: Some(Value::Int(0)), ..Options::from("register") }
+    }
+
+    #[test]
+    fn a_violation_is_found_once_its_last_line_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let mut file = File::create(&path).unwrap();
+        let text = LINES.join("\n");
+        let violation = text.rfind(LINES[8]).unwrap();
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        let tell = move |_: &str| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let mut watcher =
+            Watcher { file: File::open(&path).unwrap(), tail: Vec::new(), sorter: Sorter::new(options()), on_broken: Some(Box::new(tell)) };
+        let budget = Budget::unlimited();
+        for (at, byte) in text.bytes().enumerate() {
+            file.write_all(&[byte]).unwrap();
+            let so_far = watcher.look(&budget);
+            assert_eq!(so_far.failure, None);
+            let broken: &[Option<String>] = if at + 1 >= violation { &[Some("7".into())] } else { &[] };
+            assert_eq!(so_far.broken, broken, "after {} bytes", at + 1);
+            assert_eq!(told.load(Ordering::Relaxed), broken.len());
+        }
+        assert_eq!(watcher.sorter.so_far.keys, 2);
+        assert_eq!(watcher.sorter.so_far.in_words(), "so far INVALID: key 7");
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        std::fs::write(&path, "{\"process\":0,\n").unwrap();
+        let live = Live::watch(&path, options(), |_| panic!("nothing is broken")).unwrap();
+        while live.so_far().failure.is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(live.so_far().in_words().starts_with("so far unknown: the history"), "{}", live.so_far().in_words());
+        assert!(Live::watch(&folder.path().join("none"), options(), |_| {}).is_err());
+    }
+
+    #[test]
+    fn words() {
+        let broken = |keys: &[&str]| SoFar { broken: keys.iter().map(|&key| Some(key.into())).collect(), ..SoFar::default() };
+        assert_eq!(SoFar { keys: 1, ..SoFar::default() }.in_words(), "so far 1 key valid");
+        assert_eq!(broken(&["3", "5"]).in_words(), "so far INVALID: key 3 and 1 more");
+        assert_eq!(SoFar { broken: vec![None], ..SoFar::default() }.in_words(), "so far INVALID");
+    }
+}

@@ -5,9 +5,8 @@
 
 use crate::Cluster;
 use crate::fault::Fault;
-use crate::kill::Kill;
 use crate::partition::{Cut, Partition};
-use crate::pause::Pause;
+use crate::process::{Harm, ProcessFault};
 use crate::target::{Choice, Target};
 use thiserror::Error;
 
@@ -36,12 +35,12 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "kill",
         help: "kills processes by SIGKILL and starts them again: a TARGET",
-        make: |items, cluster| Ok(Box::new(Kill::new(choice(items, cluster)?))),
+        make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Kill, choice(items, cluster)?))),
     },
     Class {
         name: "pause",
         help: "stops processes by SIGSTOP and lets them run on: a TARGET",
-        make: |items, cluster| Ok(Box::new(Pause::new(choice(items, cluster)?))),
+        make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Pause, choice(items, cluster)?))),
     },
 ];
 

@@ -10,9 +10,10 @@
 use crate::draft::{Draft, Field, time_of};
 use crate::error::Fault;
 use crate::history::{Builder, Kind, NO_TIME};
+use crate::notation::{KEYWORD_TAG, SYMBOL_TAG, TAGGED_TAG};
 use crate::sink::{NESTING_MAX, Nowhere, Sink};
 use crate::text::{Container, SMALL_DIGITS_MAX, leading_digits, newlines, unescape};
-use crate::value::{ValueId, Values};
+use crate::value::{ValueId, Values, View};
 use std::borrow::Cow;
 
 /// A composite value, or a prefix that takes the next value, whose parts are still being read.
@@ -33,6 +34,8 @@ enum Open {
     Map,
     /// The tag is the word of a symbol.
     Tag(ValueId),
+    /// A vector that stands for a tagged value: its tag was read.
+    Tagged(ValueId),
     /// `#_`, and the map after `^`: the next value is read and dropped.
     Discard,
 }
@@ -41,7 +44,7 @@ impl Open {
     fn closer(self) -> Option<u8> {
         match self {
             Open::List => Some(b')'),
-            Open::Vector => Some(b']'),
+            Open::Vector | Open::Tagged(_) => Some(b']'),
             Open::Set | Open::Map => Some(b'}'),
             Open::Tag(_) | Open::Discard => None,
         }
@@ -53,7 +56,7 @@ impl Open {
             Open::Vector => "a vector",
             Open::Set => "a set",
             Open::Map => "a map",
-            Open::Tag(_) => "a tagged value",
+            Open::Tag(_) | Open::Tagged(_) => "a tagged value",
             Open::Discard => "a discarded value",
         }
     }
@@ -309,9 +312,9 @@ impl<'t> Reader<'t> {
         if id.is_nil() {
             return Ok(None);
         }
-        let name = match values.name(id) {
-            "" => values.display(id),
-            name => name.to_owned(),
+        let name = match values.view(id) {
+            View::Str(name) | View::Keyword(name) | View::Symbol(name) => name.to_owned(),
+            _ => values.display(id),
         };
         Ok(Some(Cow::Owned(name)))
     }
@@ -474,6 +477,10 @@ impl<'t> Reader<'t> {
             Open::Set => sink.set(items),
             Open::Map if items.len().is_multiple_of(2) => sink.map(items),
             Open::Map => return Err(Fault::syntax(at, "a map has a key without a value")),
+            Open::Tagged(tag) => match *items {
+                [value] => sink.tagged(tag, value),
+                _ => return Err(Fault::syntax(at, format!("a #{TAGGED_TAG} holds the text of a tag and one value"))),
+            },
             Open::Tag(_) | Open::Discard => unreachable!("they have no closing bracket"),
         };
         self.items.truncate(start);
@@ -526,12 +533,42 @@ impl<'t> Reader<'t> {
                 if tag.starts_with('\'') {
                     return Ok(Some(sink.symbol(&self.text[at..self.at])));
                 }
+                if matches!(tag, KEYWORD_TAG | SYMBOL_TAG | TAGGED_TAG) {
+                    return self.quoted(tag, at, sink);
+                }
                 let tag = sink.symbol(tag);
                 self.open(Open::Tag(tag), 0)?;
             }
             None => return Err(Fault::ended(at, "a tagged value")),
         }
         Ok(None)
+    }
+
+    /// What the writer puts in quotes under a tag, because no reader would take it for the word it is.
+    fn quoted<S: Sink>(&mut self, tag: &str, at: usize, sink: &mut S) -> Parsed<Option<ValueId>> {
+        self.blank();
+        let is_tagged = tag == TAGGED_TAG;
+        if is_tagged && self.bytes.get(self.at) == Some(&b'[') {
+            self.at += 1;
+            self.blank();
+        }
+        match self.bytes.get(self.at) {
+            Some(b'"') => {}
+            Some(_) => return Err(Fault::syntax(self.at, format!("a #{tag} begins with a string"))),
+            None => return Err(Fault::ended(at, "a tagged value")),
+        }
+        let start = self.at;
+        let raw = self.raw_string()?;
+        let mut text = String::new();
+        unescape(raw, &mut text).map_err(|(at, message)| Fault::syntax(start + 1 + at, message))?;
+        if tag == KEYWORD_TAG {
+            return Ok(Some(sink.keyword(&text)));
+        }
+        let word = sink.symbol(&text);
+        if is_tagged {
+            self.open(Open::Tagged(word), 0)?;
+        }
+        Ok((!is_tagged).then_some(word))
     }
 
     /// A number that is no small integer, or a symbol that begins like one (`-`, `->x`).
@@ -604,7 +641,7 @@ impl<'t> Reader<'t> {
 
 /// What a token that begins with a digit, or with a sign and a digit, denotes.
 #[derive(Debug, PartialEq)]
-enum Number {
+pub(crate) enum Number {
     Int(i64),
     Float(f64),
     /// A number that neither holds: kept as it is written.
@@ -612,28 +649,29 @@ enum Number {
 }
 
 impl Number {
-    fn of(token: &str) -> Option<Number> {
+    pub(crate) fn of(token: &str) -> Option<Number> {
         let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
+        let sign = &token[..token.len() - digits.len()];
         let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-        if all_digits(digits) && (digits.len() == 1 || !digits.starts_with('0')) {
-            return Some(token.parse().map_or(Number::Other, Number::Int));
+        let integer = digits.strip_suffix('N').unwrap_or(digits);
+        if all_digits(integer) {
+            let is_octal = integer.len() > 1 && integer.starts_with('0');
+            let is_number = !is_octal || integer.bytes().all(|b| b < b'8');
+            let decimal = if is_octal { None } else { format!("{sign}{integer}").parse().ok() };
+            return is_number.then_some(decimal.map_or(Number::Other, Number::Int));
         }
-        if let Some(whole) = digits.strip_suffix('N') {
-            let sign = &token[..token.len() - digits.len()];
-            let int = all_digits(whole).then(|| format!("{sign}{whole}").parse().map_or(Number::Other, Number::Int));
-            return int.or_else(|| is_radix(digits).then_some(Number::Other));
-        }
-        if let Some(decimal) = digits.strip_suffix('M') {
-            return decimal.parse::<f64>().is_ok().then_some(Number::Other);
-        }
-        if let Some((numerator, denominator)) = digits.split_once('/') {
-            return (all_digits(numerator) && all_digits(denominator)).then_some(Number::Other);
-        }
-        if is_radix(digits) || digits.strip_prefix('0').is_some_and(all_digits) {
+        if is_radix(integer) && (integer == digits || integer.starts_with("0x") || integer.starts_with("0X")) {
             return Some(Number::Other);
         }
-        let is_decimal = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-        if is_decimal { token.parse().ok().map(Number::Float) } else { None }
+        if let Some((numerator, denominator)) = digits.split_once('/') {
+            let divides = denominator.bytes().any(|b| b != b'0');
+            return (all_digits(numerator) && all_digits(denominator) && divides).then_some(Number::Other);
+        }
+        let decimal = digits.strip_suffix('M').unwrap_or(digits);
+        let is_decimal = decimal.starts_with(|c: char| c.is_ascii_digit())
+            && decimal.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+        let float = if is_decimal { format!("{sign}{decimal}").parse().ok() } else { None };
+        float.map(|x| if decimal == digits { Number::Float(x) } else { Number::Other })
     }
 }
 
@@ -641,11 +679,10 @@ impl Number {
 fn is_radix(digits: &str) -> bool {
     let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
     if let Some(hexadecimal) = hexadecimal {
-        let hexadecimal = hexadecimal.strip_suffix('N').unwrap_or(hexadecimal);
         return !hexadecimal.is_empty() && hexadecimal.bytes().all(|b| b.is_ascii_hexdigit());
     }
     digits.split_once(['r', 'R']).is_some_and(|(radix, digits)| {
-        let radix = radix.parse().ok().filter(|radix| (2..=36).contains(radix));
+        let radix = radix.parse().ok().filter(|radix| (2..=36).contains(radix) && digits.is_ascii());
         radix.is_some_and(|radix| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)))
     })
 }
@@ -695,13 +732,14 @@ mod tests {
             "[1 -2 9223372036854775807 -9223372036854775808]",
             "12345678901234567890",
             "[1.5 -0.0 1e300 ##NaN ##Inf ##-Inf]",
-            "[-0.0955M 1/3 0x1a 2r101 017]",
+            "[-0.0955M 1/3 0x1a 0x1aN 2r101 017 -017N 1e5M]",
             "(:a/b :c \"d\\n\\\"\\\\\" e <init> a$b__1 -> - +x \\a \\newline)",
             "{:from 5, :to #{1 2}, nil []}",
             "#inst \"2020-01-01\"",
             "#object [org.joda.time.DateTime 0x6ac81443 \"2015\"]",
             "#:ns {:a 1}",
             "#a #b c",
+            "[#rashomon/keyword \"a b\" #rashomon/symbol \"\" #rashomon/tagged [\"a b\" [1]]]",
         ] {
             assert_eq!(values(text), text);
         }
@@ -753,6 +791,10 @@ mod tests {
             ("{:type :ok}\n  {:type :maybe}", "2:10: the type of an event is \"maybe\""),
             ("{:f :read}", "1:1: this is no event: it has no type"),
             ("{:type :ok :value 12x}", "1:19: \"12x\" is no number"),
+            ("{:type :ok :value 1/0}", "1:19: \"1/0\" is no number"),
+            ("{:type :ok :value 08}", "1:19: \"08\" is no number"),
+            ("{:type :ok :value #rashomon/tagged [\"a\"]}", "1:40: a #rashomon/tagged holds"),
+            ("{:type :ok :value #rashomon/symbol 1}", "1:36: a #rashomon/symbol begins with a string"),
             ("{:type :ok :value}", "1:12: the key :value has no value"),
             ("[{:type :ok}", "1:13: the file ends inside the history"),
             ("[{:type :ok}] {:type :ok}", "1:15: something follows"),

@@ -109,6 +109,11 @@ impl Fault {
         Fault { kind: ReadErrorKind::Limit, ..Fault::syntax(at, message) }
     }
 
+    /// A byte that is part of no character.
+    pub(crate) fn no_text(at: usize) -> Fault {
+        Fault::syntax(at, "this is no UTF-8 text").help("is the file binary, or damaged?")
+    }
+
     /// The text ended inside something that began at `at`.
     pub(crate) fn ended(at: usize, inside: &str) -> Fault {
         let help = "was the file cut off while it was copied, or its writer killed? Cut the last, incomplete event off";

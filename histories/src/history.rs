@@ -523,6 +523,7 @@ impl Builder {
     /// Notes a field of an event that means nothing to us.
     pub fn passed_over(&mut self, field: &str) {
         let fields = &mut self.history.meta.passed_over;
+        let field = &field[..field.floor_char_boundary(FIELD_NAME_MAX)];
         if fields.len() < PASSED_OVER_MAX && !fields.iter().any(|name| **name == *field) {
             fields.push(field.into());
         }
@@ -648,6 +649,8 @@ impl Builder {
 
 /// How many names of passed-over fields are kept.
 const PASSED_OVER_MAX: usize = 64;
+/// How many bytes are kept of each.
+const FIELD_NAME_MAX: usize = 100;
 
 /// Finds the ops of a history, event by event.
 struct Pairing {

@@ -5,6 +5,7 @@
 //! for what JSON lacks are understood: `":keyword"`, `["#set",1,2]` and so on. In everybody else's files a string is a string.
 
 use crate::draft::{Draft, Field, time_of};
+use crate::edn;
 use crate::error::Fault;
 use crate::history::{Builder, Kind};
 use crate::jsonl::VERSION;
@@ -476,7 +477,12 @@ impl<'t> Reader<'t> {
         }
         match (name, &*text) {
             ("#str", text) => Ok(sink.str(text)),
-            ("#number", text) => Ok(sink.number(text)),
+            ("#number", text) => match edn::Number::of(text) {
+                Some(edn::Number::Int(i)) => Ok(sink.int(i)),
+                Some(edn::Number::Float(x)) => Ok(sink.float(x)),
+                Some(edn::Number::Other) => Ok(sink.number(text)),
+                None => Err(Fault::syntax(at, format!("{text:?} is no number"))),
+            },
             ("#symbol", text) => Ok(sink.symbol(text)),
             (_, "NaN") => Ok(sink.float(f64::NAN)),
             (_, "Infinity") => Ok(sink.float(f64::INFINITY)),

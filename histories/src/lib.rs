@@ -24,8 +24,11 @@ pub mod keyed;
 mod notation;
 mod pieces;
 pub mod read;
+mod sequence;
 mod sink;
 pub mod stat;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod testing;
 mod text;
 mod tree;
 pub mod value;

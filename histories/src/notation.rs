@@ -31,7 +31,7 @@ fn write_event(line: &mut Vec<u8>, history: &History, event: u32) {
         write_value(line, stored(process));
     }
     line.extend_from_slice(b", :f ");
-    write_word(line, ":", f);
+    write_keyword(line, f);
     line.extend_from_slice(b", :value ");
     write_value(line, stored(value));
     if let Some(error) = error {
@@ -60,9 +60,9 @@ pub(crate) fn write_value<'a, T: Tree<'a>>(out: &mut Vec<u8>, value: T) {
         // Writing into memory cannot fail.
         Look::Float(x) => drop(write!(out, "{x:?}")),
         Look::Number(text) => out.extend_from_slice(text.as_bytes()),
-        Look::Symbol(text) => write_word(out, "", text),
+        Look::Symbol(text) => write_symbol(out, text),
         Look::Str(text) => write_string(out, text),
-        Look::Keyword(text) => write_word(out, ":", text),
+        Look::Keyword(text) => write_keyword(out, text),
         Look::List(count) => write_many(out, "(", value, count, ")"),
         Look::Vector(count) => write_many(out, "[", value, count, "]"),
         Look::Set(count) => write_many(out, "#{", value, count, "}"),
@@ -78,11 +78,7 @@ pub(crate) fn write_value<'a, T: Tree<'a>>(out: &mut Vec<u8>, value: T) {
             }
             out.push(b'}');
         }
-        Look::Tagged(tag) => {
-            write_word(out, "#", tag);
-            out.push(b' ');
-            write_value(out, value.child(0));
-        }
+        Look::Tagged(tag) => write_tagged(out, tag, value.child(0)),
     }
 }
 
@@ -97,20 +93,90 @@ fn write_many<'a, T: Tree<'a>>(out: &mut Vec<u8>, open: &str, value: T, count: u
     out.extend_from_slice(close.as_bytes());
 }
 
-/// A keyword, a symbol or a tag. What no reader would take for one (it came from another format) is written as a string.
-fn write_word(out: &mut Vec<u8>, prefix: &str, text: &str) {
-    let ends_it = |c: char| c.is_whitespace() || c.is_control() || ",()[]{}\";".contains(c);
-    let is_character = prefix.is_empty() && text.starts_with('\\') && text.chars().nth(1).is_some();
-    let is_word = is_character || (!text.is_empty() && !text.contains(ends_it));
-    if is_word || (text.is_empty() && prefix == ":") {
-        out.extend_from_slice(prefix.as_bytes());
+/// The tags under which the text of a word stands in quotes, and of a tagged value: a vector of the tag's text and the value.
+pub(crate) const KEYWORD_TAG: &str = "rashomon/keyword";
+pub(crate) const SYMBOL_TAG: &str = "rashomon/symbol";
+pub(crate) const TAGGED_TAG: &str = "rashomon/tagged";
+
+/// A keyword. One that no reader would take for it (it came from another format) stands in quotes under a tag.
+fn write_keyword(out: &mut Vec<u8>, text: &str) {
+    if is_plain(text) || (is_word(text) && !text.starts_with(':')) {
+        out.push(b':');
         out.extend_from_slice(text.as_bytes());
     } else {
-        if prefix == "#" {
-            out.extend_from_slice(b"#tag ");
-        }
-        write_string(out, text);
+        write_quoted(out, KEYWORD_TAG, text);
     }
+}
+
+/// A symbol, as [`write_keyword`].
+fn write_symbol(out: &mut Vec<u8>, text: &str) {
+    if is_symbol(text) || is_character(text) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        write_quoted(out, SYMBOL_TAG, text);
+    }
+}
+
+fn write_tagged<'a, T: Tree<'a>>(out: &mut Vec<u8>, tag: &str, value: T) {
+    let names_a_map = tag.strip_prefix(':').is_some_and(is_plain) && matches!(value.look(), Look::Map(_));
+    let is_tag = is_symbol(tag) && tag.starts_with(char::is_alphabetic) && !matches!(tag, KEYWORD_TAG | SYMBOL_TAG | TAGGED_TAG);
+    if is_tag || names_a_map {
+        out.push(b'#');
+        out.extend_from_slice(tag.as_bytes());
+        out.push(b' ');
+        write_value(out, value);
+    } else {
+        write!(out, "#{TAGGED_TAG} [").expect("writing into memory cannot fail");
+        write_string(out, tag);
+        out.push(b' ');
+        write_value(out, value);
+        out.push(b']');
+    }
+}
+
+fn write_quoted(out: &mut Vec<u8>, tag: &str, text: &str) {
+    out.push(b'#');
+    out.extend_from_slice(tag.as_bytes());
+    out.push(b' ');
+    write_string(out, text);
+}
+
+/// Letters, and digits and the like after them: nearly all words.
+fn is_plain(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'!' | b'?' | b'*' | b'.');
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic()) && bytes.all(is_part)
+}
+
+/// What every reader of EDN, Clojure's own included, takes for one word after a colon.
+fn is_word(text: &str) -> bool {
+    let ends_it = |c: char| c.is_whitespace() || c.is_control() || ",()[]{}\";^@`~\\\u{feff}".contains(c);
+    let is_name = |name: &str| !name.starts_with(|c: char| c.is_ascii_digit()) && !name.ends_with(':');
+    let is_name = |name: &str| !name.is_empty() && is_name(name);
+    let names = match text.split_once('/') {
+        Some((space, name)) => text == "/" || (is_name(space) && is_name(name) && !name.contains('/')),
+        None => !text.is_empty() && !text.ends_with(':'),
+    };
+    names && !text.contains(ends_it) && !text.contains("::")
+}
+
+/// What every reader takes for a symbol.
+fn is_symbol(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_something_else = unsigned.starts_with(|c: char| c.is_numeric()) || text.starts_with([':', '#']);
+    is_word(text) && !is_something_else && !matches!(text, "nil" | "true" | "false")
+}
+
+/// `\a`, `\newline`, `\u0041`.
+fn is_character(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('\\') else { return false };
+    let mut chars = name.chars();
+    let is_one = matches!((chars.next(), chars.next()), (Some('!'..='\u{7e}' | '\u{a1}'..='\u{1fff}'), None));
+    let is_code = name.len() == 5
+        && name.strip_prefix('u').is_some_and(|code| code.bytes().all(|b| b.is_ascii_hexdigit()) && !code.starts_with(['d', 'D']));
+    is_one && !name.contains(char::is_whitespace)
+        || is_code
+        || matches!(name, "newline" | "space" | "tab" | "backspace" | "formfeed" | "return")
 }
 
 /// Appends a string in quotes.
@@ -170,9 +236,25 @@ mod tests {
 
     #[test]
     fn words_that_are_none() {
-        assert_eq!(Value::Keyword("a b".into()).to_string(), "\"a b\"");
-        assert_eq!(Value::Symbol("".into()).to_string(), "\"\"");
-        assert_eq!(Value::Symbol("\\[".into()).to_string(), "\\[");
-        assert_eq!(Value::Keyword("a/b".into()).to_string(), ":a/b");
+        let keyword = |text: &str| Value::Keyword(text.into()).to_string();
+        let symbol = |text: &str| Value::Symbol(text.into()).to_string();
+        for text in ["a", "1", "a/b", "+", "a.b$c__1", "<init>", "é", "/"] {
+            assert_eq!(keyword(text), format!(":{text}"));
+        }
+        for text in ["", "a b", ":a", "a:", "a::b", "a/1", "a/", "a/b/c", "a^b", "a@b", "a\u{a0}b"] {
+            assert_eq!(keyword(text), format!("#rashomon/keyword {text:?}").replace("\\u{a0}", "\u{a0}"));
+        }
+        for text in ["a", "-", "->x", "a/b", "'a", "\\[", "\\newline", "\\u0041", "."] {
+            assert_eq!(symbol(text), text);
+        }
+        for text in ["", "1", "-1", "nil", "#'a", ":a", "\\foo", "\\ud800", "a;"] {
+            assert_eq!(symbol(text), format!("#rashomon/symbol {text:?}"));
+        }
+        let tagged = |tag: &str, value| Value::Tagged(tag.into(), Box::new(value)).to_string();
+        assert_eq!(tagged("a/b", Value::Int(1)), "#a/b 1");
+        assert_eq!(tagged(":a", Value::Map(Vec::new())), "#:a {}");
+        for tag in [":a", "a b", "_", "", "1", "nil", "<a", ".", TAGGED_TAG] {
+            assert_eq!(tagged(tag, Value::Int(1)), format!("#rashomon/tagged [{tag:?} 1]"));
+        }
     }
 }

@@ -4,10 +4,13 @@ use crate::decompress;
 use crate::edn;
 use crate::error::{Fault, Place, ReadError, ReadErrorKind};
 use crate::format::Format;
+use crate::formats::dbcop::Dbcop;
+use crate::formats::intervals::Operations;
+use crate::formats::sessions::{Awdit, Plume};
 use crate::formats::tuples::Lines;
-use crate::formats::{dbcop, intervals, sessions};
 use crate::history::{Builder, History};
 use crate::pieces::{self, Cutting, Syntax};
+use crate::sequence::{self, InLines, InOrder};
 use crate::value::{Value, Values};
 use std::io::Read;
 
@@ -28,30 +31,29 @@ pub fn read(input: impl Read + Send, format: Option<Format>) -> Result<History, 
     }
     let mut builder = Builder::new();
     builder.meta().format = format.name();
-    let builder = match reader_of(format) {
-        Reader::Pieces(syntax) => pieces::read(syntax, Cutting::for_this_machine(), head, input, builder)?,
-        Reader::Whole(reader) => whole(head, input, builder, |bytes, builder| match std::str::from_utf8(bytes) {
-            Ok(text) => reader(text, builder),
-            Err(error) => Err(Fault::syntax(error.valid_up_to(), "this is no UTF-8 text")),
-        })?,
-        Reader::Binary(reader) => whole(head, input, builder, reader)?,
-    };
-    Ok(builder.finish())
+    read_as(format, Cutting::for_this_machine(), head, input, builder).map(Builder::finish)
 }
 
-/// Reads a history from memory. `format`: `None` to recognise it by the content.
-pub fn read_bytes(bytes: &[u8], format: Option<Format>) -> Result<History, ReadError> {
-    read(bytes, format)
+/// Reads an input in a format. `head` was read from it already; `cutting` changes nothing but the speed.
+pub(crate) fn read_as(
+    format: Format,
+    cutting: Cutting,
+    head: Vec<u8>,
+    input: impl Read + Send,
+    builder: Builder,
+) -> Result<Builder, ReadError> {
+    match reader_of(format) {
+        Reader::Pieces(syntax) => pieces::read(syntax, cutting, head, input, builder),
+        Reader::InOrder(mut reader) => sequence::read(&mut *reader, cutting.batch.min(sequence::PART), head, input, builder),
+    }
 }
 
 /// How a format is read.
 enum Reader {
-    /// In pieces.
+    /// In pieces, several at once.
     Pieces(Syntax),
-    /// All at once: its texts cannot be cut.
-    Whole(fn(&str, &mut Builder) -> Result<(), Fault>),
-    /// All at once: it is no text.
-    Binary(fn(&[u8], &mut Builder) -> Result<(), Fault>),
+    /// In order: a piece of it means nothing by itself.
+    InOrder(Box<dyn InOrder>),
 }
 
 fn reader_of(format: Format) -> Reader {
@@ -61,24 +63,19 @@ fn reader_of(format: Format) -> Reader {
         Format::Tuples => Reader::Pieces(Syntax::Lines(Lines::Ops)),
         Format::Console => Reader::Pieces(Syntax::Lines(Lines::Log)),
         Format::PorcupineEtcd => Reader::Pieces(Syntax::Lines(Lines::EtcdLog)),
-        Format::Intervals => Reader::Whole(intervals::read),
-        Format::Dbcop => Reader::Binary(dbcop::read),
-        Format::Awdit => Reader::Whole(sessions::read_awdit),
-        Format::Plume => Reader::Whole(sessions::read_plume),
+        Format::Intervals => Reader::InOrder(Box::<Operations>::default()),
+        Format::Dbcop => Reader::InOrder(Box::<Dbcop>::default()),
+        Format::Awdit => Reader::InOrder(Box::<InLines<Awdit>>::default()),
+        Format::Plume => Reader::InOrder(Box::<InLines<Plume>>::default()),
     }
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-fn whole(
-    mut bytes: Vec<u8>,
-    mut input: impl Read,
-    mut builder: Builder,
-    reader: impl FnOnce(&[u8], &mut Builder) -> Result<(), Fault>,
-) -> Result<Builder, ReadError> {
-    input.read_to_end(&mut bytes).map_err(|error| ReadError::io(&error))?;
-    reader(&bytes, &mut builder).map_err(|fault| fault.locate(&bytes, Place::START)).map(|()| builder)
+/// Reads a history from memory. `format`: `None` to recognise it by the content.
+pub fn read_bytes(bytes: &[u8], format: Option<Format>) -> Result<History, ReadError> {
+    read(bytes, format)
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads one value in EDN notation, for options: `nil`, `0`, `"a"`, `[1 2]`.
 pub fn read_value(text: &str) -> Result<Value, ReadError> {

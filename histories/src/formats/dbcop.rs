@@ -8,6 +8,7 @@
 use crate::draft::Draft;
 use crate::error::Fault;
 use crate::history::{Builder, Kind};
+use crate::sequence::InOrder;
 use crate::value::{ValueId, Values};
 
 /// Numbers before the first string.
@@ -68,19 +69,67 @@ pub(crate) fn looks_like_it(head: &[u8]) -> bool {
 }
 
 /// Reads a binary history.
-pub(crate) fn read(bytes: &[u8], builder: &mut Builder) -> Result<(), Fault> {
-    let mut input = Input { bytes, at: 0 };
-    let (comment, _) = input.header()?;
-    builder.meta().header.insert("info".into(), comment.into());
-    for session in 0..input.number()? {
-        for _ in 0..input.number()? {
-            transaction(&mut input, session, builder)?;
+#[derive(Debug, Default)]
+pub(crate) struct Dbcop {
+    /// What is still to come; `None`: all of it, the header first.
+    rest: Option<Rest>,
+}
+
+/// What is still to come.
+#[derive(Debug, Default)]
+struct Rest {
+    sessions: u64,
+    /// Of this session.
+    transactions: u64,
+    /// The number of the session, from 1.
+    session: u64,
+}
+
+impl Dbcop {
+    /// Reads the next header, number of a session's transactions, or transaction. `false`: the history is at its end.
+    fn step(&mut self, input: &mut Input<'_>, builder: &mut Builder) -> Result<bool, Fault> {
+        match &mut self.rest {
+            None => {
+                let (comment, _) = input.header()?;
+                let sessions = input.number()?;
+                builder.meta().header.insert("info".into(), comment.into());
+                self.rest = Some(Rest { sessions, ..Rest::default() });
+            }
+            Some(Rest { sessions: 0, transactions: 0, .. }) => return Ok(false),
+            Some(Rest { sessions, transactions: transactions @ 0, session }) => {
+                *transactions = input.number()?;
+                *sessions -= 1;
+                *session += 1;
+            }
+            Some(Rest { transactions, session, .. }) => {
+                transaction(input, *session - 1, builder)?;
+                *transactions -= 1;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl InOrder for Dbcop {
+    fn take(&mut self, bytes: &[u8], _: u32, is_last: bool, builder: &mut Builder) -> Result<usize, Fault> {
+        let mut input = Input { bytes, at: 0 };
+        loop {
+            let at = input.at;
+            match self.step(&mut input, builder) {
+                Ok(true) => {}
+                Ok(false) if at < bytes.len() => {
+                    return Err(Fault::syntax(at, "something follows the end of the history").help("cut off what follows"));
+                }
+                Ok(false) => return Ok(at),
+                Err(fault) if fault.ended && !is_last => return Ok(at),
+                Err(fault) => return Err(fault),
+            }
         }
     }
-    if input.at < bytes.len() {
-        return Err(Fault::syntax(input.at, "something follows the end of the history").help("cut off what follows"));
+
+    fn finish(&mut self, _: &mut Builder) -> Result<(), Fault> {
+        Ok(())
     }
-    Ok(())
 }
 
 fn transaction(input: &mut Input<'_>, session: u64, builder: &mut Builder) -> Result<(), Fault> {

@@ -12,7 +12,8 @@ use crate::error::Fault;
 use crate::history::{Builder, History, Kind, NO_EVENT, NO_TIME, Outcome};
 use crate::json;
 use crate::jsonl::{Strictness, write_string, write_value};
-use crate::text::newlines;
+use crate::sequence::{InOrder, text_of};
+use crate::text::{Container, newlines};
 use crate::tree::Stored;
 use crate::value::{Value, Values};
 use std::io::{self, Write};
@@ -39,41 +40,76 @@ struct Interval {
 }
 
 /// Reads operations.
-pub(crate) fn read(text: &str, builder: &mut Builder) -> Result<(), Fault> {
-    let mut intervals = Vec::new();
-    let mut reader = json::Reader::new(text, false);
-    let mut values = Values::new();
-    let mut keyed = None;
-    let (mut line, mut counted) = (1, 0);
-    reader.between();
-    let is_array = reader.skip(b'[');
-    loop {
-        reader.between();
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    container: Container,
+    intervals: Vec<Interval>,
+    /// Whether they have keys.
+    keyed: Option<bool>,
+    values: Values,
+}
+
+impl Operations {
+    /// Reads the next operation or bracket, if there is one.
+    fn step(&mut self, reader: &mut json::Reader<'_>, line: u32) -> Result<(), Fault> {
         let at = reader.position();
-        line += newlines(&text.as_bytes()[counted..at]);
-        counted = at;
-        if at == text.len() {
-            break;
-        }
-        if is_array && reader.skip(b']') {
-            reader.between();
-            if reader.position() < text.len() {
-                return Err(Fault::syntax(reader.position(), "something follows the closing bracket of the history"));
+        match self.container {
+            Container::Unknown if reader.skip(b'[') => self.container = Container::Open(b']'),
+            Container::Open(closer) if reader.skip(closer) => self.container = Container::Closed,
+            Container::Closed => return Err(Fault::syntax(at, "something follows the closing bracket of the history")),
+            Container::Unknown | Container::Bare | Container::Open(_) => {
+                self.values.clear();
+                let id = reader.value(&mut self.values)?;
+                let (interval, has_key) = interval(&self.values.get(id), line).map_err(|message| Fault::event(at, message))?;
+                if *self.keyed.get_or_insert(has_key) != has_key {
+                    return Err(Fault::event(at, "some operations have a key and some have none"));
+                }
+                self.intervals.push(interval);
+                if self.container == Container::Unknown {
+                    self.container = Container::Bare;
+                }
             }
-            break;
         }
-        values.clear();
-        let id = reader.value(&mut values)?;
-        let (interval, has_key) = interval(&values.get(id), line).map_err(|message| Fault::event(at, message))?;
-        if *keyed.get_or_insert(has_key) != has_key {
-            return Err(Fault::event(at, "some operations have a key and some have none"));
+        Ok(())
+    }
+}
+
+impl InOrder for Operations {
+    fn take(&mut self, bytes: &[u8], first_line: u32, is_last: bool, _: &mut Builder) -> Result<usize, Fault> {
+        let (text, wrong) = text_of(bytes, is_last);
+        let mut reader = json::Reader::new(text, false);
+        let (mut line, mut counted) = (first_line, 0);
+        loop {
+            reader.between();
+            let at = reader.position();
+            line += newlines(&text.as_bytes()[counted..at]);
+            counted = at;
+            let ended = if at == text.len() {
+                None
+            } else {
+                match self.step(&mut reader, line) {
+                    Ok(()) => continue,
+                    Err(fault) if fault.ended || reader.position() == text.len() => Some(fault),
+                    Err(fault) => return Err(fault),
+                }
+            };
+            return match (wrong, ended) {
+                (Some(fault), _) => Err(fault),
+                (None, Some(fault)) if is_last => Err(fault),
+                (None, _) => Ok(at),
+            };
         }
-        intervals.push(interval);
     }
-    if keyed == Some(true) {
-        builder.meta().keyed = Some(true);
+
+    fn finish(&mut self, builder: &mut Builder) -> Result<(), Fault> {
+        if let Container::Open(closer) = self.container {
+            return Err(Fault::ended(0, &format!("the history: its {:?} is missing", char::from(closer))));
+        }
+        if self.keyed == Some(true) {
+            builder.meta().keyed = Some(true);
+        }
+        put_in_order(&self.intervals, builder)
     }
-    put_in_order(&intervals, builder)
 }
 
 /// Makes the events, in order of time.

@@ -9,6 +9,7 @@
 use crate::draft::Draft;
 use crate::error::Fault;
 use crate::history::{Builder, Kind};
+use crate::sequence::ByLine;
 use crate::value::ValueId;
 use hashbrown::HashMap;
 
@@ -40,79 +41,81 @@ fn micro_op(builder: &mut Builder, name: &str, key: i64, value: i64) -> ValueId 
 }
 
 /// Reads AWDIT's session text.
-pub(crate) fn read_awdit(text: &str, builder: &mut Builder) -> Result<(), Fault> {
-    let mut session = 0;
-    let mut open: Option<Transaction> = None;
-    let mut at = 0;
-    for (line, content) in (1..).zip(text.split_inclusive('\n')) {
-        let start = at + content.len() - content.trim_start().len();
-        at += content.len();
-        let content = content.trim();
+#[derive(Debug, Default)]
+pub(crate) struct Awdit {
+    session: i64,
+    open: Option<Transaction>,
+}
+
+impl ByLine for Awdit {
+    fn line(&mut self, content: &str, at: usize, number: u32, builder: &mut Builder) -> Result<(), Fault> {
         let is_rule = |c: char| content.len() >= 3 && content.chars().all(|d| d == c);
-        if content.is_empty() {
-            continue;
-        }
         if is_rule('-') || is_rule('=') {
-            if let Some(transaction) = open.take() {
+            if let Some(transaction) = self.open.take() {
                 transaction.push(builder)?;
             }
-            session += i64::from(is_rule('='));
-            continue;
+            self.session += i64::from(is_rule('='));
+            return Ok(());
         }
         let mut words = content.split_ascii_whitespace();
-        let parsed = (words.next(), words.next().and_then(number), words.next().and_then(number), words.next());
+        let parsed = (words.next(), words.next().and_then(integer), words.next().and_then(integer), words.next());
         let (Some(name @ ("r" | "w")), Some(key), Some(value), None) = parsed else {
             let help = "a line is `r key value`, `w key value`, ----- between transactions or ===== between sessions";
-            return Err(Fault::syntax(start, "this is no read, no write and no separator").help(help));
+            return Err(Fault::syntax(at, "this is no read, no write and no separator").help(help));
         };
         let micro_op = micro_op(builder, name, key, value);
-        open.get_or_insert(Transaction { session, kind: Kind::Ok, line, micro_ops: Vec::new() }).micro_ops.push(micro_op);
+        let new = || Transaction { session: self.session, kind: Kind::Ok, line: number, micro_ops: Vec::new() };
+        self.open.get_or_insert_with(new).micro_ops.push(micro_op);
+        Ok(())
     }
-    open.map_or(Ok(()), |transaction| transaction.push(builder))
+
+    fn finish(&mut self, builder: &mut Builder) -> Result<(), Fault> {
+        self.open.take().map_or(Ok(()), |transaction| transaction.push(builder))
+    }
 }
 
 /// The transaction to which Plume assigns the micro-ops of all that were aborted.
 const ABORTED: i64 = -1;
 
 /// Reads Plume's session text. Transactions of different sessions may be interleaved; each stands where it begins.
-pub(crate) fn read_plume(text: &str, builder: &mut Builder) -> Result<(), Fault> {
-    let mut transactions: Vec<Transaction> = Vec::new();
-    let mut index: HashMap<(i64, i64), usize> = HashMap::new();
-    let mut at = 0;
-    for (line, content) in (1..).zip(text.split_inclusive('\n')) {
-        let start = at + content.len() - content.trim_start().len();
-        at += content.len();
-        let content = content.trim();
-        if content.is_empty() {
-            continue;
-        }
+#[derive(Debug, Default)]
+pub(crate) struct Plume {
+    transactions: Vec<Transaction>,
+    /// Where each stands, by its session and its number.
+    index: HashMap<(i64, i64), usize>,
+}
+
+impl ByLine for Plume {
+    fn line(&mut self, content: &str, at: usize, number: u32, builder: &mut Builder) -> Result<(), Fault> {
         let Some((name, [key, value, session, transaction])) = plume_line(content) else {
             let help = "a line is `r(key,value,session,txn)` or `w(key,value,session,txn)`";
-            return Err(Fault::syntax(start, "this is no read and no write").help(help));
+            return Err(Fault::syntax(at, "this is no read and no write").help(help));
         };
         let micro_op = micro_op(builder, name, key, value);
-        if transaction == ABORTED {
-            transactions.push(Transaction { session, kind: Kind::Fail, line, micro_ops: vec![micro_op] });
-            continue;
-        }
-        let next = transactions.len();
-        let position = *index.entry((session, transaction)).or_insert(next);
+        let next = self.transactions.len();
+        let is_aborted = transaction == ABORTED;
+        let position = if is_aborted { next } else { *self.index.entry((session, transaction)).or_insert(next) };
         if position == next {
-            transactions.push(Transaction { session, kind: Kind::Ok, line, micro_ops: Vec::new() });
+            let kind = if is_aborted { Kind::Fail } else { Kind::Ok };
+            self.transactions.push(Transaction { session, kind, line: number, micro_ops: Vec::new() });
         }
-        transactions[position].micro_ops.push(micro_op);
+        self.transactions[position].micro_ops.push(micro_op);
+        Ok(())
     }
-    transactions.into_iter().try_for_each(|transaction| transaction.push(builder))
+
+    fn finish(&mut self, builder: &mut Builder) -> Result<(), Fault> {
+        std::mem::take(&mut self.transactions).into_iter().try_for_each(|transaction| transaction.push(builder))
+    }
 }
 
 fn plume_line(line: &str) -> Option<(&str, [i64; 4])> {
     let (name, rest) = line.split_once('(')?;
-    let mut numbers = rest.strip_suffix(')')?.split(',').map(|word| number(word.trim()));
+    let mut numbers = rest.strip_suffix(')')?.split(',').map(|word| integer(word.trim()));
     let parsed = [numbers.next()??, numbers.next()??, numbers.next()??, numbers.next()??];
     (matches!(name, "r" | "w") && numbers.next().is_none()).then_some((name, parsed))
 }
 
-fn number(word: &str) -> Option<i64> {
+fn integer(word: &str) -> Option<i64> {
     word.parse().ok()
 }
 

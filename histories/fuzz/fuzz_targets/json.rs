@@ -1,0 +1,8 @@
+//! The reader of JSON, lines and arrays.
+#![no_main]
+
+use histories::{Format, testing::any_input};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    any_input(Format::Jsonl, input);
+});

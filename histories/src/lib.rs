@@ -6,8 +6,9 @@
 //!
 //! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`mod@read`] reads every [`mod@format`],
 //! [`write`](mod@write) writes those that are written, [`jsonl`] appends to our own while a test runs. [`keyed`] splits a
-//! history by its keys. Of the private modules, `pieces` reads an input of any size in parallel, and `edn` and `json` are the
-//! two grammars that do most of the work.
+//! history by its keys. Of the private modules, `pieces` reads an input of any size in parallel, `sequence` one whose parts mean
+//! nothing by themselves, and `edn` and `json` are the two grammars that do most of the work. `testing` says what must hold of
+//! any input; property tests and the fuzz targets in `fuzz/` run it.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod decompress;

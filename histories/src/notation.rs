@@ -1,4 +1,9 @@
 //! EDN notation: how values are written, in files and for people.
+//!
+//! Clojure's own reader reads it, with a `:default` for tags. Words that it would refuse or take for something else (they came
+//! from another format) stand in quotes under a tag: `#rashomon/keyword "a b"`, `#rashomon/symbol ""`; a value under a tag that is
+//! no word is `#rashomon/tagged ["a b" value]`. The one thing that Clojure refuses and that is written all the same is a set or a
+//! map that holds an element or a key twice.
 
 use crate::history::{History, Row};
 use crate::tree::{Look, Stored, Tree};

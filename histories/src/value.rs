@@ -439,6 +439,18 @@ impl Values {
             + self.table.capacity() * (size_of::<Slot>() + 1)
     }
 
+    /// Whether any of the values is of a kind that JSON lacks. The nemesis's name, which every JSON dialect has, is none.
+    pub(crate) fn exceed_json(&self) -> bool {
+        let is_text = |&key: &ValueId| matches!(self.view(key), View::Str(_));
+        self.nodes.iter().any(|&node| match node.shape {
+            Shape::Int | Shape::Str | Shape::Vector => false,
+            Shape::Float => !f64::from_bits(node.start).is_finite(),
+            Shape::Keyword => self.text_of(node) != "nemesis",
+            Shape::Map => !self.children_of(node).iter().step_by(2).all(is_text),
+            Shape::Number | Shape::Symbol | Shape::List | Shape::Set | Shape::Tagged => true,
+        })
+    }
+
     fn text_of(&self, node: Node) -> &str {
         &self.text[node.start as usize..][..node.len as usize]
     }

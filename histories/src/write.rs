@@ -2,7 +2,7 @@
 
 use crate::format::Format;
 use crate::formats::intervals;
-use crate::history::{History, NO_EVENT};
+use crate::history::{History, NO_EVENT, Process};
 use crate::{jsonl, notation};
 use std::io::{self, Write};
 
@@ -33,7 +33,7 @@ pub fn losses(history: &History, format: Format) -> Vec<String> {
     if format != Format::Jsonl && !history.meta.header.is_empty() {
         losses.push("the header's facts about the test".into());
     }
-    if matches!(format, Format::Json | Format::Intervals) {
+    if matches!(format, Format::Json | Format::Intervals) && history.values.exceed_json() {
         losses.push("the kinds of values that JSON lacks: keywords and symbols become strings, sets and lists arrays, keys strings".into());
     }
     if format == Format::Intervals {
@@ -46,6 +46,14 @@ pub fn losses(history: &History, format: Format) -> Vec<String> {
         }
         if history.has_errors() {
             losses.push("why ops failed".into());
+        }
+        let has_times = (0..history.len() as u32).any(|event| history.time(event).is_some());
+        if has_times && !intervals::holds_times(history) {
+            losses.push("times: they do not say which of the events came first, so the events' positions stand in their place".into());
+        }
+        let processes = || (0..history.process_count() as u32).map(Process);
+        if processes().any(|process| history.node(process).is_some() || history.thread(process).is_some()) {
+            losses.push("the nodes and threads of processes".into());
         }
     }
     losses
@@ -150,6 +158,30 @@ mod tests {
             let second = written(&again, Format::Json);
             prop_assert_eq!(String::from_utf8_lossy(&first), String::from_utf8_lossy(&second));
         }
+    }
+
+    #[test]
+    fn losses_are_named() {
+        let named = |text: &str, format, words: &[&str]| {
+            let losses = losses(&read_bytes(text.as_bytes(), None).unwrap(), format);
+            assert_eq!(losses.len(), words.len(), "{losses:?}");
+            for (loss, word) in losses.iter().zip(words) {
+                assert!(loss.contains(word), "{loss}: {word}");
+            }
+        };
+        let plain = "{\"type\":\"invoke\",\"f\":\"read\",\"process\":0,\"value\":[1,{\"a\":1.5}]}";
+        let ours = "{\"rashomon\":1,\"keyed\":true,\"seed\":9}\n{\"type\":\"ok\",\"f\":\"read\",\"process\":0,\"value\":[1,2]}";
+        let edn = "{:type :invoke :f :r :process 0 :value :a :time 5 :node \"n1\"} {:type :fail :f :r :process 0 :error 1 :time 5} \
+                   {:type :info :f :start :process :nemesis :time 6}";
+        for format in [Format::Jsonl, Format::Edn, Format::Json, Format::Intervals] {
+            named(plain, format, &[]);
+        }
+        named(ours, Format::Jsonl, &[]);
+        named(ours, Format::Edn, &["--keyed", "header"]);
+        named(ours, Format::Intervals, &["--keyed", "header", "1 completions without"]);
+        named(edn, Format::Edn, &[]);
+        named(edn, Format::Json, &["JSON lacks"]);
+        named(edn, Format::Intervals, &["JSON lacks", "1 events of the nemesis", "why ops failed", "times", "nodes"]);
     }
 
     #[test]

@@ -196,25 +196,31 @@ fn input(input: &Value) -> (String, Option<Value>, Value) {
     (f, key, argument)
 }
 
-/// What an operation returned, and how it ended. An update that returns nothing returns what it was called with, as in every
+/// What this program's own writer calls the ways in which operations end.
+const OUTCOMES: [(&str, Outcome); 3] = [("ok", Outcome::Ok), ("fail", Outcome::Fail), ("info", Outcome::Info)];
+
+/// What an operation returned, and how it ended, if a `type` does not say it. An update that returns nothing returns what it was called with, as in every
 /// other format; one that returns false did not take effect.
 fn output(output: &Value, f: &str, argument: &Value) -> (Value, Outcome) {
-    let (value, outcome) = match output {
+    let value = match output {
         Value::Map(object) => {
-            let outcome = match field(object, &["type"]) {
-                Some(Value::Str(name)) if **name == *"fail" => Outcome::Fail,
-                Some(Value::Str(name)) if **name == *"info" => Outcome::Info,
-                _ => Outcome::Ok,
+            let value = field(object, &["value", "v"]).cloned().unwrap_or(Value::Nil);
+            let told = match field(object, &["type"]) {
+                Some(Value::Str(name)) => OUTCOMES.iter().find(|(known, _)| **name == **known),
+                _ => None,
             };
-            (field(object, &["value", "v"]).cloned().unwrap_or(Value::Nil), outcome)
+            if let Some((_, outcome)) = told {
+                return (value, *outcome);
+            }
+            value
         }
-        other => (other.clone(), Outcome::Ok),
+        other => other.clone(),
     };
     let is_read = matches!(f, "read" | "get" | "call");
     match value {
         Value::Bool(false) if !is_read => (argument.clone(), Outcome::Fail),
-        Value::Bool(true) | Value::Nil if !is_read => (argument.clone(), outcome),
-        value => (value, outcome),
+        Value::Bool(true) | Value::Nil if !is_read => (argument.clone(), Outcome::Ok),
+        value => (value, Outcome::Ok),
     }
 }
 
@@ -237,11 +243,8 @@ pub(crate) fn write(mut out: impl Write, history: &History) -> io::Result<()> {
         line.extend_from_slice(b",\"value\":");
         write_value(&mut line, stored(history.input(op)), Strictness::Plain);
         write!(line, "}},\"Call\":{},\"Output\":{{\"type\":\"", clock.time(history, op.invoke))?;
-        line.extend_from_slice(match history.outcome(op) {
-            Outcome::Ok => b"ok",
-            Outcome::Fail => b"fail",
-            Outcome::Info => b"info",
-        });
+        let outcome = OUTCOMES.iter().find(|(_, outcome)| *outcome == history.outcome(op));
+        line.extend_from_slice(outcome.map_or("", |(name, _)| name).as_bytes());
         line.extend_from_slice(b"\",\"value\":");
         match history.output(op) {
             Some(output) => write_value(&mut line, stored(output), Strictness::Plain),
@@ -253,6 +256,11 @@ pub(crate) fn write(mut out: impl Write, history: &History) -> io::Result<()> {
     }
     out.write_all(b"]\n")?;
     out.flush()
+}
+
+/// Whether the times of a history are written, and not its events' positions.
+pub(crate) fn holds_times(history: &History) -> bool {
+    Clock::of(history).has_times
 }
 
 /// The times that are written.
@@ -271,6 +279,7 @@ impl Clock {
         Clock { has_times, end: last.unwrap_or(0).saturating_add(1) }
     }
 
+    /// A time, or the event's position.
     fn time(&self, history: &History, event: u32) -> i64 {
         if self.has_times { history.time(event).unwrap_or(0) } else { i64::from(event) }
     }
@@ -322,8 +331,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let text =
-            "[0 :invoke :write 1] [1 :invoke :read nil] [1 :ok :read 1] [2 :invoke :cas [1 2]] [2 :fail :cas [1 2]] [0 :info :write 1]";
+        let text = "[0 :invoke :write 1] [1 :invoke :read nil] [1 :ok :read 1] [2 :invoke :cas [1 2]] [2 :fail :cas [1 2]] [3 :invoke :put 3] \
+             [3 :ok :put false] [4 :invoke :put 3] [4 :ok :put nil] [0 :info :write 1]";
         let history = read_bytes(text.as_bytes(), None).unwrap();
         let mut written = Vec::new();
         write(&mut written, &history).unwrap();

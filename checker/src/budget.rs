@@ -1,5 +1,6 @@
 //! Limits of a search, and its progress. The checker has no clock: whoever owns one sets the stop flag.
 
+use crate::verdict::Reason;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Why a search was stopped from outside.
@@ -30,6 +31,11 @@ pub struct Budget {
     pub ops_done: AtomicU64,
     /// Configurations visited so far, over all keys.
     pub steps_done: AtomicU64,
+    /// How often the stop flag was looked at, and at which look a test raises it.
+    #[cfg(test)]
+    looks: AtomicU64,
+    #[cfg(test)]
+    stop_at_look: Option<u64>,
 }
 
 impl Budget {
@@ -43,8 +49,12 @@ impl Budget {
         let _ = self.stop.compare_exchange(0, why as u8, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Whether and why the check was asked to stop. Searches ask every few thousand steps.
+    /// Whether and why the check was asked to stop. All that takes long asks every few thousand steps.
     pub fn stopped(&self) -> Option<Stop> {
+        #[cfg(test)]
+        if Some(self.looks.fetch_add(1, Ordering::Relaxed)) == self.stop_at_look {
+            self.stop(Stop::Interrupt);
+        }
         match self.stop.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Stop::Deadline),
@@ -52,11 +62,14 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes` from the memory budget. False if it is used up: the search ends with `unknown: memory`.
+    /// Takes `bytes` from the memory budget. False if so much is not left; then nothing is taken, and who needs it ends with
+    /// `unknown: memory`.
     pub fn take(&self, bytes: u64) -> bool {
-        let used = self.bytes_used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.bytes_peak.fetch_max(used, Ordering::Relaxed);
-        self.bytes.is_none_or(|limit| used <= limit)
+        let limit = self.bytes.unwrap_or(u64::MAX);
+        let more = |used: u64| used.checked_add(bytes).filter(|&used| used <= limit);
+        let Ok(before) = self.bytes_used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) else { return false };
+        self.bytes_peak.fetch_max(before + bytes, Ordering::Relaxed);
+        true
     }
 
     /// Gives back what was taken.
@@ -69,3 +82,89 @@ impl Budget {
         self.bytes_peak.load(Ordering::Relaxed)
     }
 }
+
+/// Which limit ended a procedure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// The step limit.
+    Steps,
+    /// The memory limit.
+    Memory,
+    /// The stop flag.
+    Stopped(Stop),
+}
+
+impl Limit {
+    /// What is said of it, with how far the procedure had come.
+    pub(crate) fn reason(self, ops_ordered: usize, states: usize) -> Reason {
+        match self {
+            Limit::Steps => Reason::Steps { ops_ordered, states },
+            Limit::Memory => Reason::Memory { ops_ordered, states },
+            Limit::Stopped(Stop::Deadline) => Reason::Time { ops_ordered, states },
+            Limit::Stopped(Stop::Interrupt) => Reason::Interrupted,
+        }
+    }
+}
+
+/// Work between two looks at the stop flag: a fraction of a millisecond. (Tests have small histories.)
+const WORK_BETWEEN_LOOKS: u64 = if cfg!(test) { 64 } else { 1 << 14 };
+
+/// One procedure's part of a budget: it says what it does and what it holds, and hears when it has to end. What it holds is
+/// given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Account<'b> {
+    budget: &'b Budget,
+    held: u64,
+    until_look: u64,
+}
+
+impl<'b> Account<'b> {
+    /// An account that holds nothing, and looks at the stop flag at once.
+    pub(crate) fn new(budget: &'b Budget) -> Account<'b> {
+        Account { budget, held: 0, until_look: 0 }
+    }
+
+    /// The budget it is a part of.
+    pub(crate) fn budget(&self) -> &'b Budget {
+        self.budget
+    }
+
+    /// Says that some work is about to be done, in units of a few nanoseconds to a few tens of them.
+    ///
+    /// # Errors
+    /// The check was asked to end.
+    pub(crate) fn work(&mut self, units: u64) -> Result<(), Limit> {
+        if units < self.until_look {
+            self.until_look -= units;
+            return Ok(());
+        }
+        self.until_look = WORK_BETWEEN_LOOKS;
+        self.budget.stopped().map_or(Ok(()), |why| Err(Limit::Stopped(why)))
+    }
+
+    /// Says how many bytes are held from now on, in all. To be said before they are allocated.
+    ///
+    /// # Errors
+    /// So many are not left; the account holds what it held before.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Limit> {
+        let bytes = bytes as u64;
+        if bytes > self.held {
+            if !self.budget.take(bytes - self.held) {
+                return Err(Limit::Memory);
+            }
+        } else {
+            self.budget.give(self.held - bytes);
+        }
+        self.held = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        self.budget.give(self.held);
+    }
+}
+
+#[cfg(test)]
+mod tests;

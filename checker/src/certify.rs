@@ -18,7 +18,9 @@
 //! made that lets each of the other updates take effect **at most once** ([`Others::AtMostOnce`]), which module `once` decides.
 
 mod once;
+pub(crate) mod order;
 
+use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};
 use crate::model::{Model, Sees};
 use crate::verdict::Others;
@@ -46,16 +48,65 @@ struct Item {
     ret: u32,
 }
 
-/// The answer needs more steps than were allowed.
+/// Why a question got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooHard;
+pub(crate) enum Unanswered {
+    /// It needs more steps than were allowed, or more than 64 needed ops are in flight at once.
+    TooHard,
+    /// The budget ended.
+    Out(Limit),
+}
+
+impl From<Limit> for Unanswered {
+    fn from(limit: Limit) -> Unanswered {
+        Unanswered::Out(limit)
+    }
+}
+
+/// What one question may take.
+pub(crate) struct Effort<'b> {
+    /// Steps left.
+    pub left: u64,
+    account: Account<'b>,
+}
+
+impl<'b> Effort<'b> {
+    /// So many steps.
+    pub(crate) fn new(steps: u64, budget: &'b Budget) -> Effort<'b> {
+        Effort { left: steps, account: Account::new(budget) }
+    }
+
+    fn take(&mut self, steps: u64) -> Result<(), Unanswered> {
+        if steps > self.left {
+            self.left = 0;
+            return Err(Unanswered::TooHard);
+        }
+        self.left -= steps;
+        Ok(self.account.work(steps)?)
+    }
+}
 
 impl<'a, M: Model> Claims<'a, M> {
     /// Reads the ops of one key. Ops that cannot be decoded were refused before.
-    pub(crate) fn new(model: &'a M, history: &History, keys: &Keys, group: &KeyOps) -> Claims<'a, M> {
+    ///
+    /// # Errors
+    /// The budget ended.
+    pub(crate) fn new(
+        model: &'a M,
+        history: &History,
+        keys: &Keys,
+        group: &KeyOps,
+        account: &mut Account<'_>,
+    ) -> Result<Claims<'a, M>, Limit> {
+        // Each may be of its own kind; and for each kind, the answer to a question needs some words.
+        let kind_bytes = size_of::<M::Op>() * 4 + size_of::<usize>() * 4;
+        account.hold(group.ops.len() * (size_of::<Item>() + 2 * size_of::<(u32, u32)>() + kind_bytes))?;
         let mut claims = Claims { model, ops: Vec::new(), kinds: Vec::new(), events: Vec::new() };
+        claims.ops.reserve_exact(group.ops.len());
+        claims.events.reserve_exact(group.ops.len() * 2);
         let mut kind_of: FxMap<M::Op, u32> = FxMap::default();
         for &id in &group.ops {
+            account.work(4)?;
             let Ok(Some((op, ret))) = decode_op(model, history, keys, id) else { continue };
             let next = claims.kinds.len() as u32;
             let kind = *kind_of.entry(op).or_insert_with_key(|op| {
@@ -71,81 +122,39 @@ impl<'a, M: Model> Claims<'a, M> {
             }
         }
         claims.events.sort_unstable();
-        claims
-    }
-
-    /// Whether `order` explains everything: each op that returned is in it once, each of unknown outcome at most once, no
-    /// other op; it is legal; and no op stands before one that had completed before it was invoked.
-    ///
-    /// # Errors
-    /// What is wrong with it, in a sentence.
-    pub(crate) fn witness(&self, order: &[OpId]) -> Result<(), String> {
-        self.legal_order(order, NEVER)
-    }
-
-    /// The same for the ops that had returned before the event `until`; others may be in the order.
-    ///
-    /// # Errors
-    /// What is wrong with it, in a sentence.
-    pub(crate) fn prefix(&self, order: &[OpId], until: u32) -> Result<(), String> {
-        self.legal_order(order, until)
-    }
-
-    fn legal_order(&self, order: &[OpId], until: u32) -> Result<(), String> {
-        let mut seen = vec![false; self.ops.len()];
-        let mut state = self.model.init();
-        let mut latest_call = 0;
-        for &id in order {
-            let Ok(i) = self.ops.binary_search_by_key(&id, |item| item.id) else {
-                return Err(format!("op {} is in the order and does not belong there", id.0));
-            };
-            let item = self.ops[i];
-            if std::mem::replace(&mut seen[i], true) {
-                return Err(format!("op {} is in the order twice", id.0));
-            }
-            if item.ret < latest_call {
-                return Err(format!("op {} had completed before one was invoked that stands before it", id.0));
-            }
-            if item.call >= until {
-                return Err(format!("op {} was invoked after the end of the order", id.0));
-            }
-            latest_call = latest_call.max(item.call);
-            match self.model.step(&state, &self.kinds[item.kind as usize]) {
-                Some(next) => state = next,
-                None => return Err(format!("op {} cannot happen where it stands in the order", id.0)),
-            }
-        }
-        let missing = self.ops.iter().zip(&seen).find(|(item, seen)| item.ret < until && !**seen);
-        missing.map_or(Ok(()), |(item, _)| Err(format!("op {} is missing from the order", item.id.0)))
+        Ok(claims)
     }
 
     /// Whether the needed ops contradict each other, with all others relaxed as described above.
     ///
     /// # Errors
-    /// More than `limit` steps would be needed, or more than 64 needed ops are in flight at once.
-    pub(crate) fn contradict(&self, needed: &[OpId], others: Others, limit: &mut u64) -> Result<bool, TooHard> {
+    /// See [`Unanswered`].
+    pub(crate) fn contradict(&self, needed: &[OpId], others: Others, effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
+        // To read the question costs something too.
+        effort.take((self.ops.len() + needed.len()) as u64 / 8)?;
         let mut is_needed = vec![false; self.ops.len()];
         for id in needed {
-            let i = self.ops.binary_search_by_key(id, |item| item.id).map_err(|_| TooHard)?;
+            let i = self.ops.binary_search_by_key(id, |item| item.id).map_err(|_| Unanswered::TooHard)?;
             is_needed[i] = true;
         }
         match others {
-            Others::AnyNumber => self.contradict_any_number(&is_needed, limit),
-            Others::AtMostOnce => once::contradict(self, &is_needed, limit),
+            Others::AnyNumber => self.contradict_any_number(&is_needed, effort),
+            Others::AtMostOnce => once::contradict(self, &is_needed, effort),
         }
     }
 
-    fn contradict_any_number(&self, is_needed: &[bool], limit: &mut u64) -> Result<bool, TooHard> {
-        let mut sweep = Sweep::new(self, is_needed);
+    fn contradict_any_number(&self, is_needed: &[bool], effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
+        let mut sweep = Sweep::new(self, is_needed, effort)?;
         for &(at, index) in &self.events {
+            effort.account.work(1)?;
             let item = self.ops[index as usize];
             let needed = is_needed[index as usize];
             if !needed && !sweep.matters[item.kind as usize] {
                 continue;
             }
             match (at == item.call, needed) {
-                (true, true) => sweep.open_needed(index, limit)?,
-                (true, false) => sweep.open_other(item.kind, limit)?,
+                (true, true) => sweep.open_needed(index, effort)?,
+                (true, false) => sweep.open_other(item.kind, effort)?,
                 (false, true) => sweep.close_needed(index),
                 (false, false) => sweep.open[item.kind as usize] -= 1,
             }
@@ -181,7 +190,7 @@ struct Sweep<'c, 'a, M: Model> {
 }
 
 impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
-    fn new(claims: &'c Claims<'a, M>, is_needed: &[bool]) -> Self {
+    fn new(claims: &'c Claims<'a, M>, is_needed: &[bool], effort: &mut Effort<'_>) -> Result<Self, Unanswered> {
         let model = claims.model;
         let updates: Vec<bool> = claims.kinds.iter().map(|op| !model.is_pure(op)).collect();
         let needed: Vec<&M::Op> =
@@ -210,7 +219,8 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
         };
         let start = sweep.look(model.init());
         sweep.reached.insert((start, 0));
-        sweep
+        effort.account.work(claims.kinds.len() as u64)?;
+        Ok(sweep)
     }
 
     fn look(&self, state: M::State) -> Seen<M::State> {
@@ -230,17 +240,17 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
         }
     }
 
-    fn open_needed(&mut self, index: u32, limit: &mut u64) -> Result<(), TooHard> {
+    fn open_needed(&mut self, index: u32, effort: &mut Effort<'_>) -> Result<(), Unanswered> {
         if self.free_slots == 0 {
-            return Err(TooHard);
+            return Err(Unanswered::TooHard);
         }
         let slot = self.free_slots.trailing_zeros();
         self.free_slots &= !(1 << slot);
         self.in_flight.push((index, slot));
-        self.everything_again(limit)
+        self.everything_again(effort)
     }
 
-    fn open_other(&mut self, kind: u32, limit: &mut u64) -> Result<(), TooHard> {
+    fn open_other(&mut self, kind: u32, effort: &mut Effort<'_>) -> Result<(), Unanswered> {
         self.open[kind as usize] += 1;
         if self.open[kind as usize] > 1 {
             return Ok(());
@@ -248,7 +258,7 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
         let open = &self.open;
         self.open_kinds.retain(|&k| open[k as usize] > 0 && k != kind);
         self.open_kinds.push(kind);
-        self.everything_again(limit)
+        self.everything_again(effort)
     }
 
     fn close_needed(&mut self, index: u32) {
@@ -260,12 +270,17 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
     }
 
     /// Takes all steps from all that is reached, until nothing new is.
-    fn everything_again(&mut self, limit: &mut u64) -> Result<(), TooHard> {
+    fn everything_again(&mut self, effort: &mut Effort<'_>) -> Result<(), Unanswered> {
         let open = &self.open;
         self.open_kinds.retain(|&k| open[k as usize] > 0);
         self.fresh = self.reached.iter().cloned().collect();
         while let Some((state, done)) = self.fresh.pop() {
-            *limit = limit.checked_sub(1 + (self.open_kinds.len() + self.in_flight.len()) as u64).ok_or(TooHard)?;
+            effort.take(1 + (self.open_kinds.len() + self.in_flight.len()) as u64)?;
+            let most = self.reached.len() + self.open_kinds.len() + self.in_flight.len();
+            if most > self.reached.capacity() {
+                // The set doubles; the list of those that are fresh is no longer than it.
+                effort.account.hold(most * 5 * size_of::<(Seen<M::State>, u64)>())?;
+            }
             for i in 0..self.open_kinds.len() {
                 if let Some(next) = self.step(state.as_ref(), self.open_kinds[i]) {
                     self.reach((next, done));
@@ -372,32 +387,39 @@ mod tests {
     fn with_claims(history: &History, check: impl FnOnce(&Claims<'_, Register>)) {
         let model = Register::new(history, &Options::default());
         let keys = Keys::split(history, Some(false));
-        check(&Claims::new(&model, history, &keys, &keys.groups()[0]));
+        let budget = Budget::unlimited();
+        check(&Claims::new(&model, history, &keys, &keys.groups()[0], &mut Account::new(&budget)).unwrap());
     }
 
     #[test]
     fn only_true_witnesses_pass() {
         let history = history();
-        with_claims(&history, |claims| {
-            let judge = |order: &[u32]| claims.witness(&order.iter().map(|&i| OpId(i)).collect::<Vec<_>>());
-            assert_eq!(judge(&[0, 2, 1, 3]), Ok(()));
-            for (wrong, why) in [
-                (&[0u32, 2, 1][..], "op 3 is missing"),
-                (&[0, 2, 1, 3, 3], "op 3 is in the order twice"),
-                (&[0, 2, 1, 3, 4], "op 4 is in the order and does not belong there"),
-                (&[0, 1, 2, 3], "op 2 cannot happen"),
-                (&[0, 2, 3], "op 3 cannot happen"),
-                (&[2, 0, 1, 3], "op 2 cannot happen"),
-                (&[1, 3, 0, 2], "op 0 had completed before one was invoked"),
-            ] {
-                let said = judge(wrong).expect_err("a wrong order passes");
-                assert!(said.contains(why), "{wrong:?}: {said}");
+        let model = Register::new(&history, &Options::default());
+        let keys = Keys::split(&history, Some(false));
+        let budget = Budget::unlimited();
+        let judge = |order: &[u32], until: u32| {
+            let order: Vec<OpId> = order.iter().map(|&i| OpId(i)).collect();
+            order::holds(&model, &history, &keys, &keys.groups()[0], &order, until, &mut Account::new(&budget))
+        };
+        assert_eq!(judge(&[0, 2, 1, 3], NEVER), Ok(()));
+        for (wrong, why) in [
+            (&[0u32, 2, 1][..], "op 3 is missing"),
+            (&[0, 2, 1, 3, 3], "op 3 is in the order twice"),
+            (&[0, 2, 1, 3, 4], "op 4 is in the order and does not belong there"),
+            (&[0, 2, 1, 3, 9], "op 9 is in the order and does not belong there"),
+            (&[0, 1, 2, 3], "op 2 cannot happen"),
+            (&[0, 2, 3], "op 3 cannot happen"),
+            (&[2, 0, 1, 3], "op 2 cannot happen"),
+            (&[1, 3, 0, 2], "op 0 had completed before one was invoked"),
+        ] {
+            match judge(wrong, NEVER) {
+                Err(order::Refused::Wrong(said)) => assert!(said.contains(why), "{wrong:?}: {said}"),
+                other => panic!("{wrong:?}: {other:?}"),
             }
-            let prefix: Vec<OpId> = [0].map(OpId).to_vec();
-            assert_eq!(claims.prefix(&prefix, 4), Ok(()));
-            assert!(claims.prefix(&prefix, 5).is_err(), "op 2 has returned before event 5");
-            assert!(claims.prefix(&[OpId(0), OpId(2)], 3).is_err(), "op 2 is invoked at event 3");
-        });
+        }
+        assert_eq!(judge(&[0], 4), Ok(()));
+        assert!(judge(&[0], 5).is_err(), "op 2 has returned before event 5");
+        assert!(judge(&[0, 2], 3).is_err(), "op 2 is invoked at event 3");
     }
 
     #[test]
@@ -405,12 +427,14 @@ mod tests {
         let history = history();
         with_claims(&history, |claims| {
             let all: Vec<OpId> = [0, 1, 2, 3].map(OpId).to_vec();
+            let budget = Budget::unlimited();
+            let with = |steps| Effort::new(steps, &budget);
             for others in [Others::AnyNumber, Others::AtMostOnce] {
                 for chosen in 0..16u32 {
                     let needed: Vec<OpId> = all.iter().copied().filter(|id| chosen >> id.0 & 1 == 1).collect();
-                    assert_eq!(claims.contradict(&needed, others, &mut 1000), Ok(false), "{needed:?}");
+                    assert_eq!(claims.contradict(&needed, others, &mut with(1000)), Ok(false), "{needed:?}");
                 }
-                assert_eq!(claims.contradict(&all, others, &mut 1), Err(TooHard));
+                assert_eq!(claims.contradict(&all, others, &mut with(1)), Err(Unanswered::TooHard));
             }
         });
     }
@@ -458,14 +482,15 @@ mod tests {
 
     #[test]
     fn contradictions_are_those_of_the_definition() {
+        let budget = Budget::unlimited();
         let mut contradictions = [0, 0];
         for seed in 0..60_000 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let history = random_history(&mut rng);
             with_claims(&history, |claims| {
                 let needed: Vec<OpId> = claims.ops.iter().map(|item| item.id).filter(|_| rng.random_bool(0.7)).collect();
-                let once = claims.contradict(&needed, Others::AtMostOnce, &mut 1_000_000).unwrap();
-                let any_number = claims.contradict(&needed, Others::AnyNumber, &mut 1_000_000).unwrap();
+                let once = claims.contradict(&needed, Others::AtMostOnce, &mut Effort::new(1_000_000, &budget)).unwrap();
+                let any_number = claims.contradict(&needed, Others::AnyNumber, &mut Effort::new(1_000_000, &budget)).unwrap();
                 let expected = !ordered_once(claims, &needed, claims.model.init(), &claims.ops, 0);
                 assert_eq!(once, expected, "seed {seed}: {needed:?}");
                 assert!(!any_number || once, "seed {seed}: {needed:?}: what holds for any number holds for one");

@@ -1,9 +1,10 @@
 //! The way from a history to a verdict: split by key, decode, decide, certify, explain.
 
-use crate::budget::Budget;
+use crate::budget::{Account, Budget, Limit};
 use crate::certify::Claims;
+use crate::certify::order::{self, Refused};
 use crate::explain::{Crossing, Explainer};
-use crate::linear::problem::{Malformed, Problem, decode};
+use crate::linear::problem::{NEVER, Problem, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
 use crate::model::{CasRegister, Kv, Model, Mutex, Register};
 use crate::options::Options;
@@ -34,6 +35,9 @@ pub(crate) fn check_linearizable(history: &History, options: &Options, budget: &
     }
 }
 
+/// What is read of a key, and the account of its memory.
+type Read<'b, M> = (Account<'b>, Result<Problem<<M as Model>::Op>, Unread>);
+
 fn check<M: Model>(model: &M, mut notes: Vec<String>, history: &History, options: &Options, budget: &Budget) -> Result<Verdict, String> {
     let keys = Keys::split(history, options.keyed);
     notes.extend(notes_on_keys(history, &keys));
@@ -49,23 +53,32 @@ fn check<M: Model>(model: &M, mut notes: Vec<String>, history: &History, options
     if verdict.reason.is_some() {
         return Ok(verdict);
     }
-    let decoded: Vec<Result<Problem<M::Op>, Malformed>> =
-        keys.groups().par_iter().map(|group| decode(model, history, &keys, group)).collect();
-    let mut problems = Vec::with_capacity(decoded.len());
-    let mut malformed: Option<Malformed> = None;
-    for result in decoded {
-        match result {
-            Ok(problem) => problems.push(problem),
-            Err(error) => malformed = Some(malformed.map_or(error.clone(), |first| if first.0 < error.0 { first } else { error })),
-        }
+    let mut split = Account::new(budget);
+    if let Err(limit) = split.hold(history.ops().len() * size_of::<OpId>()) {
+        verdict.reason = Some(limit.reason(0, 0));
+        return Ok(verdict);
     }
-    if let Some((op, why)) = malformed {
-        return Err(located(history, op, &why));
+    let read: Vec<Read<'_, M>> = (keys.groups().par_iter())
+        .map(|group| {
+            let mut account = Account::new(budget);
+            let problem = decode(model, history, &keys, group, &mut account);
+            (account, problem)
+        })
+        .collect();
+    let malformed =
+        read.iter().filter_map(|(_, problem)| if let Err(Unread::Malformed(op, why)) = problem { Some((*op, why)) } else { None });
+    if let Some((op, why)) = malformed.min_by_key(|malformed| malformed.0) {
+        return Err(located(history, op, why));
     }
-    budget.keys_total.store(problems.len() as u64, Ordering::Relaxed);
-    verdict.keys = (keys.groups().par_iter().zip(&problems))
-        .map(|(group, problem)| {
-            let key = decide_key(model, history, &keys, group, problem, budget);
+    budget.keys_total.store(read.len() as u64, Ordering::Relaxed);
+    verdict.keys = (keys.groups().par_iter().zip(read))
+        .map(|(group, (_account, problem))| {
+            let key = match problem {
+                Ok(problem) => decide_key(model, history, &keys, group, &problem, budget),
+                Err(Unread::Out(limit)) => unknown(group, limit),
+                // Refused above.
+                Err(Unread::Malformed(..)) => unknown(group, Limit::Steps),
+            };
             budget.keys_done.fetch_add(1, Ordering::Relaxed);
             budget.ops_done.fetch_add(group.ops.len() as u64, Ordering::Relaxed);
             key
@@ -125,6 +138,12 @@ fn located(history: &History, op: OpId, why: &str) -> String {
     format!("{}: {why} (in {f} {value})", place(history, event))
 }
 
+/// The verdict on a key whose ops were not even read.
+fn unknown(group: &KeyOps, limit: Limit) -> KeyVerdict {
+    let answer = Answer::Unknown(limit.reason(0, 0));
+    KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm: "none", steps: 0 }
+}
+
 fn decide_key<M: Model>(
     model: &M,
     history: &History,
@@ -134,50 +153,90 @@ fn decide_key<M: Model>(
     budget: &Budget,
 ) -> KeyVerdict {
     let Decision { found, algorithm, steps } = linear::decide(model, problem, budget);
+    let explainer = Explainer { model, history, keys, group, problem };
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),
-        linear::Answer::Order(order) => {
-            let claims = Claims::new(model, history, keys, group);
-            match claims.witness(&order) {
-                Ok(()) => Answer::Valid(Witness { order }),
-                Err(why) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
+        linear::Answer::Order(order) => match order::holds(model, history, keys, group, &order, NEVER, &mut Account::new(budget)) {
+            Ok(()) => Answer::Valid(Witness { order }),
+            Err(Refused::Wrong(why)) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
+            Err(Refused::Out(limit)) => Answer::Unknown(limit.reason(order.len(), 1)),
+        },
+        linear::Answer::Stuck(stuck) => match counterexample(&explainer, &stuck, budget) {
+            Ok(Some(found)) => Answer::Invalid(Box::new(found)),
+            Ok(None) => {
+                let why = "a contradiction was found, but not a small one that could be checked by itself";
+                Answer::Unknown(Reason::Uncertified(why.into()))
             }
-        }
-        linear::Answer::Stuck(stuck) => {
-            let claims = Claims::new(model, history, keys, group);
-            counterexample(&Explainer { model, history, keys, group, problem }, &claims, stuck, budget)
-        }
+            Err(limit) => Answer::Unknown(limit.reason(returned_before(problem, stuck.blocked), 0)),
+        },
     };
     KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps }
 }
 
-/// The contradiction behind a search that got stuck.
-fn counterexample<M: Model>(explainer: &Explainer<'_, M>, claims: &Claims<'_, M>, stuck: Stuck, budget: &Budget) -> Answer {
-    let (model, problem) = (explainer.model, explainer.problem);
-    let Some(core) = shrink(claims, &Candidates::new(model, problem, stuck.blocked, &stuck.suspects)) else {
-        let why = "a contradiction was found, but not a small one that could be checked by itself";
-        return Answer::Unknown(Reason::Uncertified(why.into()));
+fn returned_before<O>(problem: &Problem<O>, blocked: u32) -> usize {
+    let end = problem.entries[blocked as usize].ret;
+    problem.entries.iter().filter(|e| e.ret < end).count()
+}
+
+/// The contradiction behind a search that got stuck. What proves it comes first; all that only explains it is left out if the
+/// budget ends before it is found. `None` if nothing was found that could be certified.
+///
+/// # Errors
+/// The budget ended before a contradiction was certified.
+fn counterexample<M: Model>(explainer: &Explainer<'_, M>, stuck: &Stuck, budget: &Budget) -> Result<Option<Counterexample>, Limit> {
+    let &Explainer { model, history, keys, group, problem } = explainer;
+    let mut account = Account::new(budget);
+    let claims = Claims::new(model, history, keys, group, &mut account)?;
+    let suspects: Vec<OpId> = stuck.suspects.iter().map(|&i| problem.entries[i as usize].id).collect();
+    let mut core = if suspects.is_empty() { None } else { shrink_among(&claims, &suspects, problem.entries.len(), budget) };
+    let (blocked, prefix) = match &stuck.prefix {
+        Some(prefix) => (stuck.blocked, prefix.clone()),
+        None => match linear::prefix(model, problem, stuck.blocked, budget) {
+            Err(limit) if core.is_none() => return Err(limit),
+            found => found.unwrap_or((stuck.blocked, Vec::new())),
+        },
     };
-    let blocked = problem.entries[stuck.blocked as usize];
-    let crossed = crossed(explainer, claims, &core, blocked.ret);
+    if core.is_none() || blocked != stuck.blocked {
+        let mut account = Account::new(budget);
+        // Rather a contradiction at the first op that is blocked than one about something later.
+        let earlier = (account.hold(Candidates::bytes(problem.entries.len())))
+            .and_then(|()| shrink(&claims, &Candidates::new(model, problem, blocked), budget));
+        match earlier {
+            Ok(Some(earlier)) => core = Some(earlier),
+            Err(limit) if core.is_none() => return Err(limit),
+            _ => {}
+        }
+    }
+    let Some(core) = core else { return Ok(None) };
+    let end = problem.entries[blocked as usize].ret;
+    let crossed = crossed(explainer, &claims, &core, end, budget);
     let (core, crossing) = crossed.map_or((core, None), |(core, crossing)| (core, Some(crossing)));
-    let prefix = if claims.prefix(&stuck.prefix, blocked.ret).is_ok() { stuck.prefix } else { Vec::new() };
-    let mut counterexample = explainer.explain(&core, crossing.as_ref(), blocked.id);
-    explainer.possible(&mut counterexample, stuck.blocked, budget);
-    Answer::Invalid(Box::new(Counterexample { prefix, blocked: Some(blocked.id), ..counterexample }))
+    drop((claims, account));
+    let held = order::holds(model, history, keys, group, &prefix, end, &mut Account::new(budget));
+    let prefix = if held.is_ok() { prefix } else { Vec::new() };
+    let blocked_id = problem.entries[blocked as usize].id;
+    let mut counterexample = explainer.explain(&core, crossing.as_ref(), blocked_id);
+    explainer.possible(&mut counterexample, blocked, budget);
+    Ok(Some(Counterexample { prefix, blocked: Some(blocked_id), ..counterexample }))
 }
 
 /// The contradiction as a crossing of two values, the kind that is easiest to believe, if it is one. The ops that store the values
 /// are needed only if their values could otherwise come back while they are in progress.
-fn crossed<M: Model>(explainer: &Explainer<'_, M>, claims: &Claims<'_, M>, core: &Core, end: u32) -> Option<(Core, Crossing)> {
+fn crossed<M: Model>(
+    explainer: &Explainer<'_, M>,
+    claims: &Claims<'_, M>,
+    core: &Core,
+    end: u32,
+    budget: &Budget,
+) -> Option<(Core, Crossing)> {
     let needed = explainer.needed(core);
     if needed.len() < 2 {
         return None;
     }
-    let crossing = explainer.crossing(&needed, end)?;
+    let crossing = explainer.crossing(&needed, end, &mut Account::new(budget)).ok()??;
     [false, true].into_iter().find_map(|with_sources| {
         let suspects: Vec<OpId> = crossing.ops(with_sources).iter().map(|e| e.id).collect();
-        let found = shrink_among(claims, &suspects, explainer.problem.entries.len())?;
+        let found = shrink_among(claims, &suspects, explainer.problem.entries.len(), budget)?;
         Some((found, crossing))
     })
 }

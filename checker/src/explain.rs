@@ -18,6 +18,12 @@ pub(crate) use crossing::Crossing;
 /// Sources of one value that are shown; if there are more, only the last one before the contradiction is.
 const SOURCES_SHOWN: usize = 2;
 
+/// With more needed ops than this, the sources of the values that they saw are not shown.
+const NEEDED_WITH_SOURCES: usize = 64;
+
+/// Ops that the plainest sentence names; the rest are counted.
+const OTHERS_NAMED: usize = 12;
+
 /// What the explanation is made from.
 pub(crate) struct Explainer<'a, M: Model> {
     /// The model.
@@ -45,8 +51,9 @@ impl<M: Model> Explainer<'_, M> {
         let needed = self.needed(found);
         let stuck = crossing.map_or_else(|| self.stuck(&needed, blocked), |crossing| crossing.stuck);
         let mut core: Vec<Entry> = needed.clone();
-        for entry in &needed {
-            core.extend(self.shown_sources(*entry));
+        // Each looks through all ops: a contradiction that could not be made small goes without.
+        if needed.len() <= NEEDED_WITH_SOURCES {
+            core.extend(needed.iter().flat_map(|entry| self.shown_sources(*entry)));
         }
         if let Some(crossing) = crossing {
             core.extend(crossing.ops(true));
@@ -302,7 +309,8 @@ impl<M: Model> Explainer<'_, M> {
             words.extend([text(", which completed at "), Words::Completed(stuck.id)]);
         }
         let others: Vec<Entry> = needed.iter().filter(|e| e.id != stuck.id).copied().collect();
-        for (i, other) in others.iter().enumerate() {
+        let more = others.len().saturating_sub(OTHERS_NAMED);
+        for (i, other) in others.iter().take(OTHERS_NAMED).enumerate() {
             let lead = if i == 0 {
                 ", together with "
             } else if i + 1 == others.len() {
@@ -311,6 +319,9 @@ impl<M: Model> Explainer<'_, M> {
                 ", "
             };
             words.extend([text(lead), Words::Op(other.id), text(" of "), Words::Who(other.id)]);
+        }
+        if more > 0 {
+            words.push(Words::Text(format!(" and {more} more operations")));
         }
         words.push(text("."));
         words

@@ -13,13 +13,14 @@ mod usage;
 mod witness;
 mod zones;
 
-use crate::budget::Budget;
+use crate::budget::{Account, Budget, Limit};
 use crate::model::Model;
 use crate::verdict::Reason;
 use histories::OpId;
 use mask::{Mask, Wide};
+use path::Step;
 use problem::{Event, Problem};
-use search::{Found, Limit, Progress, Search, Surveyed, Unknowns};
+use search::{Found, Most, Progress, Search, Surveyed, Unknowns};
 use zones::Zones;
 
 /// What the procedures found out about one object.
@@ -44,9 +45,6 @@ pub(crate) enum Answer {
     Unknown(Reason),
 }
 
-/// Steps that a search for the longest prefix may take once it is known that there is no order.
-const PREFIX_STEPS: u64 = 1 << 20;
-
 /// Where no order goes on.
 #[derive(Debug)]
 pub(crate) struct Stuck {
@@ -54,53 +52,67 @@ pub(crate) struct Stuck {
     pub blocked: u32,
     /// Entries that may be the reason; may be empty.
     pub suspects: Vec<u32>,
-    /// An order of the ops that returned before it; empty if none was easily found.
-    pub prefix: Vec<OpId>,
+    /// An order of the ops that returned before it, if the procedure has one at hand: see [`prefix`].
+    pub prefix: Option<Vec<OpId>>,
 }
+
+/// Steps that may be spent on finding the longest prefix once it is known that there is no order; and how often the zones are
+/// asked about a shorter one.
+const PREFIX_STEPS: u64 = 1 << 20;
+const PREFIX_ROUNDS: usize = 8;
 
 /// Steps that may be spent on finding out which states were possible.
 const SURVEY_STEPS: u64 = 1 << 19;
 
 /// Decides whether the ops of one object can be ordered.
 pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Budget) -> Decision {
-    let events = problem.events();
-    match zones::decide(model, problem, &events) {
-        Zones::Order(order) => return Decision { found: Answer::Order(order), algorithm: "zones", steps: 0 },
-        Zones::Stuck { blocked: found, mut suspects } => {
-            let (blocked, prefix) = prefix(model, problem, found, budget);
-            if blocked != found {
-                suspects.clear(); // They are about something later.
-            }
-            return Decision { found: Answer::Stuck(Stuck { blocked, suspects, prefix }), algorithm: "zones", steps: 0 };
-        }
-        Zones::Open => {}
+    let mut account = Account::new(budget);
+    let out = |limit: Limit| Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "zones", steps: 0 };
+    if let Err(limit) = account.hold(problem.bytes()) {
+        return out(limit);
     }
-    search(model, problem, &events, budget, budget.steps.unwrap_or(u64::MAX))
+    let events = problem.events();
+    // Its memory is free again before a search begins.
+    let found = match zones::decide(model, problem, &events, &mut Account::new(budget)) {
+        Ok(Zones::Order(order)) => Answer::Order(order),
+        Ok(Zones::Stuck { blocked, suspects }) => Answer::Stuck(Stuck { blocked, suspects, prefix: None }),
+        Ok(Zones::Open) => return search(model, problem, &events, budget, Most::steps(budget.steps.unwrap_or(u64::MAX))),
+        Err(limit) => return out(limit),
+    };
+    Decision { found, algorithm: "zones", steps: 0 }
 }
 
 /// The first op that cannot return, and an order of those before it; empty if that is not easily found. Where the zones leave
 /// ops out of their account, another op may be blocked before the one that they found: the ops up to there are asked again.
-fn prefix<M: Model>(model: &M, problem: &Problem<M::Op>, mut blocked: u32, budget: &Budget) -> (u32, Vec<OpId>) {
-    loop {
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn prefix<M: Model>(model: &M, problem: &Problem<M::Op>, mut blocked: u32, budget: &Budget) -> Result<(u32, Vec<OpId>), Limit> {
+    for _ in 0..PREFIX_ROUNDS {
+        let mut account = Account::new(budget);
+        account.hold(problem.bytes())?;
         let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
         let events = cut.events();
         let place = |entry: u32| problem.place(cut.entries[entry as usize].id);
-        match zones::decide(model, &cut, &events) {
-            Zones::Order(order) => return (blocked, order),
+        match zones::decide(model, &cut, &events, &mut Account::new(budget))? {
+            Zones::Order(order) => return Ok((blocked, order)),
             Zones::Stuck { blocked: earlier, .. } => blocked = place(earlier),
             Zones::Open => {
-                return match search(model, &cut, &events, budget, PREFIX_STEPS).found {
-                    Answer::Order(order) => (blocked, order),
-                    Answer::Stuck(Stuck { blocked: earlier, prefix, .. }) => (place(earlier), prefix),
-                    Answer::Unknown(_) => (blocked, Vec::new()),
+                return match search(model, &cut, &events, budget, Most::easy_steps(PREFIX_STEPS)).found {
+                    Answer::Order(order) => Ok((blocked, order)),
+                    Answer::Stuck(Stuck { blocked: earlier, prefix, .. }) => Ok((place(earlier), prefix.unwrap_or_default())),
+                    Answer::Unknown(_) => budget.stopped().map_or(Ok((blocked, Vec::new())), |why| Err(Limit::Stopped(why))),
                 };
             }
         }
     }
+    Ok((blocked, Vec::new()))
 }
 
 /// The states that were possible after each of the events in `watched` before the entry `blocked` returned, at most `most` each.
-/// Empty if that is not easily found.
+///
+/// # Errors
+/// The budget ended, or this is not easily found.
 pub(crate) fn survey<M: Model>(
     model: &M,
     problem: &Problem<M::Op>,
@@ -108,22 +120,26 @@ pub(crate) fn survey<M: Model>(
     watched: &[u32],
     most: usize,
     budget: &Budget,
-) -> Vec<Surveyed<M::State>> {
+) -> Result<Vec<Surveyed<M::State>>, Limit> {
+    let mut account = Account::new(budget);
+    account.work(0)?;
+    account.hold(problem.bytes())?;
     let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
     let events = cut.events();
-    match cut.width() {
-        0..=64 => Search::<M, u64>::new(model, &cut, Unknowns::Exact, budget, SURVEY_STEPS).survey(&events, watched, most),
-        65..=128 => Search::<M, u128>::new(model, &cut, Unknowns::Exact, budget, SURVEY_STEPS).survey(&events, watched, most),
-        _ => Vec::new(),
-    }
+    let limit = Most::easy_steps(SURVEY_STEPS);
+    Ok(match cut.width(&events) {
+        0..=64 => Search::<M, u64>::new(model, &cut, Unknowns::Exact, budget, limit)?.survey(&events, watched, most),
+        65..=128 => Search::<M, u128>::new(model, &cut, Unknowns::Exact, budget, limit)?.survey(&events, watched, most),
+        _ => return Err(Limit::Steps),
+    })
 }
 
-fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, limit: u64) -> Decision {
-    match problem.width() {
-        0..=64 => decide_with::<M, u64>(model, problem, events, budget, limit),
-        65..=128 => decide_with::<M, u128>(model, problem, events, budget, limit),
-        129..=512 => decide_with::<M, Wide<8>>(model, problem, events, budget, limit),
-        513..=4096 => decide_with::<M, Wide<64>>(model, problem, events, budget, limit),
+fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, most: Most) -> Decision {
+    match problem.width(events) {
+        0..=64 => decide_with::<M, u64>(model, problem, events, budget, most),
+        65..=128 => decide_with::<M, u128>(model, problem, events, budget, most),
+        129..=512 => decide_with::<M, Wide<8>>(model, problem, events, budget, most),
+        513..=4096 => decide_with::<M, Wide<64>>(model, problem, events, budget, most),
         width => {
             let why = format!("{width} operations of known outcome are in flight at once; at most 4096 are supported");
             Decision { found: Answer::Unknown(Reason::History(why)), algorithm: "search", steps: 0 }
@@ -133,13 +149,20 @@ fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)]
 
 /// Without ops of unknown outcome there is one search. With them, two cheap answers come first: ops of unknown outcome that
 /// may happen any number of times (if that explains nothing, nothing does), and few configurations (an order is an order).
-fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, limit: u64) -> Decision {
+fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, most: Most) -> Decision {
     let mut steps = 0;
-    let unseen = unseen::unseen(model, problem);
-    let mut search = |unknowns, limit: u64| {
-        let (found, made) = Search::<M, K>::new(model, problem, unknowns, budget, limit).leave_out(&unseen).run(events);
-        steps += made;
-        found
+    let mut account = Account::new(budget);
+    let unseen = match unseen::unseen(model, problem, &mut account) {
+        Ok(unseen) => unseen,
+        Err(limit) => return Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "search", steps },
+    };
+    let mut search = |unknowns, most: Most| match Search::<M, K>::new(model, problem, unknowns, budget, most) {
+        Ok(search) => {
+            let (found, made) = search.leave_out(&unseen).run(events);
+            steps += made;
+            found
+        }
+        Err(limit) => Found::Out(limit, Progress { ops_ordered: 0, states: 0 }),
     };
     let plans: &[(Unknowns, &'static str, u64)] = if problem.entries.iter().any(|e| e.is_crashed()) {
         const QUICK: u64 = 1 << 16;
@@ -153,8 +176,8 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
         &[(Unknowns::Exact, "search", u64::MAX)]
     };
     let mut out = (Limit::Steps, Progress { ops_ordered: 0, states: 0 });
-    for &(unknowns, algorithm, most) in plans {
-        let found = match (search(unknowns, most.min(limit)), unknowns) {
+    for &(unknowns, algorithm, quick) in plans {
+        let found = match (search(unknowns, Most { steps: quick.min(most.steps), ..most }), unknowns) {
             (Found::Order(_), Unknowns::Unlimited) | (Found::Nothing(_), Unknowns::Few(_)) => continue,
             (Found::Out(why, progress), _) => {
                 out = (why, progress);
@@ -163,24 +186,23 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
                 }
                 continue;
             }
-            (Found::Order(updates), _) => witness::complete(model, problem, &updates, u32::MAX).map(Answer::Order),
+            (Found::Order(updates), _) => order(model, problem, &updates, &mut account),
             (Found::Nothing(stuck), _) => {
                 let until = problem.entries[stuck.blocked as usize].ret - 1;
-                let prefix = witness::complete(model, problem, &stuck.prefix, until).unwrap_or_default();
-                Some(Answer::Stuck(Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix }))
+                let prefix = witness::complete(model, problem, &stuck.prefix, until, &mut account);
+                let prefix = Some(prefix.ok().flatten().unwrap_or_default());
+                Answer::Stuck(Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix })
             }
         };
-        let found = found.unwrap_or_else(|| Answer::Unknown(Reason::Uncertified("the search lost its own order".into())));
         return Decision { found, algorithm, steps };
     }
-    Decision { found: Answer::Unknown(reason(out.0, out.1)), algorithm: "search", steps }
+    Decision { found: Answer::Unknown(out.0.reason(out.1.ops_ordered, out.1.states)), algorithm: "search", steps }
 }
 
-fn reason(limit: Limit, Progress { ops_ordered, states }: Progress) -> Reason {
-    match limit {
-        Limit::Steps => Reason::Steps { ops_ordered, states },
-        Limit::Memory => Reason::Memory { ops_ordered, states },
-        Limit::Stopped(crate::budget::Stop::Deadline) => Reason::Time { ops_ordered, states },
-        Limit::Stopped(crate::budget::Stop::Interrupt) => Reason::Interrupted,
+fn order<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step], account: &mut Account<'_>) -> Answer {
+    match witness::complete(model, problem, updates, u32::MAX, account) {
+        Ok(Some(order)) => Answer::Order(order),
+        Ok(None) => Answer::Unknown(Reason::Uncertified("the search lost its own order".into())),
+        Err(limit) => Answer::Unknown(limit.reason(problem.entries.len(), 1)),
     }
 }

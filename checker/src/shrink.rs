@@ -5,7 +5,8 @@
 //! until they contradict; reads alone if that is enough (they are the easiest to believe), else updates too. Then leave out
 //! what can be left out, in halves and quarters first and one by one in the end: what is left is minimal.
 
-use crate::certify::{Claims, TooHard};
+use crate::budget::{Budget, Limit};
+use crate::certify::{Claims, Effort, Unanswered};
 use crate::linear::problem::{Entry, Problem};
 use crate::model::Model;
 use crate::verdict::Others;
@@ -29,27 +30,37 @@ pub(crate) struct Core {
     pub minimal: bool,
 }
 
-struct Questions<'c, 'a, M: Model> {
+struct Questions<'c, 'a, 'b, M: Model> {
     claims: &'c Claims<'a, M>,
     others: Others,
+    budget: &'b Budget,
     each: u64,
     left: u64,
 }
 
-impl<M: Model> Questions<'_, '_, M> {
-    fn contradict(&mut self, needed: &[OpId]) -> Result<bool, TooHard> {
-        let mut limit = self.left.min(self.each);
-        let before = limit;
-        let answer = self.claims.contradict(needed, self.others, &mut limit);
-        self.left -= before - limit;
+impl<'c, 'a, 'b, M: Model> Questions<'c, 'a, 'b, M> {
+    /// `ops` is the number of ops of the key: it bounds the steps.
+    fn new(claims: &'c Claims<'a, M>, others: Others, ops: usize, budget: &'b Budget) -> Self {
+        let each = STEPS_AT_LEAST + STEPS_PER_OP * ops as u64;
+        Questions { claims, others, budget, each, left: each * HARD_QUESTIONS }
+    }
+
+    fn contradict(&mut self, needed: &[OpId]) -> Result<bool, Unanswered> {
+        let steps = self.left.min(self.each);
+        let mut effort = Effort::new(steps, self.budget);
+        let answer = self.claims.contradict(needed, self.others, &mut effort);
+        self.left -= steps - effort.left;
         answer
+    }
+
+    /// Whether nothing more is worth asking.
+    fn is_over(&self) -> bool {
+        self.left == 0 || self.budget.stopped().is_some()
     }
 }
 
 /// Where to look for a contradiction.
 pub(crate) struct Candidates {
-    /// Ops that whoever found out suspects, if it suspects any.
-    suspects: Vec<OpId>,
     /// Pure ops, the last to return first.
     reads: Vec<OpId>,
     /// All ops, the last to return first; then those in flight, of which matters only that they happen at most once.
@@ -57,63 +68,73 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
-    /// The ops that were invoked before the one that is blocked would return.
-    pub(crate) fn new<M: Model>(model: &M, problem: &Problem<M::Op>, blocked: u32, suspects: &[u32]) -> Candidates {
+    /// The ops that were invoked before the one that is blocked would return. Bytes: [`Candidates::bytes`].
+    pub(crate) fn new<M: Model>(model: &M, problem: &Problem<M::Op>, blocked: u32) -> Candidates {
         let end = problem.entries[blocked as usize].ret;
         let is_pure = |entry: &Entry| model.is_pure(&problem.classes[entry.class as usize]);
         let mut returned: Vec<Entry> = problem.entries.iter().filter(|e| e.ret <= end).copied().collect();
         returned.sort_unstable_by_key(|e| std::cmp::Reverse(e.ret));
         let in_flight = problem.entries.iter().rev().filter(|e| e.call < end && e.ret > end && !is_pure(e));
         Candidates {
-            suspects: suspects.iter().map(|&i| problem.entries[i as usize].id).collect(),
             reads: returned.iter().filter(|e| is_pure(e)).map(|e| e.id).collect(),
             all: returned.iter().chain(in_flight).map(|e| e.id).collect(),
         }
     }
+
+    /// What it takes to find them, among so many ops.
+    pub(crate) fn bytes(ops: usize) -> usize {
+        ops * (size_of::<Entry>() + 2 * size_of::<OpId>())
+    }
 }
 
 /// Finds a minimal contradiction. `None` if none is found with the steps allowed.
-pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates) -> Option<Core> {
+///
+/// # Errors
+/// The budget ended before any contradiction was found. If it ends later, what was found by then is the answer.
+pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, budget: &Budget) -> Result<Option<Core>, Limit> {
     let core = |others| {
-        let each = STEPS_AT_LEAST + STEPS_PER_OP * candidates.all.len() as u64;
-        let mut questions = Questions { claims, others, each, left: each * HARD_QUESTIONS };
-        let suspected = !candidates.suspects.is_empty() && questions.contradict(&candidates.suspects) == Ok(true);
-        let found = suspected
-            .then(|| candidates.suspects.clone())
-            .or_else(|| first_window(&mut questions, &candidates.reads))
-            .or_else(|| first_window(&mut questions, &candidates.all))?;
-        Some(minimize(&mut questions, found))
+        let mut questions = Questions::new(claims, others, candidates.all.len(), budget);
+        for list in [&candidates.reads, &candidates.all] {
+            if let Some(found) = first_window(&mut questions, list)? {
+                return Ok(Some(minimize(&mut questions, found)));
+            }
+        }
+        Ok(None)
     };
-    let any_number = core(Others::AnyNumber);
+    let any_number = core(Others::AnyNumber)?;
     if any_number.as_ref().is_some_and(|core| core.minimal && core.needed.len() <= EASY) {
-        return any_number;
+        return Ok(any_number);
     }
-    let once = core(Others::AtMostOnce);
-    [any_number, once].into_iter().flatten().min_by_key(|core| core.needed.len())
+    let once = match core(Others::AtMostOnce) {
+        Err(limit) if any_number.is_none() => return Err(limit),
+        once => once.unwrap_or_default(),
+    };
+    Ok([any_number, once].into_iter().flatten().min_by_key(|core| core.needed.len()))
 }
 
 /// A minimal contradiction among these few ops, if they contradict each other. `ops` is the number of ops of the key: it
 /// bounds the steps.
-pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], ops: usize) -> Option<Core> {
-    let each = STEPS_AT_LEAST + STEPS_PER_OP * ops as u64;
-    let mut questions = Questions { claims, others: Others::AnyNumber, each, left: each * HARD_QUESTIONS };
+pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], ops: usize, budget: &Budget) -> Option<Core> {
+    let mut questions = Questions::new(claims, Others::AnyNumber, ops, budget);
     (questions.contradict(suspects) == Ok(true)).then(|| minimize(&mut questions, suspects.to_vec()))
 }
 
 /// The shortest beginning of the candidates, of length 1, 2, 4, ..., that contradicts itself.
-fn first_window<M: Model>(questions: &mut Questions<'_, '_, M>, candidates: &[OpId]) -> Option<Vec<OpId>> {
+fn first_window<M: Model>(questions: &mut Questions<'_, '_, '_, M>, candidates: &[OpId]) -> Result<Option<Vec<OpId>>, Limit> {
     let mut length = 1;
     loop {
         let window = &candidates[..length.min(candidates.len())];
         match questions.contradict(window) {
-            Ok(true) => return Some(window.to_vec()),
-            _ if length < candidates.len() => length *= 2,
-            _ => return None,
+            Ok(true) => return Ok(Some(window.to_vec())),
+            Err(Unanswered::Out(limit)) => return Err(limit),
+            _ if length < candidates.len() && !questions.is_over() => length *= 2,
+            _ => return Ok(None),
         }
     }
 }
 
-fn minimize<M: Model>(questions: &mut Questions<'_, '_, M>, mut needed: Vec<OpId>) -> Core {
+/// Leaves out what can be left out. Where the steps or the budget end before that is known of each, the rest is not minimal.
+fn minimize<M: Model>(questions: &mut Questions<'_, '_, '_, M>, mut needed: Vec<OpId>) -> Core {
     let mut minimal = true;
     let mut chunk = needed.len().div_ceil(2);
     loop {
@@ -121,6 +142,9 @@ fn minimize<M: Model>(questions: &mut Questions<'_, '_, M>, mut needed: Vec<OpId
         let mut end = needed.len();
         let mut removed = false;
         while end > 0 {
+            if questions.is_over() {
+                return Core { needed, others: questions.others, minimal: false };
+            }
             let start = end.saturating_sub(chunk);
             let rest: Vec<OpId> = [&needed[..start], &needed[end..]].concat();
             match questions.contradict(&rest) {
@@ -129,7 +153,7 @@ fn minimize<M: Model>(questions: &mut Questions<'_, '_, M>, mut needed: Vec<OpId
                     removed = true;
                 }
                 Ok(false) => {}
-                Err(TooHard) => minimal &= chunk > 1,
+                Err(_) => minimal &= chunk > 1,
             }
             end = start;
         }

@@ -8,7 +8,7 @@
 //! * of two ways to the same point, one that used a part of what the other used is as good (it can go on in every way the
 //!   other can).
 
-use super::{Claims, FxMap, TooHard};
+use super::{Claims, Effort, FxMap, Unanswered};
 use crate::linear::problem::NEVER;
 use crate::model::Model;
 
@@ -22,12 +22,13 @@ type Point<S> = (S, Ops);
 type Ways<S> = FxMap<Point<S>, Vec<Ops>>;
 
 /// Whether no order of the needed ops exists, see [`super::Claims::contradict`].
-pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], limit: &mut u64) -> Result<bool, TooHard> {
+pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
     let is_optional = |i: u32| !is_needed[i as usize] || claims.ops[i as usize].ret == NEVER;
     let mut ways: Ways<M::State> = FxMap::default();
     ways.insert((claims.model.init(), Vec::new()), vec![Vec::new()]);
     let mut pending: Vec<u32> = Vec::new();
     for &(at, index) in &claims.events {
+        effort.take(1 + pending.len() as u64 / 16)?;
         let item = claims.ops[index as usize];
         if !is_needed[index as usize] && claims.model.is_pure(&claims.kinds[item.kind as usize]) {
             continue;
@@ -38,7 +39,7 @@ pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], l
             pending.insert(place, index);
             continue;
         }
-        ways = returns(claims, &ways, &pending, index, &is_optional, limit)?;
+        ways = returns(claims, &ways, &pending, index, &is_optional, effort)?;
         pending.retain(|&i| i != index);
         if ways.is_empty() {
             return Ok(true);
@@ -53,13 +54,16 @@ fn returns<M: Model>(
     pending: &[u32],
     target: u32,
     is_optional: &impl Fn(u32) -> bool,
-    limit: &mut u64,
-) -> Result<Ways<M::State>, TooHard> {
+    effort: &mut Effort<'_>,
+) -> Result<Ways<M::State>, Unanswered> {
+    let mut ways = Room { used: 0, granted: 0, each: size_of::<(Point<M::State>, Ops)>() * 4 + 4 * size_of::<u32>() * pending.len() };
     let mut after: Ways<M::State> = FxMap::default();
     let mut waiting: Ways<M::State> = FxMap::default();
     let mut todo: Vec<(Point<M::State>, Ops)> = Vec::new();
     for ((state, done), uses) in before {
         for used in uses {
+            effort.take(1 + (done.len() + used.len()) as u64 / 16)?;
+            ways.one_more(effort)?;
             if done.contains(&target) || used.contains(&target) {
                 add(&mut after, (state.clone(), without(done, target)), without(used, target));
                 continue;
@@ -73,7 +77,7 @@ fn returns<M: Model>(
         }
     }
     while let Some(((state, done), used)) = todo.pop() {
-        *limit = limit.checked_sub(1 + pending.len() as u64).ok_or(TooHard)?;
+        effort.take(1 + pending.len() as u64)?;
         let mut tried: Vec<(u32, bool)> = Vec::new();
         for &i in pending {
             let (kind, optional) = (claims.ops[i as usize].kind, is_optional(i));
@@ -83,6 +87,7 @@ fn returns<M: Model>(
             tried.push((kind, optional));
             let Some(next) = claims.model.step(&state, &claims.kinds[kind as usize]) else { continue };
             let (mut done, mut used) = (done.clone(), used.clone());
+            ways.one_more(effort)?;
             if i == target {
                 add(&mut after, (next, done), used);
                 continue;
@@ -95,6 +100,25 @@ fn returns<M: Model>(
         }
     }
     Ok(after)
+}
+
+/// The memory that ways take.
+struct Room {
+    used: usize,
+    granted: usize,
+    /// Bytes of one: it is kept twice, in tables that may double.
+    each: usize,
+}
+
+impl Room {
+    fn one_more(&mut self, effort: &mut Effort<'_>) -> Result<(), Unanswered> {
+        self.used += 1;
+        if self.used > self.granted {
+            self.granted = self.used + self.used / 2 + 64;
+            effort.account.hold(self.granted * self.each)?;
+        }
+        Ok(())
+    }
 }
 
 /// Adds a way to a point, unless a known one used a part of it; forgets those that used more.

@@ -9,6 +9,7 @@
 //! The initial value, if nothing stores it again, comes before everything.
 
 use super::Explainer;
+use crate::budget::{Account, Limit};
 use crate::linear::problem::{Entry, NEVER};
 use crate::model::Model;
 use hashbrown::HashMap;
@@ -109,24 +110,31 @@ impl<S: std::hash::Hash + Eq + Clone> Clusters<S> {
 impl<M: Model> Explainer<'_, M> {
     /// A crossing of a value that one of `needed` touches with any other: told forward in time if possible, of the
     /// fewest ops, the earliest. Only ops invoked before `end` count. O(ops + needed × values).
-    pub(crate) fn crossing(&self, needed: &[Entry], end: u32) -> Option<Crossing> {
-        let clusters = self.clusters(end)?;
+    ///
+    /// # Errors
+    /// The budget ended.
+    pub(crate) fn crossing(&self, needed: &[Entry], end: u32, account: &mut Account<'_>) -> Result<Option<Crossing>, Limit> {
+        let Some(clusters) = self.clusters(end, account)? else { return Ok(None) };
         let touched = needed.iter().flat_map(|&e| [self.seen(e), self.left_behind(e)]).flatten();
         let mut olds: Vec<usize> = touched.filter_map(|state| clusters.number.get(&state).copied()).collect();
         olds.sort_unstable();
         olds.dedup();
         let initial = clusters.number.get(&self.model.init()).copied();
+        account.work((olds.len() * clusters.list.len()) as u64)?;
         let pairs = olds.iter().flat_map(|&a| (0..clusters.list.len()).filter(move |&b| b != a).flat_map(move |b| [(a, b), (b, a)]));
-        pairs
-            .filter_map(|(old, newer)| crossing(&clusters.list[old], &clusters.list[newer], initial == Some(old)))
-            .min_by_key(|found| (!found.ends_with_stuck(), found.ops(false).len(), found.stuck.ret, found.newer.ret, found.newer_last.call))
+        Ok(pairs.filter_map(|(old, newer)| crossing(&clusters.list[old], &clusters.list[newer], initial == Some(old))).min_by_key(
+            |found| (!found.ends_with_stuck(), found.ops(false).len(), found.stuck.ret, found.newer.ret, found.newer_last.call),
+        ))
     }
 
     /// `None` if an op sees or leaves more than one state: then nothing here applies.
-    fn clusters(&self, end: u32) -> Option<Clusters<M::State>> {
+    fn clusters(&self, end: u32, account: &mut Account<'_>) -> Result<Option<Clusters<M::State>>, Limit> {
+        // Each class may have a value of its own; lists double.
+        account.hold(self.problem.classes.len() * (3 * size_of::<Cluster>() + 3 * size_of::<(M::State, usize)>()) / 2)?;
         let mut clusters = Clusters { number: HashMap::default(), list: Vec::new() };
         clusters.of(&self.model.init()).sources = 1;
         for &entry in self.problem.entries.iter().filter(|e| e.call < end) {
+            account.work(8)?;
             let (seen, left) = (self.seen(entry), self.left_behind(entry));
             if let Some(state) = &seen {
                 clusters.of(state).see(entry);
@@ -134,12 +142,13 @@ impl<M: Model> Explainer<'_, M> {
             if self.is_pure(entry) {
                 continue;
             }
-            let cluster = clusters.of(&left?);
+            let Some(left) = left else { return Ok(None) };
+            let cluster = clusters.of(&left);
             cluster.touch(entry);
             cluster.sources += 1;
             cluster.source = Some(entry);
         }
-        Some(clusters)
+        Ok(Some(clusters))
     }
 }
 

@@ -18,8 +18,11 @@ impl<M: Model> Explainer<'_, M> {
     /// Fills in `possible` and `states`, if they can be found with little effort: they do not bear on the verdict.
     pub(crate) fn possible(&self, found: &mut Counterexample, blocked: u32, budget: &Budget) {
         let end = self.problem.entries[blocked as usize].ret;
+        if budget.stopped().is_some() {
+            return;
+        }
         let watched = self.watched(found, end);
-        for surveyed in linear::survey(self.model, self.problem, blocked, &watched, STATES_AT_END, budget) {
+        for surveyed in linear::survey(self.model, self.problem, blocked, &watched, STATES_AT_END, budget).unwrap_or_default() {
             let mut states: Vec<String> = surveyed.states.iter().map(|state| self.model.show_state(state, &self.history.values)).collect();
             // By length first: then numbers stand in their order.
             states.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
@@ -46,10 +49,9 @@ impl<M: Model> Explainer<'_, M> {
         of_core.sort_unstable();
         let Some(&start) = of_core.first() else { return of_core };
         let known = |e: &linear::problem::Entry| [e.call, e.ret];
-        let mut all: Vec<u32> = self.problem.entries.iter().flat_map(known).filter(|event| (start..end).contains(event)).collect();
-        all.sort_unstable();
-        let last = all.last().copied();
-        let mut watched = if all.len() <= EVENTS_WATCHED { all } else { of_core };
+        let in_span = || self.problem.entries.iter().flat_map(known).filter(|event| (start..end).contains(event));
+        let last = in_span().max();
+        let mut watched = if in_span().nth(EVENTS_WATCHED).is_none() { in_span().collect() } else { of_core };
         watched.extend(last);
         watched.sort_unstable();
         watched.dedup();

@@ -126,6 +126,13 @@ impl<K: Mask> Configs<K> {
         self.clear();
     }
 
+    /// Bytes that the next configuration may need besides those held: the lists double, the old ones are copied from.
+    pub(crate) fn growth(&self) -> usize {
+        let lists = if self.list.len() == self.list.capacity() { self.list.len().max(4) * 2 * (size_of::<Config<K>>() + 5) } else { 0 };
+        let heads = if self.heads.len() == self.heads.capacity() { self.heads.len().max(4) * 2 * 6 } else { 0 };
+        lists + heads
+    }
+
     /// Bytes of memory held.
     pub(crate) fn bytes(&self) -> usize {
         self.list.capacity() * size_of::<Config<K>>() + self.next.capacity() * 5 + self.heads.capacity() * 5

@@ -46,6 +46,18 @@ impl Paths {
         self.nodes.len() >= self.collect_at
     }
 
+    /// Bytes that the next node may need besides those held.
+    pub(crate) fn growth(&self) -> usize {
+        if self.nodes.len() == self.nodes.capacity() { self.nodes.len().max(4) * 2 * size_of::<(u32, Step)>() } else { 0 }
+    }
+
+    /// Bytes that a collection needs besides those held, with so many ends; the shared part may double.
+    pub(crate) fn bytes_to_collect(&self, ends: usize) -> usize {
+        let moved =
+            if self.shared.capacity() - self.shared.len() < self.nodes.len() { self.shared.capacity() + self.nodes.len() } else { 0 };
+        self.nodes.len() * 10 + ends * size_of::<&u32>() + moved * size_of::<Step>()
+    }
+
     /// Drops all nodes that none of `ends` reaches, and renumbers `ends`.
     pub(crate) fn collect<'a>(&mut self, ends: impl Iterator<Item = &'a mut u32>) {
         // Nodes are older than those that point to them, so one pass from the youngest to the oldest marks all.

@@ -1,5 +1,6 @@
 //! One key's ops, ready to be ordered: decoded, grouped into classes, with the positions of their events.
 
+use crate::budget::{Account, Limit};
 use crate::model::{Call, Decoded, Model};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, Outcome};
@@ -40,24 +41,61 @@ pub(crate) struct Problem<O> {
 /// An op that a model cannot read, and why.
 pub(crate) type Malformed = (OpId, String);
 
+/// Why a key's ops could not be read.
+#[derive(Clone, Debug)]
+pub(crate) enum Unread {
+    /// An op that a model cannot read, and why.
+    Malformed(OpId, String),
+    /// The budget ended.
+    Out(Limit),
+}
+
 /// Reads one key's ops out of a history. Ops that say nothing about the object are left out: failed ones (unless the model
 /// says otherwise), and ops of unknown outcome that would change nothing.
-pub(crate) fn decode<M: Model>(model: &M, history: &History, keys: &Keys, group: &KeyOps) -> Result<Problem<M::Op>, Malformed> {
+///
+/// # Errors
+/// See [`Unread`].
+pub(crate) fn decode<M: Model>(
+    model: &M,
+    history: &History,
+    keys: &Keys,
+    group: &KeyOps,
+    account: &mut Account<'_>,
+) -> Result<Problem<M::Op>, Unread> {
     let mut class_of: hashbrown::HashMap<M::Op, u32, FxBuildHasher> = hashbrown::HashMap::default();
+    let entries_bytes = group.ops.len() * size_of::<Entry>();
+    account.hold(entries_bytes).map_err(Unread::Out)?;
     let mut problem = Problem { classes: Vec::new(), entries: Vec::with_capacity(group.ops.len()) };
+    let mut room = 1024;
     for &id in &group.ops {
-        let Some((decoded, ret)) = decode_op(model, history, keys, id)? else { continue };
+        account.work(4).map_err(Unread::Out)?;
+        let decoded = decode_op(model, history, keys, id).map_err(|(id, why)| Unread::Malformed(id, why))?;
+        let Some((decoded, ret)) = decoded else { continue };
         let next = problem.classes.len() as u32;
+        if next == room {
+            room *= 2;
+            account.hold(entries_bytes + room as usize * bytes_per_class::<M::Op>()).map_err(Unread::Out)?;
+        }
         let class = *class_of.entry(decoded).or_insert_with_key(|op| {
             problem.classes.push(op.clone());
             next
         });
         problem.entries.push(Entry { id, class, call: history.op(id).invoke, ret });
     }
+    account.hold(entries_bytes + problem.classes.capacity() * size_of::<M::Op>()).map_err(Unread::Out)?;
     Ok(problem)
 }
 
+/// What a class takes at most while classes are being numbered: the list and the map double, the map is at most seven eighths
+/// full, and while they are copied there are the old ones too.
+const fn bytes_per_class<O>() -> usize {
+    size_of::<O>() * 3 / 2 + size_of::<(O, u32)>() * 3 + 3
+}
+
 /// One op, decoded, with the position of its completion; `None` if it says nothing.
+///
+/// # Errors
+/// An op that a model cannot read, and why.
 pub(crate) fn decode_op<M: Model>(model: &M, history: &History, keys: &Keys, id: OpId) -> Result<Option<(M::Op, u32)>, Malformed> {
     let op = history.op(id);
     let outcome = history.outcome(op);
@@ -113,11 +151,16 @@ impl<O> Problem<O> {
         self.entries.binary_search_by_key(&id, |e| e.id).expect("the op is in the problem") as u32
     }
 
-    /// The most ops of known outcome that are in flight at any moment.
-    pub(crate) fn width(&self) -> usize {
+    /// Bytes that [`Problem::events`] and [`Problem::before`] need for a moment.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.len() * (size_of::<Entry>() + 2 * size_of::<(u32, Event)>()) + self.classes.len() * size_of::<O>()
+    }
+
+    /// The most ops of known outcome that are in flight at any moment. `events` are its own.
+    pub(crate) fn width(&self, events: &[(u32, Event)]) -> usize {
         let mut open = 0usize;
         let mut most = 0;
-        for (_, event) in self.events() {
+        for &(_, event) in events {
             match event {
                 Event::Call(i) if !self.entries[i as usize].is_crashed() => open += 1,
                 Event::Call(_) => {}

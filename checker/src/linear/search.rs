@@ -27,7 +27,7 @@ use super::path::{Paths, ROOT, Step};
 use super::problem::{Event, Problem};
 use super::states::{IMPOSSIBLE, States};
 use super::usage::{NOTHING_USED, Usages};
-use crate::budget::{Budget, Stop};
+use crate::budget::{Account, Budget, Limit};
 use crate::model::Model;
 use std::sync::atomic::Ordering;
 
@@ -73,17 +73,6 @@ pub(crate) struct Progress {
     pub states: usize,
 }
 
-/// Which limit ended a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    /// The step limit.
-    Steps,
-    /// The memory limit.
-    Memory,
-    /// The stop flag.
-    Stopped(Stop),
-}
-
 /// An op in flight.
 #[derive(Clone, Copy, Debug)]
 struct Pending {
@@ -115,8 +104,29 @@ pub(crate) struct Surveyed<S> {
 /// A slot that no op has: to linearize until it is done is to linearize everything that can be.
 const NO_SLOT: u32 = u32::MAX;
 
-/// How often the stop flag and the memory are looked at.
-const STEPS_BETWEEN_LOOKS: u64 = 2048;
+/// How often the steps are added to the budget's count, which is for progress.
+const STEPS_BETWEEN_REPORTS: u64 = 2048;
+
+/// How long a search may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Most {
+    /// Configurations visited.
+    pub steps: u64,
+    /// Ops tried on them, those that were not possible included.
+    pub tries: u64,
+}
+
+impl Most {
+    /// So many steps, whatever they take.
+    pub(crate) fn steps(steps: u64) -> Most {
+        Most { steps, tries: u64::MAX }
+    }
+
+    /// So many steps, if they are not unusually hard.
+    pub(crate) fn easy_steps(steps: u64) -> Most {
+        Most { steps, tries: steps.saturating_mul(100) }
+    }
+}
 
 pub(crate) struct Search<'a, M: Model, K: Mask> {
     problem: &'a Problem<M::Op>,
@@ -124,11 +134,13 @@ pub(crate) struct Search<'a, M: Model, K: Mask> {
     /// Classes whose ops of unknown outcome are left out.
     left_out: Vec<bool>,
     unknowns: Unknowns,
-    budget: &'a Budget,
-    step_limit: u64,
-    /// Steps made.
-    pub(crate) steps: u64,
-    bytes_taken: u64,
+    account: Account<'a>,
+    most: Most,
+    /// Steps made, and ops tried.
+    steps: u64,
+    tries: u64,
+    /// Bytes that stay the same during the search.
+    fixed_bytes: usize,
     states: States<'a, M>,
     usages: Usages,
     paths: Paths,
@@ -151,17 +163,32 @@ pub(crate) struct Search<'a, M: Model, K: Mask> {
 }
 
 impl<'a, M: Model, K: Mask> Search<'a, M, K> {
-    pub(crate) fn new(model: &'a M, problem: &'a Problem<M::Op>, unknowns: Unknowns, budget: &'a Budget, step_limit: u64) -> Self {
+    /// A search that is about to begin.
+    ///
+    /// # Errors
+    /// The memory limit, for what every search of this size needs.
+    pub(crate) fn new(
+        model: &'a M,
+        problem: &'a Problem<M::Op>,
+        unknowns: Unknowns,
+        budget: &'a Budget,
+        most: Most,
+    ) -> Result<Self, Limit> {
+        let mut account = Account::new(budget);
+        // Three bytes or words per class, a slot per op, a list of slots.
+        let fixed_bytes = problem.classes.len() * 14 + problem.entries.len() * 4 + K::SLOTS * 4;
+        account.hold(fixed_bytes)?;
         let start = Config { done: K::default(), state: 0, used: NOTHING_USED, path: ROOT };
-        Search {
+        Ok(Search {
             problem,
             pure: problem.classes.iter().map(|op| model.is_pure(op)).collect(),
             left_out: vec![false; problem.classes.len()],
             unknowns,
-            budget,
-            step_limit,
+            account,
+            most,
             steps: 0,
-            bytes_taken: 0,
+            tries: 0,
+            fixed_bytes,
             states: States::new(model, &problem.classes),
             usages: Usages::new(),
             paths: Paths::new(),
@@ -178,7 +205,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             waiting: Configs::new(),
             tried: vec![0; problem.classes.len()],
             try_number: 0,
-        }
+        })
     }
 
     /// Leaves out the ops of unknown outcome of some classes: see [`super::unseen`].
@@ -195,10 +222,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         'watched: for &at in watched {
             while let Some(&(at, event)) = events.next_if(|event| event.0 <= at) {
                 let goes_on = match event {
-                    Event::Call(entry) => {
-                        self.call(entry);
-                        Ok(true)
-                    }
+                    Event::Call(entry) => self.call(entry).map(|()| true),
                     Event::Return(entry) => self.returns(entry, at),
                 };
                 if goes_on != Ok(true) {
@@ -210,14 +234,13 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             states.truncate(most);
             surveyed.push(Surveyed { at, states: states.into_iter().map(|state| self.states.get(state).clone()).collect(), more });
         }
-        self.budget.give(self.bytes_taken);
         surveyed
     }
 
     /// The states that the ops in flight can lead to, as they are found.
     fn reachable(&mut self) -> Result<Vec<u32>, Limit> {
-        for config in &self.now {
-            self.waiting.insert(*config, &self.usages, usize::MAX);
+        for i in 0..self.now.len() {
+            self.keep(self.now[i], false, usize::MAX)?;
         }
         let mut seen = vec![false; self.states.len()];
         let mut states = Vec::new();
@@ -225,7 +248,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         while number < self.waiting.end() {
             self.count_step()?;
             if let Some(config) = self.waiting.get(number) {
-                self.extend(config, NO_SLOT, 0, usize::MAX);
+                self.extend(config, NO_SLOT, 0, usize::MAX)?;
                 seen.resize(self.states.len(), false);
                 if !std::mem::replace(&mut seen[config.state as usize], true) {
                     states.push(config.state);
@@ -240,37 +263,51 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
     /// Takes the events in their order.
     pub(crate) fn run(mut self, events: &[(u32, Event)]) -> (Found, u64) {
         let found = self.events(events);
-        self.budget.give(self.bytes_taken);
+        self.account.budget().steps_done.fetch_add(self.steps % STEPS_BETWEEN_REPORTS, Ordering::Relaxed);
         (found, self.steps)
     }
 
     fn events(&mut self, events: &[(u32, Event)]) -> Found {
         let mut ops_ordered = 0;
         for &(at, event) in events {
-            match event {
-                Event::Call(entry) => self.call(entry),
-                Event::Return(entry) => match self.returns(entry, at) {
-                    Ok(true) => ops_ordered += 1,
-                    Ok(false) => return Found::Nothing(self.stuck(entry)),
-                    Err(limit) => {
-                        let states = self.waiting.len() + self.returned.len();
-                        return Found::Out(limit, Progress { ops_ordered, states });
-                    }
-                },
-            }
-            if self.paths.is_due() {
-                self.paths.collect(self.now.iter_mut().map(|c| &mut c.path));
+            let goes_on = match event {
+                Event::Call(entry) => self.call(entry).map(|()| true),
+                Event::Return(entry) => self.returns(entry, at),
+            };
+            match goes_on.and_then(|goes_on| self.collect_paths().map(|()| goes_on)) {
+                Ok(false) => {
+                    let (Event::Return(entry) | Event::Call(entry)) = event;
+                    return Found::Nothing(self.stuck(entry));
+                }
+                Ok(true) => ops_ordered += usize::from(matches!(event, Event::Return(_))),
+                Err(limit) => {
+                    let states = if self.waiting.len() + self.returned.len() > 0 {
+                        self.waiting.len() + self.returned.len()
+                    } else {
+                        self.now.len()
+                    };
+                    return Found::Out(limit, Progress { ops_ordered, states });
+                }
             }
         }
         let cheapest = self.now.iter().min_by_key(|c| self.usages.total(c.used));
         Found::Order(cheapest.map_or_else(Vec::new, |c| self.paths.steps(c.path)))
     }
 
-    fn call(&mut self, index: u32) {
+    fn collect_paths(&mut self) -> Result<(), Limit> {
+        if self.paths.is_due() {
+            self.hold(self.paths.bytes_to_collect(self.now.len()))?;
+            self.paths.collect(self.now.iter_mut().map(|c| &mut c.path));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, index: u32) -> Result<(), Limit> {
+        self.account.work(1)?;
         let entry = self.problem.entries[index as usize];
         if entry.is_crashed() {
             if self.left_out[entry.class as usize] {
-                return;
+                return Ok(());
             }
             let class = &mut self.crashed_of_class[entry.class as usize];
             if *class == u32::MAX {
@@ -278,7 +315,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
                 self.crashed.push(Crashed { class: entry.class, entries: Vec::new() });
             }
             self.crashed[*class as usize].entries.push(index);
-            return;
+            return Ok(());
         }
         let slot = self.free_slots.pop().expect("the mask is as wide as the history");
         self.slot_of[index as usize] = slot;
@@ -286,7 +323,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         if !self.pure[entry.class as usize] {
             let at = self.updates.partition_point(|p| p.ret < entry.ret);
             self.updates.insert(at, pending);
-            return;
+            return Ok(());
         }
         self.reads.push(pending);
         self.reads_changed += 1;
@@ -295,31 +332,34 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
                 config.done = config.done.with(slot);
             }
         }
+        self.account.work(self.now.len() as u64)
     }
 
     /// Keeps what allows the op to have happened. False if nothing does: then the configurations before it stay.
     fn returns(&mut self, index: u32, at: u32) -> Result<bool, Limit> {
         let slot = self.slot_of[index as usize];
         let most = if let Unknowns::Few(most) = self.unknowns { most } else { usize::MAX };
-        for &config in &self.now {
-            if config.done.has(slot) {
-                self.returned.insert(Config { done: config.done.without(slot), ..config }, &self.usages, most);
-            } else {
-                self.waiting.insert(config, &self.usages, most);
-            }
+        for i in 0..self.now.len() {
+            self.account.work(1)?;
+            let config = self.now[i];
+            let ready = config.done.has(slot);
+            self.keep(Config { done: config.done.without(slot), ..config }, ready, most)?;
         }
         // Breadth first, so that those that use less come first.
         let mut number = 0;
         while number < self.waiting.end() {
             self.count_step()?;
             if let Some(config) = self.waiting.get(number) {
-                self.extend(config, slot, at, most);
+                self.extend(config, slot, at, most)?;
             }
             number += 1;
         }
         self.waiting.clear();
         if self.returned.len() == 0 {
             return Ok(false);
+        }
+        if self.now.capacity() < self.returned.len() {
+            self.hold(self.returned.len() * size_of::<Config<K>>())?;
         }
         self.returned.drain_into(&mut self.now);
         self.updates.retain(|p| p.entry != index);
@@ -332,8 +372,9 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
     }
 
     /// Linearizes one more pending op, in every way. Configurations in which the op of `target` is done are ready.
-    fn extend(&mut self, config: Config<K>, target: u32, at: u32, most: usize) {
+    fn extend(&mut self, config: Config<K>, target: u32, at: u32, most: usize) -> Result<(), Limit> {
         self.try_number += 1;
+        self.count_tries((self.updates.len() + self.crashed.len()) as u64)?;
         for i in 0..self.updates.len() {
             let pending = self.updates[i];
             if config.done.has(pending.slot) || self.is_tried(pending.class) {
@@ -342,7 +383,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             let state = self.states.step(config.state, pending.class);
             if state != IMPOSSIBLE {
                 let next = Config { done: config.done.with(pending.slot), state, used: config.used, path: config.path };
-                self.add(next, pending.entry, target, at, most);
+                self.add(next, pending.entry, target, at, most)?;
             }
         }
         for i in 0..self.crashed.len() {
@@ -356,15 +397,16 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
                 continue;
             }
             if self.unknowns == Unknowns::Unlimited {
-                self.add(Config { state, ..config }, self.crashed[i].entries[0], target, at, most);
+                self.add(Config { state, ..config }, self.crashed[i].entries[0], target, at, most)?;
                 continue;
             }
             let used = self.usages.count(config.used, i as u32);
             if let Some(&entry) = self.crashed[i].entries.get(used as usize) {
                 let used = self.usages.with_one_more(config.used, i as u32);
-                self.add(Config { state, used, ..config }, entry, target, at, most);
+                self.add(Config { state, used, ..config }, entry, target, at, most)?;
             }
         }
+        Ok(())
     }
 
     /// Whether an op of the class was already tried on this configuration; from now on it is.
@@ -375,17 +417,32 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         before
     }
 
-    fn add(&mut self, mut config: Config<K>, entry: u32, target: u32, at: u32, most: usize) {
+    fn add(&mut self, mut config: Config<K>, entry: u32, target: u32, at: u32, most: usize) -> Result<(), Limit> {
         config.done = config.done.union(self.legal_reads(config.state));
         let ready = target != NO_SLOT && config.done.has(target);
         if ready {
             config.done = config.done.without(target);
         }
-        let set = if ready { &mut self.returned } else { &mut self.waiting };
-        if let Some(added) = set.insert(config, &self.usages, most) {
+        if let Some(added) = self.keep(config, ready, most)? {
+            let growth = self.paths.growth();
+            if growth > 0 {
+                self.hold(growth)?;
+            }
             let path = self.paths.push(config.path, Step { op: entry, at });
+            let set = if ready { &mut self.returned } else { &mut self.waiting };
             set.set_path(added, path);
         }
+        Ok(())
+    }
+
+    /// Adds a configuration to those in which the op that returns is done, or to those in which it is not.
+    fn keep(&mut self, config: Config<K>, ready: bool, most: usize) -> Result<Option<u32>, Limit> {
+        let growth = if ready { self.returned.growth() } else { self.waiting.growth() };
+        if growth > 0 {
+            self.hold(growth)?;
+        }
+        let set = if ready { &mut self.returned } else { &mut self.waiting };
+        Ok(set.insert(config, &self.usages, most))
     }
 
     fn legal_reads(&mut self, state: u32) -> K {
@@ -408,36 +465,32 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
 
     fn count_step(&mut self) -> Result<(), Limit> {
         self.steps += 1;
-        if self.steps > self.step_limit {
+        if self.steps > self.most.steps {
             return Err(Limit::Steps);
         }
-        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) {
-            self.budget.steps_done.fetch_add(STEPS_BETWEEN_LOOKS, Ordering::Relaxed);
-            if let Some(stop) = self.budget.stopped() {
-                return Err(Limit::Stopped(stop));
-            }
-            return self.take_memory();
+        if self.steps.is_multiple_of(STEPS_BETWEEN_REPORTS) {
+            self.account.budget().steps_done.fetch_add(STEPS_BETWEEN_REPORTS, Ordering::Relaxed);
+            self.hold(0)?;
         }
         Ok(())
     }
 
-    fn take_memory(&mut self) -> Result<(), Limit> {
-        let held = self.states.bytes()
+    fn count_tries(&mut self, tries: u64) -> Result<(), Limit> {
+        self.tries += tries;
+        if self.tries > self.most.tries { Err(Limit::Steps) } else { self.account.work(1 + tries) }
+    }
+
+    /// Says what is held, and about to be.
+    fn hold(&mut self, more: usize) -> Result<(), Limit> {
+        let held = self.fixed_bytes
+            + self.states.bytes()
             + self.usages.bytes()
             + self.paths.bytes()
             + self.waiting.bytes()
             + self.returned.bytes()
             + self.now.capacity() * size_of::<Config<K>>()
             + self.legal_reads.capacity() * size_of::<(u64, K)>();
-        let held = held as u64;
-        if held > self.bytes_taken {
-            let more = held - self.bytes_taken;
-            self.bytes_taken = held;
-            return if self.budget.take(more) { Ok(()) } else { Err(Limit::Memory) };
-        }
-        self.budget.give(self.bytes_taken - held);
-        self.bytes_taken = held;
-        Ok(())
+        self.account.hold(held + more)
     }
 
     fn stuck(&self, blocked: u32) -> Stuck {

@@ -2,10 +2,10 @@
 //! ones). Every combination of switches must agree with the plain search wherever it has an answer.
 
 use super::problem::{Entry, NEVER, Problem};
-use super::search::{Found, Search, Unknowns};
+use super::search::{Found, Most, Search, Unknowns};
 use super::unseen::unseen;
 use super::zones::{self, Zones};
-use crate::budget::Budget;
+use crate::budget::{Account, Budget};
 use crate::model::{CasRegister, Model};
 use crate::options::{FailedCas, Options};
 use histories::{History, OpId, ValueId};
@@ -83,9 +83,10 @@ fn register() -> CasRegister {
 
 /// Whether an order was found; `None` if the step limit came first.
 fn search(model: &CasRegister, problem: &Problem<Op>, unknowns: Unknowns, leave_out: bool, limit: u64) -> Option<bool> {
-    let left_out = if leave_out { unseen(model, problem) } else { vec![false; problem.classes.len()] };
     let budget = Budget::unlimited();
-    let search = Search::<CasRegister, u64>::new(model, problem, unknowns, &budget, limit).leave_out(&left_out);
+    let unseen = || unseen(model, problem, &mut Account::new(&budget)).unwrap();
+    let left_out = if leave_out { unseen() } else { vec![false; problem.classes.len()] };
+    let search = Search::<CasRegister, u64>::new(model, problem, unknowns, &budget, Most::steps(limit)).ok().unwrap().leave_out(&left_out);
     match search.run(&problem.events()).0 {
         Found::Order(_) => Some(true),
         Found::Nothing(_) => Some(false),
@@ -119,7 +120,7 @@ fn all_procedures_agree() {
                 _ => unlimited_missed += u32::from(!expected),
             }
         }
-        match zones::decide(&model, &problem, &problem.events()) {
+        match zones::decide(&model, &problem, &problem.events(), &mut Account::new(&Budget::unlimited())).unwrap() {
             Zones::Order(_) => assert!(expected, "seed {seed}: the zones found an order that does not exist"),
             Zones::Stuck { .. } => assert!(!expected, "seed {seed}: the zones missed an order"),
             Zones::Open => continue,

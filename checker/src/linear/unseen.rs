@@ -8,12 +8,17 @@
 //! This needs every op to say what it sees ([`Sees`]): where one does not, nothing is left out.
 
 use super::problem::Problem;
+use crate::budget::{Account, Limit};
 use crate::model::{Model, Sees};
 use hashbrown::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 
 /// The classes whose ops, if their outcome is unknown, can be left out.
-pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>) -> Vec<bool> {
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_>) -> Result<Vec<bool>, Limit> {
+    account.hold(problem.classes.len() * (3 + size_of::<M::State>() * 3 + size_of::<usize>() * 4))?;
     let mut crashed = vec![false; problem.classes.len()];
     let mut fresh: Vec<M::State> = Vec::new();
     let mut returned = vec![false; problem.classes.len()];
@@ -25,11 +30,12 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>) -> Vec<bool>
     let mut sources: HashMap<M::State, Vec<usize>, FxBuildHasher> = HashMap::default();
     let none = vec![false; problem.classes.len()];
     for (class, op) in problem.classes.iter().enumerate() {
+        account.work(4)?;
         let sees = model.sees(op);
         let leads_to = match &sees {
             Sees::Nothing => model.step(&model.init(), op),
             Sees::Only(state) => model.step(state, op),
-            Sees::AllBut(_) | Sees::Total | Sees::Something => return none,
+            Sees::AllBut(_) | Sees::Total | Sees::Something => return Ok(none),
         };
         if let (Some(state), true) = (leads_to, crashed[class]) {
             sources.entry(state).or_default().push(class);
@@ -41,6 +47,7 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>) -> Vec<bool>
     let mut unseen = crashed;
     let mut noticed: HashSet<M::State, FxBuildHasher> = HashSet::default();
     while let Some(state) = fresh.pop() {
+        account.work(4)?;
         for &class in sources.get(&state).into_iter().flatten() {
             unseen[class] = false;
             if let Sees::Only(from) = model.sees(&problem.classes[class]) {
@@ -49,5 +56,5 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>) -> Vec<bool>
         }
         noticed.insert(state);
     }
-    unseen
+    Ok(unseen)
 }

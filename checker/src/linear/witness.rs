@@ -2,6 +2,7 @@
 
 use super::path::Step;
 use super::problem::Problem;
+use crate::budget::{Account, Limit};
 use crate::model::Model;
 use histories::OpId;
 
@@ -12,27 +13,21 @@ use histories::OpId;
 /// one). All ops then stand at points inside their intervals, so real time is respected.
 ///
 /// Updates that return only after `until` and are not in `updates`, and pure ops that return after it, are left out.
-pub(crate) fn complete<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step], until: u32) -> Option<Vec<OpId>> {
-    let mut states = Vec::with_capacity(updates.len() + 1);
-    states.push(model.init());
-    for step in updates {
-        let op = &problem.classes[problem.entries[step.op as usize].class as usize];
-        states.push(model.step(states.last()?, op)?);
-    }
-    // (the update before it, its invocation, the op): sorted, that is the order.
-    let mut reads: Vec<(usize, u32, OpId)> = Vec::new();
-    for entry in &problem.entries {
-        let op = &problem.classes[entry.class as usize];
-        if !model.is_pure(op) || entry.is_crashed() || entry.ret > until {
-            continue;
-        }
-        // The state in force at its invocation, then the later ones while they begin before its return.
-        let first = updates.partition_point(|step| step.at <= entry.call);
-        let place = (first..=updates.len())
-            .take_while(|&i| i == first || updates[i - 1].at <= entry.ret)
-            .find(|&i| model.step(&states[i], op).is_some())?;
-        reads.push((place, entry.call, entry.id));
-    }
+///
+/// `None` if a pure op finds no place, which cannot be if the order of updates is one.
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn complete<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    updates: &[Step],
+    until: u32,
+    account: &mut Account<'_>,
+) -> Result<Option<Vec<OpId>>, Limit> {
+    account.hold(updates.len() * size_of::<M::State>() + problem.entries.len() * (size_of::<(usize, u32, OpId)>() + size_of::<OpId>()))?;
+    let Some(states) = states(model, problem, updates) else { return Ok(None) };
+    let Some(mut reads) = places(model, problem, updates, &states, until, account)? else { return Ok(None) };
     reads.sort_unstable();
     let mut order = Vec::with_capacity(updates.len() + reads.len());
     let mut reads = reads.into_iter().peekable();
@@ -44,5 +39,47 @@ pub(crate) fn complete<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &
             order.push(id);
         }
     }
-    Some(order)
+    Ok(Some(order))
+}
+
+/// The state before each update, and after the last.
+fn states<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step]) -> Option<Vec<M::State>> {
+    let mut states = Vec::with_capacity(updates.len() + 1);
+    states.push(model.init());
+    for step in updates {
+        let op = &problem.classes[problem.entries[step.op as usize].class as usize];
+        states.push(model.step(states.last()?, op)?);
+    }
+    Some(states)
+}
+
+/// (the update before it, its invocation, the op) of each pure op that had returned: sorted, that is their order.
+type Places = Vec<(usize, u32, OpId)>;
+
+fn places<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    updates: &[Step],
+    states: &[M::State],
+    until: u32,
+    account: &mut Account<'_>,
+) -> Result<Option<Places>, Limit> {
+    let mut reads = Vec::new();
+    for entry in &problem.entries {
+        let op = &problem.classes[entry.class as usize];
+        if !model.is_pure(op) || entry.is_crashed() || entry.ret > until {
+            continue;
+        }
+        // The state in force at its invocation, then the later ones while they begin before its return.
+        let mut place = updates.partition_point(|step| step.at <= entry.call);
+        while model.step(&states[place], op).is_none() {
+            account.work(1)?;
+            if updates.get(place).is_none_or(|step| step.at > entry.ret) {
+                return Ok(None);
+            }
+            place += 1;
+        }
+        reads.push((place, entry.call, entry.id));
+    }
+    Ok(Some(reads))
 }

@@ -31,6 +31,7 @@
 //! what is left, obeys the rules, so a rejection stands; an acceptance says nothing.
 
 use super::problem::{Entry, Event, NEVER, Problem};
+use crate::budget::{Account, Limit};
 use crate::model::{Model, Sees};
 use histories::OpId;
 use rustc_hash::FxBuildHasher;
@@ -106,15 +107,24 @@ struct Sorter<'a, O> {
 struct Broken(Vec<u32>);
 
 /// Decides by zones, as far as they go.
-pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)]) -> Zones {
-    let Some((roles, stages, complete)) = roles(model, problem) else { return Zones::Open };
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn decide<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    events: &[(u32, Event)],
+    account: &mut Account<'_>,
+) -> Result<Zones, Limit> {
+    let Some((roles, stages, complete)) = roles(model, problem, account)? else { return Ok(Zones::Open) };
     if roles.iter().all(|role| *role == Role::Nothing) && !complete {
-        return Zones::Open;
+        return Ok(Zones::Open);
     }
     let mut sorter =
         Sorter { problem, roles, last_calls: Maxima::new(stages.len()), stages, blocks: Vec::new(), by_first_return: Vec::new() };
     sorter.start();
     for &(at, event) in events {
+        account.work(4)?;
         if let Event::Return(entry) = event
             && let Err(Broken(mut suspects)) = sorter.returns(entry, at)
         {
@@ -122,14 +132,29 @@ pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u
             suspects.retain(|&suspect| suspect != NONE);
             suspects.sort_unstable();
             suspects.dedup();
-            return Zones::Stuck { blocked: entry, suspects };
+            return Ok(Zones::Stuck { blocked: entry, suspects });
         }
     }
-    if complete { Zones::Order(sorter.order()) } else { Zones::Open }
+    if !complete {
+        return Ok(Zones::Open);
+    }
+    account.work(0)?;
+    Ok(Zones::Order(sorter.order()))
 }
 
-/// The role of each class, the stages, and whether they say everything. `None` if they say nothing.
-fn roles<M: Model>(model: &M, problem: &Problem<M::Op>) -> Option<(Vec<Role>, Vec<Stage>, bool)> {
+/// The role of each class, the stages, and whether they say everything.
+type Roles = (Vec<Role>, Vec<Stage>, bool);
+
+/// Bytes per class: its role; a stage and its entry in the map of values, with room to double; a block; places in the lists
+/// by first return and of last invocations. Most classes share their stage with another.
+const fn bytes_per_class<S>() -> usize {
+    size_of::<Role>() + size_of::<Stage>() * 2 + size_of::<S>() * 2 + size_of::<Block>() + 16
+}
+
+/// The roles; `None` if they say nothing.
+fn roles<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_>) -> Result<Option<Roles>, Limit> {
+    // And the order, and the reads to be sorted into it.
+    account.hold(problem.classes.len() * bytes_per_class::<M::State>() + problem.entries.len() * 12)?;
     let mut stage_of: hashbrown::HashMap<M::State, u32, FxBuildHasher> = hashbrown::HashMap::default();
     let mut stages = Vec::new();
     let mut stage = |state: M::State| {
@@ -144,19 +169,23 @@ fn roles<M: Model>(model: &M, problem: &Problem<M::Op>) -> Option<(Vec<Role>, Ve
     let mut complete = true;
     let mut roles = Vec::with_capacity(problem.classes.len());
     for op in &problem.classes {
+        account.work(4)?;
         roles.push(match model.sees(op) {
             Sees::Only(state) if model.is_pure(op) => Role::Read(stage(state)),
             Sees::Only(state) => {
-                let next = model.step(&state, op)?;
+                let Some(next) = model.step(&state, op) else { return Ok(None) };
                 Role::Cas(stage(state), stage(next))
             }
-            Sees::Nothing => Role::Write(stage(model.step(&model.init(), op)?)),
+            Sees::Nothing => {
+                let Some(next) = model.step(&model.init(), op) else { return Ok(None) };
+                Role::Write(stage(next))
+            }
             // What must not be seen does not matter for a rejection.
             Sees::AllBut(_) if model.is_pure(op) => {
                 complete = false;
                 Role::Nothing
             }
-            _ => return None,
+            _ => return Ok(None),
         });
     }
     let mut sources = vec![0u32; stages.len()];
@@ -182,7 +211,7 @@ fn roles<M: Model>(model: &M, problem: &Problem<M::Op>) -> Option<(Vec<Role>, Ve
         complete &= told == *role;
         *role = told;
     }
-    Some((roles, stages, complete))
+    Ok(Some((roles, stages, complete)))
 }
 
 impl<O> Sorter<'_, O> {

@@ -172,6 +172,7 @@ fn json_is_one_object_per_file_with_the_promised_fields() {
         "format",
         "keys",
         "model",
+        "notes",
         "ops",
         "parse_ms",
         "peak_rss_bytes",

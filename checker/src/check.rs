@@ -90,17 +90,8 @@ fn check<M: Model>(model: &M, mut notes: Vec<String>, history: &History, options
 
 /// Why no verdict on this history would mean anything.
 fn refusal(history: &History) -> Option<Reason> {
-    let misuse = history.misuses().iter().find(|m| m.kind != MisuseKind::GoesOnAfterInfo);
-    if let Some(misuse) = misuse {
-        let process = history.values.display(history.process_name(history.process(misuse.event)));
-        let f = history.name(history.function(misuse.event));
-        let what = match misuse.kind {
-            MisuseKind::CompletionWithoutInvocation => format!("process {process} completes {f} without having invoked anything"),
-            MisuseKind::TwoOpsAtOnce => format!("process {process} invokes {f} while its last operation is still in flight"),
-            MisuseKind::OtherFunction => format!("process {process} completes {f}, but invoked something else"),
-            MisuseKind::GoesOnAfterInfo => format!("process {process} goes on after an unknown outcome"),
-        };
-        return Some(Reason::History(format!("{what} ({}); no verdict on such a history means anything", place(history, misuse.event))));
+    if let Some(why) = histories::lint::refusal(history) {
+        return Some(Reason::History(why));
     }
     (!history.has_real_time()).then(|| {
         Reason::History("it records completions without invocations, so nobody knows which operation was over before which began".into())

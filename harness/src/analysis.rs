@@ -7,6 +7,7 @@ use crate::store::{self, RunDir};
 use crate::{coverage, faults, guess, memory, report, results, tally, words};
 use anyhow::{Context, anyhow};
 use checker::{Budget, FailedCas, NilRead, Options, Verdict};
+use histories::lint::{Assume, Rule, Severity, lint};
 use histories::{Format, History};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ pub fn judge_run(dir: &RunDir, limits: Limits, stop: impl Fn() -> bool + Sync, p
     let facts = dir.read_test()?;
     let (history, parse) = read(&dir.history(), Some(Format::Jsonl))?;
     let options = options_of(&facts.judged)?;
+    let misuse = misuse(&history, &options, &dir.history());
     let judgement = judge(&history, &options, limits, stop, progress)?;
     let nodes = facts.node_names();
     let windows = faults::windows(&history, &nodes);
@@ -34,6 +36,7 @@ pub fn judge_run(dir: &RunDir, limits: Limits, stop: impl Fn() -> bool + Sync, p
         test: Some(facts),
         ..bare(history, dir.history(), judgement, limits, parse)
     };
+    run.verdict.notes.extend(misuse);
     if let Some(line) = run.history.meta.torn_line {
         run.verdict.notes.push(format!("the recording was cut off in line {line}; that line is left out, what comes before it is judged"));
     }
@@ -75,16 +78,39 @@ pub fn judge_file(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync
         options.model = model;
         guessed = Some(why);
     }
+    let misuse = misuse(&history, &options, path);
     let judgement = judge(&history, &options, how.limits, stop, progress)
         .map_err(|error| FileError::Model(format!("{}: {error:#}", path.display())))?;
     let nodes = node_names(&history);
     let mut run = Run { windows: faults::windows(&history, &nodes), ..bare(history, path.into(), judgement, how.limits, parse) };
     run.phases = faults::phases(&run.history);
     run.verdict.notes.extend(guessed);
+    run.verdict.notes.extend(misuse);
     if let Some(line) = run.history.meta.torn_line {
         run.verdict.notes.push(format!("the recording was cut off in line {line}; that line is left out, what comes before it is judged"));
     }
     Ok(run)
+}
+
+/// What the verdict itself says of a history: errors are its reason, the others are among its notes.
+const TOLD_BY_THE_VERDICT: [Rule; 3] = [Rule::GoesOnAfterInfo, Rule::WithoutKey, Rule::CompletionsOnly];
+
+/// The warnings about a history, as notes. They change no verdict.
+fn misuse(history: &History, options: &Options, path: &Path) -> Vec<String> {
+    let assume = Assume { keyed: options.keyed, initial: options.initial.clone() };
+    let findings = lint(history, &assume);
+    let warnings = findings.iter().filter(|f| f.severity == Severity::Warning && !TOLD_BY_THE_VERDICT.contains(&f.rule));
+    let mut notes: Vec<String> = warnings
+        .map(|finding| {
+            let place = finding.places.first().map(|place| format!("{}, ", place.name())).unwrap_or_default();
+            format!("{} ({place}{})", finding.sentence.trim_end_matches('.'), finding.rule.id())
+        })
+        .collect();
+    if !notes.is_empty() {
+        let file = words::shell(&[path.display().to_string()]);
+        notes.push(format!("rashomon lint {file} says where, what it may come from, and what to do"));
+    }
+    notes
 }
 
 /// Writes `results.json` and the report into a run's directory.

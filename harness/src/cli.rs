@@ -6,6 +6,7 @@ mod convert;
 mod heal;
 mod inner;
 mod lab;
+mod lint;
 mod options;
 mod plan;
 mod stat;
@@ -72,6 +73,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Count what recorded history files hold: ops, processes, concurrency, keys
     Stat(stat::StatArgs),
+    /// Say what is wrong with recorded history files: misuse, lost events, values nobody wrote
+    Lint(lint::LintArgs),
     /// Write a recorded history file in another format
     Convert(convert::ConvertArgs),
     /// Undo every fault that a killed run left on nodes
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),
         Command::Stat(args) => stat::run(&args, cli.global),
+        Command::Lint(args) => lint::run(&args, cli.global),
         Command::Convert(args) => convert::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
         Command::Lab(args) => lab::run(&args, cli.global),

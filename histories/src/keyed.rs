@@ -30,16 +30,17 @@ fn meaning(keyed: bool) -> &'static str {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     keyed: bool,
+    guessed: bool,
     reason: String,
     groups: Vec<KeyOps>,
     without_key: Vec<OpId>,
 }
 
 impl Keys {
-    /// Splits the client ops by key. `keyed` is what the user says; without it, what the file says
+    /// Splits the client ops by key. `told` is what the user says; without it, what the file says
     /// ([`Meta::keyed`](crate::history::Meta::keyed)); without that, [`guess`]. Linear in the number of ops.
-    pub fn split(history: &History, keyed: Option<bool>) -> Keys {
-        let (keyed, reason) = match (keyed, history.meta.keyed) {
+    pub fn split(history: &History, told: Option<bool>) -> Keys {
+        let (keyed, reason) = match (told, history.meta.keyed) {
             (Some(told), _) => (told, format!("{}, as was told", meaning(told))),
             (None, Some(stated)) => (stated, format!("{}, as the file says", meaning(stated))),
             (None, None) => {
@@ -47,7 +48,8 @@ impl Keys {
                 (guess.keyed, guess.reason)
             }
         };
-        let mut keys = Keys { keyed, reason, groups: Vec::new(), without_key: Vec::new() };
+        let guessed = told.or(history.meta.keyed).is_none();
+        let mut keys = Keys { keyed, guessed, reason, groups: Vec::new(), without_key: Vec::new() };
         if keyed {
             keys.group(history);
         } else {
@@ -75,6 +77,11 @@ impl Keys {
     /// Whether the values are taken as `[key value]` pairs.
     pub fn is_keyed(&self) -> bool {
         self.keyed
+    }
+
+    /// Whether that was guessed. Of a history that was guessed keyed, every op has a key and answers under it.
+    pub fn is_guessed(&self) -> bool {
+        self.guessed
     }
 
     /// Why they are, or are not, in a few words for people.
@@ -138,18 +145,8 @@ pub fn guess(history: &History) -> Guess {
     };
     let mut evidence = None;
     for &op in history.ops() {
-        let Some((key, under)) = values.as_pair(history.input(op)) else {
-            return against(op, "is no [key value] pair");
-        };
-        if !is_scalar(values, key) {
-            return against(op, "does not begin with a key");
-        }
-        if history.output(op).is_some_and(|out| values.as_pair(out).is_none_or(|(k, _)| k != key)) {
-            return against(op, "returned something that is not under the same key");
-        }
-        let takes_a_pair = TAKES_A_PAIR.contains(&history.name(history.op_function(op)));
-        if takes_a_pair && values.as_pair(under).is_none() {
-            return against(op, "may be the old and the new value");
+        if let Some(why) = misfit(history, op) {
+            return against(op, why);
         }
         evidence.get_or_insert(op);
     }
@@ -158,6 +155,22 @@ pub fn guess(history: &History) -> Guess {
     };
     let (f, value) = (history.name(history.op_function(op)), values.display(history.input(op)));
     Guess { keyed: true, reason: format!("guessed keyed: every value is a [key value] pair, as {f} {value}") }
+}
+
+/// Why the values of an op are no `[key value]` pairs; `None` if they can be.
+pub(crate) fn misfit(history: &History, op: Op) -> Option<&'static str> {
+    let values = &history.values;
+    let Some((key, under)) = values.as_pair(history.input(op)) else {
+        return Some("is no [key value] pair");
+    };
+    if !is_scalar(values, key) {
+        return Some("does not begin with a key");
+    }
+    if history.output(op).is_some_and(|out| values.as_pair(out).is_none_or(|(k, _)| k != key)) {
+        return Some("returned something that is not under the same key");
+    }
+    let takes_a_pair = TAKES_A_PAIR.contains(&history.name(history.op_function(op)));
+    (takes_a_pair && values.as_pair(under).is_none()).then_some("may be the old and the new value")
 }
 
 fn is_scalar(values: &Values, id: ValueId) -> bool {

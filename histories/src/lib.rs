@@ -6,9 +6,9 @@
 //!
 //! Start reading at [`history`]: the columns in memory. [`value`] is what an op carries. [`mod@read`] reads every [`mod@format`],
 //! [`write`](mod@write) writes those that are written, [`jsonl`] appends to our own while a test runs. [`keyed`] splits a
-//! history by its keys. Of the private modules, `pieces` reads an input of any size in parallel, `sequence` one whose parts mean
-//! nothing by themselves, and `edn` and `json` are the two grammars that do most of the work. `testing` says what must hold of
-//! any input; property tests and the fuzz targets in `fuzz/` run it.
+//! history by its keys, [`lint`](mod@lint) says what is wrong with it. Of the private modules, `pieces` reads an input of any size
+//! in parallel, `sequence` one whose parts mean nothing by themselves, and `edn` and `json` are the two grammars that do most of
+//! the work. `testing` says what must hold of any input; property tests and the fuzz targets in `fuzz/` run it.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod decompress;
@@ -22,6 +22,7 @@ pub mod history;
 mod json;
 pub mod jsonl;
 pub mod keyed;
+pub mod lint;
 mod notation;
 mod pieces;
 pub mod read;

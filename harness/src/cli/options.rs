@@ -94,7 +94,7 @@ pub(super) struct ModelArgs {
     pub(super) failed_cas: Option<FailedCasArg>,
 }
 
-fn initial(text: &str) -> Result<Value, String> {
+pub(super) fn initial(text: &str) -> Result<Value, String> {
     histories::read_value(text).map_err(|error| error.to_string())
 }
 

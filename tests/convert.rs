@@ -34,6 +34,22 @@ fn there_and_back() {
 }
 
 #[test]
+fn what_a_format_cannot_hold_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("in.edn"), HISTORY).unwrap();
+    let output = convert(directory.path(), &["in.edn", "ops.json", "--to", "intervals"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let told = told(&output);
+    let lost: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("lost in intervals: ")).collect();
+    assert_eq!(lost.len(), 2, "{told}");
+    assert!(lost[0].contains("kinds of values that JSON lacks") && lost[1] == "1 events of the nemesis", "{told}");
+    let written = std::fs::read(directory.path().join("ops.json")).unwrap();
+    let parsed: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!(parsed.as_array().unwrap().len(), 1);
+    assert_eq!(parsed[0]["Input"]["value"], serde_json::json!(["x", 1]));
+}
+
+#[test]
 fn refusals() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("in.edn"), HISTORY).unwrap();

@@ -273,7 +273,9 @@ struct Clock {
 
 impl Clock {
     fn of(history: &History) -> Clock {
-        let times = || (0..history.len() as u32).map(|event| history.time(event).unwrap_or(NO_TIME));
+        // An op of unknown outcome has no return of its own.
+        let is_written = |&event: &u32| history.is_client(history.process(event)) && history.kind(event) != Kind::Info;
+        let times = || (0..history.len() as u32).filter(is_written).map(|event| history.time(event).unwrap_or(NO_TIME));
         let has_times = times().is_sorted_by(|a, b| a < b) && !times().any(|time| time == NO_TIME);
         let last = if has_times { times().next_back() } else { Some(history.len() as i64) };
         Clock { has_times, end: last.unwrap_or(0).saturating_add(1) }

@@ -148,7 +148,8 @@ impl Place {
     pub(crate) fn after(self, text: &[u8]) -> Place {
         let breaks = memchr::memchr_iter(b'\n', text).count() as u64;
         let last_line = memchr::memrchr(b'\n', text).map_or(text, |i| &text[i + 1..]);
-        let characters = String::from_utf8_lossy(last_line).chars().count() as u32;
+        // Characters by their first bytes: the same sum wherever an input is cut, and even if it is no text.
+        let characters = last_line.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as u32;
         let column = if breaks == 0 { self.column.saturating_add(characters) } else { characters + 1 };
         Place { line: self.line + breaks, column }
     }

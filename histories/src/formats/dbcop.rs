@@ -215,4 +215,17 @@ mod tests {
         let longer = [whole, vec![0]].concat();
         assert!(read_bytes(&longer, None).unwrap_err().to_string().contains("something follows"));
     }
+
+    #[test]
+    fn a_place_is_the_same_wherever_the_bytes_are_cut() {
+        // A character of three bytes lies across the number of sessions and that of the first session's transactions.
+        let time = "2024-05-24T21:18:04.900123456+02:00";
+        let header = [numbers(&[1, 2, 2, 1, 2]), text("x"), text(time), text(time)].concat();
+        let bytes = [header, vec![2, 0, 0, 0, 0, 0, 0xEF, 0xBB], vec![0xBF, 0, 0, 0, 0, 0, 0, 0], numbers(&[1]), vec![7; 40]].concat();
+        let told = read_bytes(&bytes, Some(Format::Dbcop)).unwrap_err().to_string();
+        assert!(told.contains("a boolean is neither 0 nor 1"), "{told}");
+        for part in 1..60 {
+            crate::testing::cuts_change_nothing(Format::Dbcop, &bytes, part, 1, 0);
+        }
+    }
 }

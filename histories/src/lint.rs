@@ -117,7 +117,7 @@ fn place_name(history: &History, event: u32) -> String {
 }
 
 fn process_name(history: &History, event: u32) -> String {
-    history.values.display(history.process_name(history.process(event)))
+    shown(history, history.process_name(history.process(event)))
 }
 
 /// What is found, while it is being found.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a body fails by panicking")]
 
 use crate::error::ReadErrorKind;
+use crate::lint::{Assume, lint};
 use crate::pieces::Cutting;
 use crate::stat::Stat;
 use crate::{Builder, Format, History, ReadError, jsonl, read, read_bytes, write};
@@ -34,6 +35,7 @@ pub fn any_file(input: &[u8]) {
     }
     if let Ok(history) = &read {
         let _ = Stat::of(history, None);
+        let _ = lint(history, &Assume::default());
     }
 }
 
@@ -82,6 +84,7 @@ fn what_was_read_is_written(read: &Result<History, ReadError>, input: &[u8]) {
     };
     assert!(history.bytes() <= BYTES_PER_BYTE * input.len() + BYTES_AT_LEAST, "{} bytes for {}", history.bytes(), input.len());
     let _ = Stat::of(history, None);
+    let _ = lint(history, &Assume::default());
     comes_back(history);
 }
 

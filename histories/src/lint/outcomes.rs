@@ -38,7 +38,10 @@ fn never_ok(report: &mut Report<'_>, functions: &[FunctionStat]) {
         if found.is_empty() {
             continue;
         }
-        let each: Vec<String> = found.iter().map(|f| format!("{} of {}", many(ops(f), "op"), f.f)).collect();
+        let mut each: Vec<String> = found.iter().take(PLACES_MAX).map(|f| format!("{} of {}", many(ops(f), "op"), f.f)).collect();
+        if found.len() > PLACES_MAX {
+            each.push(format!("ops of {} more", many(found.len() - PLACES_MAX, "function")));
+        }
         let nothing = if all { " No op of the whole history succeeded." } else { "" };
         let count = sum(&found);
         let places = places_of(report.history, &found);

@@ -60,3 +60,31 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_begins_empty() {
+        let values = [7, -7, 1 << 40].map(|i| ValueId::small_int(i).unwrap());
+        let mut table = Table::default();
+        // The larger hash table is dropped, the smaller one emptied.
+        for others in [10_000, 10] {
+            table.begin(1);
+            for value in values {
+                table.cell(0, value).write = 3;
+                table.cell(1, value).write = 4;
+            }
+            for value in (0..others).filter_map(ValueId::small_int) {
+                table.cell(2, value).fail = 5;
+            }
+            assert_eq!((table.cell(0, values[0]).write, table.cell(1, values[0]).write), (3, 4));
+            table.begin(1);
+            for (object, value) in [(0, values[0]), (0, values[1]), (1, values[2]), (2, values[0])] {
+                let cell = table.cell(object, value);
+                assert_eq!((cell.write, cell.fail, cell.asked, cell.told), (NOBODY, NOBODY, false, false));
+            }
+        }
+    }
+}

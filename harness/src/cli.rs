@@ -3,6 +3,7 @@
 mod analyze;
 mod check;
 mod convert;
+mod generate;
 mod heal;
 mod inner;
 mod lab;
@@ -77,6 +78,8 @@ enum Command {
     Lint(lint::LintArgs),
     /// Write a recorded history file in another format
     Convert(convert::ConvertArgs),
+    /// Make a history: a simulated object, correct or with one planted anomaly
+    Generate(generate::GenerateArgs),
     /// Undo every fault that a killed run left on nodes
     Heal(heal::HealArgs),
     /// Make hosts on this machine for tests to use
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Stat(args) => stat::run(&args, cli.global),
         Command::Lint(args) => lint::run(&args, cli.global),
         Command::Convert(args) => convert::run(&args, cli.global),
+        Command::Generate(args) => generate::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
         Command::Lab(args) => lab::run(&args, cli.global),
         Command::Agent(args) => return inner::agent(&args),

@@ -18,6 +18,7 @@ pub mod error;
 pub mod file;
 pub mod format;
 mod formats;
+pub mod generate;
 pub mod history;
 mod json;
 pub mod jsonl;

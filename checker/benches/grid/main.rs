@@ -5,9 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
-mod generate;
-
-use generate::{Recipe, Workload, generate};
+use histories::generate::{self, Anomaly, Distinct, Model, Plan};
 use rashomon_checker::budget::Stop;
 use rashomon_checker::verdict::Summary;
 use rashomon_checker::{Budget, Options, check_linearizable};
@@ -16,47 +14,64 @@ use std::time::{Duration, Instant};
 
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
+/// A kind of history. Keys of 1 are no keys.
 struct Row {
     name: &'static str,
-    recipe: Recipe,
+    model: Model,
+    keys: u32,
+    ops: u32,
+    clients: u32,
+    values: Distinct,
+    info: f64,
 }
 
-const fn row(name: &'static str, workload: Workload, ops: usize, clients: usize, values: i64, info: f64) -> Row {
-    Row { name, recipe: Recipe { workload, ops, clients, values, info, lie: false, seed: 1 } }
+const fn row(name: &'static str, (model, keys): (Model, u32), ops: u32, clients: u32, values: u32, info: f64) -> Row {
+    let values = if values == 0 { Distinct::Unique } else { Distinct::Few(values) };
+    Row { name, model, keys, ops, clients, values, info }
 }
 
-const M: usize = 1_000_000;
-const K: usize = 1_000;
+impl Row {
+    /// Among few values an old one is there again soon: only one that never was is sure to be a lie.
+    fn lie(&self) -> Anomaly {
+        if self.values == Distinct::Unique { Anomaly::StaleRead } else { Anomaly::Phantom }
+    }
 
-const GRID: &[Row] = &[
-    row("register, unique values", Workload::Register, M, 10, 0, 0.0),
-    row("register, unique values", Workload::Register, M, 100, 0, 0.0),
-    row("register, unique values", Workload::Register, M, 10, 0, 0.1),
-    row("register, unique values", Workload::Register, M, 100, 0, 0.1),
-    row("register, 5 values", Workload::Register, M, 5, 5, 0.0),
-    row("register, 5 values", Workload::Register, M, 10, 5, 0.0),
-    row("register, 5 values", Workload::Register, 10 * K, 20, 5, 0.0),
-    row("register, 5 values", Workload::Register, 10 * K, 50, 5, 0.0),
-    row("register, 5 values", Workload::Register, 10 * K, 100, 5, 0.0),
-    row("register, 5 values", Workload::Register, 100 * K, 10, 5, 0.01),
-    row("cas-register, 5 values", Workload::Cas, M, 5, 5, 0.0),
-    row("cas-register, 5 values", Workload::Cas, M, 10, 5, 0.0),
-    row("cas-register, 5 values", Workload::Cas, 10 * K, 20, 5, 0.0),
-    row("cas-register, 5 values", Workload::Cas, 10 * K, 20, 5, 0.01),
-    row("cas-register, 5 values", Workload::Cas, 10 * K, 20, 5, 0.1),
-    row("cas-register, unique values", Workload::Cas, 100 * K, 20, 0, 0.01),
-    row("kv, 100 keys, 5 values", Workload::Kv(100), M, 20, 5, 0.0),
-    row("kv, 100 keys, 5 values", Workload::Kv(100), M, 100, 5, 0.01),
-    row("kv, 10,000 keys, 5 values", Workload::Kv(10 * K), 10 * M, 100, 5, 0.001),
-];
-
-fn model(workload: Workload) -> &'static str {
-    match workload {
-        Workload::Register => "register",
-        Workload::Cas => "cas-register",
-        Workload::Kv(_) => "kv",
+    fn plan(&self, anomaly: Option<Anomaly>) -> Plan {
+        let Row { keys, values, info, .. } = *self;
+        Plan { concurrency: self.clients, keys, values, info, anomaly, seed: 1, ..Plan::new(self.model, self.ops) }
     }
 }
+
+const REGISTER: (Model, u32) = (Model::Register, 1);
+const CAS: (Model, u32) = (Model::CasRegister, 1);
+const fn kv(keys: u32) -> (Model, u32) {
+    (Model::Kv, keys)
+}
+
+const M: u32 = 1_000_000;
+const K: u32 = 1_000;
+
+const GRID: &[Row] = &[
+    row("register, unique values", REGISTER, M, 10, 0, 0.0),
+    row("register, unique values", REGISTER, M, 100, 0, 0.0),
+    row("register, unique values", REGISTER, M, 10, 0, 0.1),
+    row("register, unique values", REGISTER, M, 100, 0, 0.1),
+    row("register, 5 values", REGISTER, M, 5, 5, 0.0),
+    row("register, 5 values", REGISTER, M, 10, 5, 0.0),
+    row("register, 5 values", REGISTER, 10 * K, 20, 5, 0.0),
+    row("register, 5 values", REGISTER, 10 * K, 50, 5, 0.0),
+    row("register, 5 values", REGISTER, 10 * K, 100, 5, 0.0),
+    row("register, 5 values", REGISTER, 100 * K, 10, 5, 0.01),
+    row("cas-register, 5 values", CAS, M, 5, 5, 0.0),
+    row("cas-register, 5 values", CAS, M, 10, 5, 0.0),
+    row("cas-register, 5 values", CAS, 10 * K, 20, 5, 0.0),
+    row("cas-register, 5 values", CAS, 10 * K, 20, 5, 0.01),
+    row("cas-register, 5 values", CAS, 10 * K, 20, 5, 0.1),
+    row("cas-register, unique values", CAS, 100 * K, 20, 0, 0.01),
+    row("kv, 100 keys, 5 values", kv(100), M, 20, 5, 0.0),
+    row("kv, 100 keys, 5 values", kv(100), M, 100, 5, 0.01),
+    row("kv, 10,000 keys, 5 values", kv(10 * K), 10 * M, 100, 5, 0.001),
+];
 
 /// Seconds of processor time that this process has used, all threads together; 0 where there is no `/proc`.
 fn processor_seconds() -> f64 {
@@ -75,9 +90,9 @@ struct Outcome {
     algorithm: &'static str,
 }
 
-fn decide(recipe: &Recipe) -> Outcome {
-    let history = generate(recipe);
-    let options = Options { model: model(recipe.workload).into(), ..Options::default() };
+fn decide(plan: &Plan) -> Outcome {
+    let (history, _) = generate::history(plan).expect("the grid's plans make sense");
+    let options = Options { model: plan.model.name().into(), ..Options::default() };
     let budget = Budget::unlimited();
     let (done, ended) = channel::<()>();
     let (start, processor_before) = (Instant::now(), processor_seconds());
@@ -108,13 +123,13 @@ fn main() {
         "{:<30} {:>8} {:>7} {:>4}   {:>9} {:>6} {:>7} {:>8}   {:>9} {:>6} {:>8}  by",
         "history", "ops", "clients", "info", "valid in", "cpu", "MB", "", "lie in", "cpu", ""
     );
-    for Row { name, recipe } in GRID {
-        let title = format!("{name:<30} {:>8} {:>7} {:>3}%", recipe.ops, recipe.clients, recipe.info * 100.0);
+    for row in GRID {
+        let title = format!("{:<30} {:>8} {:>7} {:>3}%", row.name, row.ops, row.clients, row.info * 100.0);
         if !wanted.iter().all(|word| title.contains(word.as_str())) {
             continue;
         }
-        let honest = decide(recipe);
-        let lie = decide(&Recipe { lie: true, ..*recipe });
+        let honest = decide(&row.plan(None));
+        let lie = decide(&row.plan(Some(row.lie())));
         println!(
             "{title}   {:>7.3} s {:>6.2} {:>7.1} {:>8}   {:>7.3} s {:>6.2} {:>8}  {}",
             honest.took.as_secs_f64(),

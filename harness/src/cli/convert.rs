@@ -69,7 +69,7 @@ pub(super) fn run(args: &ConvertArgs, _global: Global) -> Outcome {
 }
 
 /// The format that a file's name says, its compression aside.
-fn format_of_name(path: &Path) -> Option<Format> {
+pub(super) fn format_of_name(path: &Path) -> Option<Format> {
     let name = path.file_name()?.to_str()?;
     let name = name.strip_suffix(".zst").unwrap_or(name);
     [(".edn", Format::Edn), (".jsonl", Format::Jsonl), (".json", Format::Json)]

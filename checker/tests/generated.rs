@@ -1,0 +1,64 @@
+//! Generated histories and the checker: what a correct object did is valid, and every planted anomaly is found.
+
+use histories::generate::{self, Anomaly, Distinct, Model, Plan, Refused};
+use rashomon_checker::verdict::Summary;
+use rashomon_checker::{Budget, Options, check_linearizable};
+use rayon::prelude::*;
+
+fn answer(plan: &Plan, history: &histories::History) -> Summary {
+    let options = Options { model: plan.model.name().into(), ..Options::default() };
+    check_linearizable(history, &options, &Budget::unlimited()).expect("generated histories fit their models").answer
+}
+
+fn seeds() -> u64 {
+    let size = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse::<f64>().ok()).unwrap_or(1.0);
+    (4.0 * size).max(1.0) as u64
+}
+
+/// Plans of all models that are checked: values, keys, shares of unknown outcomes, seeds.
+fn plans() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for model in [Model::Register, Model::CasRegister, Model::Kv, Model::Mutex] {
+        for values in [Distinct::Unique, Distinct::Few(5), Distinct::Few(2)] {
+            if model == Model::Mutex && values != Distinct::Unique {
+                continue;
+            }
+            for (keys, info) in [(1, 0.0), (1, 0.02), (4, 0.0), (4, 0.1)] {
+                for (seed, concurrency) in (0..seeds()).zip([3, 8].into_iter().cycle()) {
+                    plans.push(Plan { values, keys, info, seed, concurrency, anomaly_at: 0.5, ..Plan::new(model, 600) });
+                }
+            }
+        }
+    }
+    plans
+}
+
+#[test]
+fn a_correct_object_is_valid() {
+    plans().par_iter().for_each(|plan| {
+        let (history, _) = generate::history(plan).expect("a plan that makes sense");
+        assert_eq!(answer(plan, &history), Summary::Valid, "{plan:?}");
+    });
+}
+
+#[test]
+fn an_object_that_lies_once_is_not() {
+    let cases: Vec<Plan> = (plans().into_iter())
+        .flat_map(|plan| plan.model.anomalies().iter().map(move |&anomaly| Plan { anomaly: Some(anomaly), ..plan.clone() }))
+        .collect();
+    let made: Vec<(Anomaly, bool)> = (cases.par_iter())
+        .filter_map(|plan| match generate::history(plan) {
+            Ok((history, planted)) => {
+                assert_eq!(answer(plan, &history), Summary::Invalid, "{plan:?}: {planted:?}");
+                Some((plan.anomaly?, true))
+            }
+            Err(Refused::NoPlace { anomaly, .. }) => Some((anomaly, false)),
+            Err(refused) => panic!("{plan:?}: {refused}"),
+        })
+        .collect();
+    for anomaly in Anomaly::ALL {
+        let of: Vec<bool> = made.iter().filter(|case| case.0 == anomaly).map(|case| case.1).collect();
+        let count = of.iter().filter(|&&is_made| is_made).count();
+        assert!(2 * count >= of.len(), "{anomaly} was planted in {count} of {} histories only", of.len());
+    }
+}

@@ -103,7 +103,7 @@ impl ListAppend {
     }
 
     /// Whether an append to this list can be lost, so that later transactions still read the list.
-    fn may_lose(&self, micro: &Micro) -> bool {
+    fn may_lose(micro: &Micro) -> bool {
         micro.append.is_some_and(|value| value as usize <= APPENDS / 2)
     }
 
@@ -111,7 +111,7 @@ impl ListAppend {
         if scene.wants(Anomaly::Phantom) {
             self.phantom(op, moment, scene);
         } else if scene.wants(Anomaly::Duplicate) {
-            self.duplicate(op, moment, scene);
+            ListAppend::duplicate(op, moment, scene);
         } else if scene.wants(Anomaly::StaleRead) {
             self.stale(op, moment, scene);
         } else if scene.wants(Anomaly::Reorder) {
@@ -145,7 +145,7 @@ impl ListAppend {
         scene.under(op.micro[read].list);
     }
 
-    fn duplicate(&self, op: &mut Op, moment: Moment, scene: &mut Scene) {
+    fn duplicate(op: &mut Op, moment: Moment, scene: &mut Scene) {
         let Some(read) = op.plain_reads().find(|&i| !op.elements(&op.micro[i]).is_empty()) else { return };
         let element = op.elements(&op.micro[read])[0];
         ListAppend::extend(op, read, element);
@@ -223,7 +223,7 @@ impl Object for ListAppend {
     fn act(&mut self, op: &mut Op, moment: Moment, scene: &mut Scene) {
         if moment.answered
             && scene.wants(Anomaly::LostWrite)
-            && let Some(lost) = op.micro_ops().iter().position(|micro| self.may_lose(micro))
+            && let Some(lost) = op.micro_ops().iter().position(ListAppend::may_lose)
         {
             scene.begin();
             op.lost = Some(lost);

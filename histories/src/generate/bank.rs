@@ -46,7 +46,7 @@ impl Bank {
         Bank { balances: vec![BALANCE; accounts as usize], last: None }
     }
 
-    fn read(&self, op: &mut Op, moment: Moment, scene: &mut Scene) {
+    fn read(op: &mut Op, moment: Moment, scene: &mut Scene) {
         if let Some((to, amount)) = op.last.filter(|_| scene.wants(Anomaly::FracturedRead)) {
             op.found[to] -= amount;
             scene.plant(moment.called, format!("a read misses the {amount} that a transfer brought to {to}, but not what they cost"));
@@ -97,7 +97,7 @@ impl Object for Bank {
 
     fn answer(&mut self, op: &mut Op, moment: Moment, scene: &mut Scene) -> bool {
         if matches!(op.call, Call::Read) {
-            self.read(op, moment, scene);
+            Bank::read(op, moment, scene);
         }
         op.is_ok
     }

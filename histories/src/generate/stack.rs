@@ -47,7 +47,7 @@ impl Stack {
     }
 
     /// Takes an element from below the top, which was pushed after it and before this pop was sent.
-    fn from_below(&mut self, moment: Moment) -> Option<i64> {
+    fn take_from_below(&mut self, moment: Moment) -> Option<i64> {
         let (&top, below) = self.inside.split_last()?;
         if self.elements.answered_at(top).is_none_or(|time| time > moment.called) {
             return None;
@@ -78,7 +78,7 @@ impl Stack {
         }
         if moment.answered
             && scene.wants(Anomaly::Reorder)
-            && let Some(element) = self.from_below(moment)
+            && let Some(element) = self.take_from_below(moment)
         {
             scene.begin();
             op.overtakes = true;

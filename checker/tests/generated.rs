@@ -12,7 +12,7 @@ fn answer(plan: &Plan, history: &histories::History) -> Summary {
 
 fn seeds() -> u64 {
     let size = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse::<f64>().ok()).unwrap_or(1.0);
-    (4.0 * size).max(1.0) as u64
+    (2.0 * size).max(1.0) as u64
 }
 
 /// Plans of all models that are checked: values, keys, shares of unknown outcomes, seeds.
@@ -23,9 +23,9 @@ fn plans() -> Vec<Plan> {
             if model == Model::Mutex && values != Distinct::Unique {
                 continue;
             }
-            for (keys, info) in [(1, 0.0), (1, 0.02), (4, 0.0), (4, 0.1)] {
-                for (seed, concurrency) in (0..seeds()).zip([3, 8].into_iter().cycle()) {
-                    plans.push(Plan { values, keys, info, seed, concurrency, anomaly_at: 0.5, ..Plan::new(model, 600) });
+            for (keys, info) in [(1, 0.0), (1, 0.03), (3, 0.0), (3, 0.1)] {
+                for (seed, concurrency) in (0..seeds()).zip([3, 5].into_iter().cycle()) {
+                    plans.push(Plan { values, keys, info, seed, concurrency, anomaly_at: 0.5, ..Plan::new(model, 160) });
                 }
             }
         }

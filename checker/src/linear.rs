@@ -147,8 +147,18 @@ fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)]
     }
 }
 
-/// Without ops of unknown outcome there is one search. With them, two cheap answers come first: ops of unknown outcome that
-/// may happen any number of times (if that explains nothing, nothing does), and few configurations (an order is an order).
+/// Searches in the order in which they are tried, their names, and the steps of each: what is easy is decided exactly. Then
+/// cheap answers come first: few configurations (an order is an order); and, where there are ops of unknown outcome, that they
+/// may happen any number of times (if that explains nothing, nothing does).
+const PLANS: [(Unknowns, &str, u64); 5] = [
+    (Unknowns::Exact, "search", 1 << 16),
+    (Unknowns::Lazy(256), "search, hidden overwrites", u64::MAX),
+    (Unknowns::Few(2), "search, few configurations", u64::MAX),
+    (Unknowns::Unlimited, "search, unlimited unknowns", u64::MAX),
+    (Unknowns::Exact, "search", u64::MAX),
+];
+
+/// Tries the searches until one has an answer.
 fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, most: Most) -> Decision {
     let mut steps = 0;
     let mut account = Account::new(budget);
@@ -164,21 +174,12 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
         }
         Err(limit) => Found::Out(limit, Progress { ops_ordered: 0, states: 0 }),
     };
-    let plans: &[(Unknowns, &'static str, u64)] = if problem.entries.iter().any(|e| e.is_crashed()) {
-        const QUICK: u64 = 1 << 16;
-        &[
-            (Unknowns::Exact, "search", QUICK),
-            (Unknowns::Few(2), "search, few configurations", u64::MAX),
-            (Unknowns::Unlimited, "search, unlimited unknowns", u64::MAX),
-            (Unknowns::Exact, "search", u64::MAX),
-        ]
-    } else {
-        &[(Unknowns::Exact, "search", u64::MAX)]
-    };
+    let with_unknowns = problem.entries.iter().any(|e| e.is_crashed());
+    let plans = PLANS.iter().filter(|plan| with_unknowns || matches!(plan.0, Unknowns::Exact | Unknowns::Lazy(_)));
     let mut out = (Limit::Steps, Progress { ops_ordered: 0, states: 0 });
     for &(unknowns, algorithm, quick) in plans {
         let found = match (search(unknowns, Most { steps: quick.min(most.steps), ..most }), unknowns) {
-            (Found::Order(_), Unknowns::Unlimited) | (Found::Nothing(_), Unknowns::Few(_)) => continue,
+            (Found::Order(_), Unknowns::Unlimited) | (Found::Nothing(_), Unknowns::Few(_) | Unknowns::Lazy(_)) => continue,
             (Found::Out(why, progress), _) => {
                 out = (why, progress);
                 if matches!(why, Limit::Stopped(_)) {

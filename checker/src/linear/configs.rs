@@ -11,6 +11,9 @@ use std::hash::Hasher;
 pub(crate) struct Config<K> {
     /// The slots of the pending ops that have taken effect.
     pub done: K,
+    /// The slots of the pending overwrites that need not take effect any more, for they can have done so unseen: see
+    /// [`super::search`].
+    pub free: K,
     /// The state's number.
     pub state: u32,
     /// The ops of unknown outcome that have taken effect.
@@ -58,7 +61,10 @@ impl<K: Mask> Configs<K> {
     pub(crate) fn insert(&mut self, config: Config<K>, usages: &Usages, most: usize) -> Option<u32> {
         let number = self.list.len() as u32;
         let Configs { list, next, dead, dead_count, heads } = self;
-        let same = |i: u32| list[i as usize].state == config.state && list[i as usize].done == config.done;
+        let same = |i: u32| {
+            let other = &list[i as usize];
+            (other.state, other.done, other.free) == (config.state, config.done, config.free)
+        };
         let hash = hash_of(&config);
         let head = match heads.entry(hash, |&i| same(i), |&i| hash_of(&list[i as usize])) {
             hashbrown::hash_table::Entry::Vacant(place) => {
@@ -142,6 +148,7 @@ impl<K: Mask> Configs<K> {
 fn hash_of<K: Mask>(config: &Config<K>) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write_u64(config.done.word());
+    hasher.write_u64(config.free.word());
     hasher.write_u32(config.state);
     hasher.finish()
 }

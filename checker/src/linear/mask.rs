@@ -18,6 +18,11 @@ pub(crate) trait Mask: Copy + Eq + Hash + Debug + Default + Send + Sync {
     /// All of both sets.
     #[must_use]
     fn union(self, other: Self) -> Self;
+    /// The set without what the other has.
+    #[must_use]
+    fn minus(self, other: Self) -> Self;
+    /// How many slots are in the set.
+    fn len(self) -> u32;
     /// A mixture of all bits, to hash with.
     fn word(self) -> u64;
 }
@@ -37,6 +42,12 @@ macro_rules! integer_mask {
             }
             fn union(self, other: Self) -> Self {
                 self | other
+            }
+            fn minus(self, other: Self) -> Self {
+                self & !other
+            }
+            fn len(self) -> u32 {
+                self.count_ones()
             }
             fn word(self) -> u64 {
                 (self ^ self.rotate_right(<$type>::BITS / 2)) as u64
@@ -78,6 +89,15 @@ impl<const N: usize> Mask for Wide<N> {
         }
         self
     }
+    fn minus(mut self, other: Self) -> Self {
+        for (word, less) in self.0.iter_mut().zip(other.0) {
+            *word &= !less;
+        }
+        self
+    }
+    fn len(self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
     fn word(self) -> u64 {
         self.0.iter().fold(0, |all, &word| (all.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
@@ -94,6 +114,8 @@ mod tests {
             mask = mask.with(slot);
             assert!(mask.has(slot) && (slot + 1 == K::SLOTS as u32 || !mask.has(slot + 1)));
         }
+        assert_eq!(mask.len() as usize, K::SLOTS.div_ceil(7));
+        assert_eq!(mask.minus(K::default().with(0).with(1)), mask.without(0));
         let last = K::SLOTS as u32 - 1;
         assert!(mask.with(last).has(last) && !mask.with(last).without(last).has(last));
         assert_eq!(mask.without(0).union(K::default().with(0)), mask);

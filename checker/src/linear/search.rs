@@ -18,6 +18,10 @@
 //! **Free ops.** A pending op that is pure and can happen is linearized at once. *Why:* it leaves the state as it is, and an
 //! order in which it comes later stays legal without it there.
 //!
+//! **Overwrites that nobody sees** ([`Unknowns::Lazy`]). A pending overwrite can take effect just before another one that takes
+//! effect now, and nobody notices: so when one does, all others in flight become *free*. A free one may return without more
+//! ado; it may also still be used, as long as it is in flight. The witness puts it before the overwrite that hid it.
+//!
 //! **Ops of unknown outcome** are never forced, are counted per class ([`super::usage`]), and of two configurations the one
 //! that used fewer of them is kept.
 
@@ -29,6 +33,7 @@ use super::states::{IMPOSSIBLE, States};
 use super::usage::{NOTHING_USED, Usages};
 use crate::budget::{Account, Budget, Limit};
 use crate::model::Model;
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 /// How the search treats ops of unknown outcome.
@@ -42,6 +47,10 @@ pub(crate) enum Unknowns {
     /// At most this many configurations of equal state and mask are kept, the first found. Orders are lost: if one is found,
     /// it exists.
     Few(usize),
+    /// As that with two; overwrites are hidden where they can be, one that is hidden is used at its return either at once or
+    /// not at all, and at each return only about this many configurations are kept, those with the fewest obligations.
+    /// Orders are lost: if one is found, it exists.
+    Lazy(usize),
 }
 
 /// What a search found.
@@ -131,6 +140,10 @@ impl Most {
 pub(crate) struct Search<'a, M: Model, K: Mask> {
     problem: &'a Problem<M::Op>,
     pure: Vec<bool>,
+    /// Classes of overwrites, if they are hidden.
+    hides: Vec<bool>,
+    /// Overwrites of known outcome in flight, if they are hidden.
+    hidden: K,
     /// Classes whose ops of unknown outcome are left out.
     left_out: Vec<bool>,
     unknowns: Unknowns,
@@ -175,13 +188,15 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         most: Most,
     ) -> Result<Self, Limit> {
         let mut account = Account::new(budget);
-        // Three bytes or words per class, a slot per op, a list of slots.
-        let fixed_bytes = problem.classes.len() * 14 + problem.entries.len() * 4 + K::SLOTS * 4;
+        // Bytes and words per class, a slot per op, a list of slots.
+        let fixed_bytes = problem.classes.len() * 15 + problem.entries.len() * 4 + K::SLOTS * 4;
         account.hold(fixed_bytes)?;
-        let start = Config { done: K::default(), state: 0, used: NOTHING_USED, path: ROOT };
+        let start = Config { done: K::default(), free: K::default(), state: 0, used: NOTHING_USED, path: ROOT };
         Ok(Search {
             problem,
             pure: problem.classes.iter().map(|op| model.is_pure(op)).collect(),
+            hides: problem.classes.iter().map(|op| matches!(unknowns, Unknowns::Lazy(_)) && model.is_blind_write(op)).collect(),
+            hidden: K::default(),
             left_out: vec![false; problem.classes.len()],
             unknowns,
             account,
@@ -321,6 +336,9 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         self.slot_of[index as usize] = slot;
         let pending = Pending { slot, entry: index, class: entry.class, ret: entry.ret };
         if !self.pure[entry.class as usize] {
+            if self.hides[entry.class as usize] {
+                self.hidden = self.hidden.with(slot);
+            }
             let at = self.updates.partition_point(|p| p.ret < entry.ret);
             self.updates.insert(at, pending);
             return Ok(());
@@ -338,16 +356,25 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
     /// Keeps what allows the op to have happened. False if nothing does: then the configurations before it stay.
     fn returns(&mut self, index: u32, at: u32) -> Result<bool, Limit> {
         let slot = self.slot_of[index as usize];
-        let most = if let Unknowns::Few(most) = self.unknowns { most } else { usize::MAX };
+        let (most, width) = match self.unknowns {
+            Unknowns::Few(most) => (most, usize::MAX),
+            Unknowns::Lazy(width) => (2, width),
+            Unknowns::Exact | Unknowns::Unlimited => (usize::MAX, usize::MAX),
+        };
         for i in 0..self.now.len() {
             self.account.work(1)?;
             let config = self.now[i];
+            if config.free.has(slot) {
+                self.keep(Config { free: config.free.without(slot), ..config }, true, most)?;
+                self.use_free(config, index, at, most)?;
+                continue;
+            }
             let ready = config.done.has(slot);
             self.keep(Config { done: config.done.without(slot), ..config }, ready, most)?;
         }
         // Breadth first, so that those that use less come first.
         let mut number = 0;
-        while number < self.waiting.end() {
+        while number < self.waiting.end() && self.returned.len() < width {
             self.count_step()?;
             if let Some(config) = self.waiting.get(number) {
                 self.extend(config, slot, at, most)?;
@@ -362,13 +389,37 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             self.hold(self.returned.len() * size_of::<Config<K>>())?;
         }
         self.returned.drain_into(&mut self.now);
+        if self.now.len() > width {
+            let obligations = |config: &Config<K>| Reverse(config.done.len() + config.free.len());
+            self.now.sort_by_key(obligations);
+            self.now.truncate(width);
+        }
         self.updates.retain(|p| p.entry != index);
+        self.hidden = self.hidden.without(slot);
         if self.pure[self.problem.entries[index as usize].class as usize] {
             self.reads.retain(|p| p.entry != index);
             self.reads_changed += 1;
         }
         self.free_slots.push(slot);
         Ok(true)
+    }
+
+    /// Uses an op that need not take effect any more, at the last moment.
+    fn use_free(&mut self, config: Config<K>, index: u32, at: u32, most: usize) -> Result<(), Limit> {
+        let class = self.problem.entries[index as usize].class;
+        let state = self.states.step(config.state, class);
+        if state == IMPOSSIBLE || state == config.state {
+            return Ok(());
+        }
+        let slot = self.slot_of[index as usize];
+        let done = config.done.with(slot);
+        self.add(Config { done, free: self.hidden.minus(done), state, ..config }, index, slot, at, most)
+    }
+
+    /// What is free after an op of the class has taken effect.
+    fn free_after(&self, config: &Config<K>, done: K, class: u32) -> K {
+        let free = if self.hides[class as usize] { self.hidden } else { config.free };
+        free.minus(done)
     }
 
     /// Linearizes one more pending op, in every way. Configurations in which the op of `target` is done are ready.
@@ -382,7 +433,9 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             }
             let state = self.states.step(config.state, pending.class);
             if state != IMPOSSIBLE {
-                let next = Config { done: config.done.with(pending.slot), state, used: config.used, path: config.path };
+                let done = config.done.with(pending.slot);
+                let free = self.free_after(&config, done, pending.class);
+                let next = Config { done, free, state, ..config };
                 self.add(next, pending.entry, target, at, most)?;
             }
         }
@@ -403,7 +456,8 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             let used = self.usages.count(config.used, i as u32);
             if let Some(&entry) = self.crashed[i].entries.get(used as usize) {
                 let used = self.usages.with_one_more(config.used, i as u32);
-                self.add(Config { state, used, ..config }, entry, target, at, most)?;
+                let free = self.free_after(&config, config.done, class);
+                self.add(Config { free, state, used, ..config }, entry, target, at, most)?;
             }
         }
         Ok(())

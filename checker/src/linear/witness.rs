@@ -12,6 +12,8 @@ use histories::OpId;
 /// the first left; a pure op goes where its own interval meets such a stretch in whose state it can happen (the search found
 /// one). All ops then stand at points inside their intervals, so real time is respected.
 ///
+/// An overwrite that returned and is not in `updates` was hidden by another, and goes immediately before it.
+///
 /// Updates that return only after `until` and are not in `updates`, and pure ops that return after it, are left out.
 ///
 /// `None` if a pure op finds no place, which cannot be if the order of updates is one.
@@ -25,8 +27,12 @@ pub(crate) fn complete<M: Model>(
     until: u32,
     account: &mut Account<'_>,
 ) -> Result<Option<Vec<OpId>>, Limit> {
-    account.hold(updates.len() * size_of::<M::State>() + problem.entries.len() * (size_of::<(usize, u32, OpId)>() + size_of::<OpId>()))?;
+    account
+        .hold(updates.len() * size_of::<M::State>() + problem.entries.len() * (1 + size_of::<(usize, u32, OpId)>() + size_of::<OpId>()))?;
     let Some(states) = states(model, problem, updates) else { return Ok(None) };
+    let Some(mut hidden) = hidden(model, problem, updates, until) else { return Ok(None) };
+    hidden.sort_unstable();
+    let mut hidden = hidden.into_iter().peekable();
     let Some(mut reads) = places(model, problem, updates, &states, until, account)? else { return Ok(None) };
     reads.sort_unstable();
     let mut order = Vec::with_capacity(updates.len() + reads.len());
@@ -38,8 +44,30 @@ pub(crate) fn complete<M: Model>(
         while let Some((_, _, id)) = reads.next_if(|read| read.0 == place) {
             order.push(id);
         }
+        while let Some((_, id)) = hidden.next_if(|hidden| hidden.0 == place) {
+            order.push(id);
+        }
     }
     Ok(Some(order))
+}
+
+/// The overwrites that returned by `until` and are not among the updates, each with the update that hides it: the first
+/// overwrite whose point is between its events. `None` if there is none for one of them.
+fn hidden<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step], until: u32) -> Option<Vec<(usize, OpId)>> {
+    let mut is_used = vec![false; problem.entries.len()];
+    for step in updates {
+        is_used[step.op as usize] = true;
+    }
+    let is_overwrite = |class: u32| model.is_blind_write(&problem.classes[class as usize]);
+    let left = problem.entries.iter().zip(is_used).filter(|(entry, used)| !used && !entry.is_crashed() && entry.ret <= until);
+    left.filter(|(entry, _)| !model.is_pure(&problem.classes[entry.class as usize]))
+        .map(|(entry, _)| {
+            let first = updates.partition_point(|step| step.at <= entry.call);
+            let within = updates[first..].iter().take_while(|step| step.at <= entry.ret);
+            let hides = within.map(|step| is_overwrite(problem.entries[step.op as usize].class)).position(|hides| hides);
+            (is_overwrite(entry.class)).then_some((first + hides?, entry.id))
+        })
+        .collect()
 }
 
 /// The state before each update, and after the last.

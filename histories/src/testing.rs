@@ -21,7 +21,8 @@ pub fn any_input(format: Format, input: &[u8]) {
     let chance = hasher.finish() as usize;
     let (piece, pieces, head) = (1 + chance % 199, 1 + chance / 199 % 4, chance / 1_000 % 100);
     cuts_change_nothing(format, input, piece, pieces, head);
-    what_was_read_is_written(&read_bytes(input, Some(format)), input);
+    // As it is, even if it looks compressed: places and memory are those of what was compressed.
+    what_was_read_is_written(&read_cut(format, input, usize::MAX, usize::MAX, input.len()), input);
 }
 
 /// Reads some bytes whose format and compression nobody told.
@@ -263,6 +264,11 @@ mod tests {
             any_input(format, &bytes);
             any_file(&bytes);
         }
+    }
+
+    #[test]
+    fn a_place_beyond_the_end_of_what_is_compressed() {
+        any_input(Format::Dbcop, &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x7a, 0x2b, 0x01, 0x00, 0x00]);
     }
 
     #[test]

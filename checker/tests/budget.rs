@@ -49,12 +49,13 @@ fn without_limits_it_is_decided() {
 #[test]
 fn the_step_limit_ends_it() {
     let mut budget = Budget::unlimited();
-    let needs = check(&hard(12, 20), &Budget::unlimited()).keys[0].steps;
-    budget.steps = Some(needs / 2);
+    const STEPS: u64 = 100;
+    budget.steps = Some(STEPS);
     let verdict = check(&hard(12, 20), &budget);
     let Reason::Steps { ops_ordered, .. } = reason(&verdict) else { panic!("{verdict:?}") };
     assert!(*ops_ordered > 0 && *ops_ordered < 480, "{ops_ordered}");
-    assert!(verdict.keys[0].steps <= needs / 2 + 1, "{}", verdict.keys[0].steps);
+    // Each search that is tried has so many.
+    assert!(verdict.keys[0].steps <= 3 * (STEPS + 1), "{}", verdict.keys[0].steps);
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn refusal(history: &History) -> Option<Reason> {
     })
 }
 
-fn notes_on_keys(history: &History, keys: &Keys) -> Vec<String> {
+pub(crate) fn notes_on_keys(history: &History, keys: &Keys) -> Vec<String> {
     let mut notes = Vec::new();
     if history.meta.keyed.is_none() {
         notes.push(keys.reason().to_owned());
@@ -123,7 +123,7 @@ fn place(history: &History, event: u32) -> String {
     }
 }
 
-fn located(history: &History, op: OpId, why: &str) -> String {
+pub(crate) fn located(history: &History, op: OpId, why: &str) -> String {
     let event = history.first_event(history.op(op));
     let (f, value) = (history.name(history.function(event)), history.values.display(history.value(event)));
     format!("{}: {why} (in {f} {value})", place(history, event))
@@ -148,7 +148,7 @@ fn decide_key<M: Model>(
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),
         linear::Answer::Order(order) => match order::holds(model, history, keys, group, &order, NEVER, &mut Account::new(budget)) {
-            Ok(()) => Answer::Valid(Witness { order }),
+            Ok(()) => Answer::Valid(Witness { order, ..Witness::default() }),
             Err(Refused::Wrong(why)) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
             Err(Refused::Out(limit)) => Answer::Unknown(limit.reason(order.len(), 1)),
         },

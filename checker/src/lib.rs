@@ -2,7 +2,8 @@
 //!
 //! This crate knows histories and nothing else: no file, network, clock, environment or randomness. The same input gives the
 //! same output, byte for byte, whatever the thread count. It cannot fail: what it cannot decide is [`Answer::Unknown`] with
-//! the reason. Every answer that leaves it has been re-checked by `certify`, which shares no code with the searches.
+//! the reason. Every answer that leaves it has been re-checked by `certify`, or `certify_weaker` for models weaker than
+//! linearizable, which share no code with the searches.
 //!
 //! Start reading at [`verdict`] (what is said) and [`model`] (what an object promises). To gate an object of your own program in
 //! its tests, begin with [`recorder`].
@@ -10,10 +11,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod certify;
+mod certify_weaker;
 mod check;
 mod explain;
 mod linear;
 mod shrink;
+mod weaker;
 
 pub mod budget;
 pub mod describe;
@@ -27,6 +30,7 @@ pub use histories;
 pub use model::Model;
 pub use options::{FailedCas, NilRead, Options};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
+pub use weaker::Consistency;
 
 /// The models that [`check_linearizable`] knows, with a sentence each.
 pub const MODELS: &[(&str, &str)] = &[
@@ -42,6 +46,19 @@ pub const MODELS: &[(&str, &str)] = &[
 /// An unknown model, or ops that the model cannot read: a sentence that names the op's line, event and value, and what to do.
 pub fn check_linearizable(history: &histories::History, options: &Options, budget: &Budget) -> Result<Verdict, String> {
     check::check_linearizable(history, options, budget)
+}
+
+/// Decides whether a history keeps a consistency model. Of models weaker than linearizable it takes reads and writes of any
+/// number of keys, cas, and transactions of them, and needs every value to be written once per key: where it is not, and the
+/// value was read, the answer may be unknown. Time is linear in ops times sessions but in rare cases.
+///
+/// # Errors
+/// As [`check_linearizable`].
+pub fn check(history: &histories::History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
+    match consistency {
+        Consistency::Linearizable => check::check_linearizable(history, options, budget),
+        weaker => weaker::check(history, weaker, options, budget),
+    }
 }
 
 /// The Rust blocks of the project's README are compiled and run.

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// The verdict on one history under one consistency model.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The consistency model: `linearizable`.
+    /// The consistency model: `linearizable`, `causal`, ... ([`crate::Consistency::name`]).
     pub consistency: &'static str,
     /// The object's sequential model: `cas-register`, ...
     pub model: String,
@@ -89,8 +89,107 @@ impl Answer {
 /// An order in which the ops can have taken effect. Ops of unknown outcome that are not in it never took effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Witness {
-    /// The ops in their order.
+    /// The ops in their order. Of models in which each process may have an order of its own it is empty; of `causal` it keeps
+    /// the causal order, and of `causal-convergence` it is the one order of all writes too.
     pub order: Vec<OpId>,
+    /// For each session that reads, the order that it may have seen, where the model lets them differ.
+    pub views: Vec<SessionView>,
+}
+
+/// An order that one session may have seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionView {
+    /// All writes and the session's own ops, in a legal order. Reads of other sessions may stand in it and mean nothing there.
+    pub order: Vec<OpId>,
+    /// The first op of the session.
+    pub first: Option<OpId>,
+}
+
+/// The kinds of contradiction to a model weaker than linearizable. Those of causal models are the bad patterns of Bouajjani,
+/// Enea, Guerraoui and Hamza 2017, by their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Pattern {
+    /// A read of a value that nobody wrote.
+    ThinAirRead,
+    /// A read of a value that its own transaction replaced before it ended.
+    IntermediateRead,
+    /// A transaction does not read what it wrote itself, or reads what it writes only later.
+    OwnWriteMissed,
+    /// A transaction reads two values of one key.
+    TwoValuesRead,
+    /// The causal order is cyclic.
+    #[serde(rename = "CyclicCO")]
+    CyclicCo,
+    /// A read of the initial value although a write of the key is causally before it.
+    #[serde(rename = "WriteCOInitRead")]
+    WriteCoInitRead,
+    /// A read of a write although another one lies causally between them.
+    #[serde(rename = "WriteCORead")]
+    WriteCoRead,
+    /// A transaction reads several writes that no order explains together.
+    CyclicReads,
+    /// The causal order and the conflicts between writes make a cycle.
+    #[serde(rename = "CyclicCF")]
+    CyclicCf,
+    /// A read of the initial value although a write of the key must come before it in the view of its process.
+    #[serde(rename = "WriteHBInitRead")]
+    WriteHbInitRead,
+    /// What must come before what in the view of one process makes a cycle.
+    #[serde(rename = "CyclicHB")]
+    CyclicHb,
+    /// The same, of PRAM and the session guarantees.
+    CyclicView,
+}
+
+impl Pattern {
+    /// The name in the literature.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pattern::ThinAirRead => "ThinAirRead",
+            Pattern::IntermediateRead => "IntermediateRead",
+            Pattern::OwnWriteMissed => "OwnWriteMissed",
+            Pattern::TwoValuesRead => "TwoValuesRead",
+            Pattern::CyclicCo => "CyclicCO",
+            Pattern::WriteCoInitRead => "WriteCOInitRead",
+            Pattern::WriteCoRead => "WriteCORead",
+            Pattern::CyclicReads => "CyclicReads",
+            Pattern::CyclicCf => "CyclicCF",
+            Pattern::WriteHbInitRead => "WriteHBInitRead",
+            Pattern::CyclicHb => "CyclicHB",
+            Pattern::CyclicView => "CyclicView",
+        }
+    }
+}
+
+/// An op that must come before another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The first.
+    pub from: OpId,
+    /// The second.
+    pub to: OpId,
+    /// Why.
+    pub kind: EdgeKind,
+    /// The read that is the reason, where it is neither of them.
+    pub reader: Option<OpId>,
+}
+
+/// Why an op must come before another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeKind {
+    /// Both are of one session, in this order.
+    SessionOrder,
+    /// The second read what the first wrote.
+    ReadsFrom,
+    /// A read of their session saw the first before the second.
+    Saw,
+    /// Both write a key of which the reader read the second's value, and the first comes before the reader.
+    Forced,
+    /// The first read a value of a key that the second replaced.
+    Replaced,
+    /// The first read the initial value of a key that the second writes.
+    InitialRead,
 }
 
 /// Why no order exists: a minimal contradiction, and how far an order gets.
@@ -121,6 +220,11 @@ pub struct Counterexample {
     /// For the strip under the picture: from this event on, these states were possible (at most 8, then `more`). Covers the
     /// core's span of time only; the last entry has none.
     pub possible: Vec<Possible>,
+    /// What kind of contradiction it is, of models weaker than linearizable.
+    pub pattern: Option<Pattern>,
+    /// The cycle: what would have to come before what, the end of each edge being the beginning of the next. Of models weaker
+    /// than linearizable, and empty where one op alone is impossible.
+    pub cycle: Vec<Edge>,
 }
 
 /// How often the writes outside a contradiction may take effect without resolving it.

@@ -287,7 +287,7 @@ pub(crate) fn valid(history: &History, simulation: &Simulation) -> Verdict {
     let key = |(key, mut order): (i64, Vec<(i64, OpId)>)| {
         order.sort_unstable();
         let order: Vec<OpId> = order.into_iter().map(|(_, op)| op).collect();
-        key_verdict(history, Some(key), Answer::Valid(Witness { order }))
+        key_verdict(history, Some(key), Answer::Valid(Witness { order, ..Witness::default() }))
     };
     verdict(orders.into_iter().map(key).collect())
 }
@@ -449,6 +449,7 @@ pub(crate) fn stale_read_example(history: &History, key: i64, value: i64) -> Cou
             possible(event(stale), &[value + 3, value + 4, value + 5]),
             possible(end, &[]),
         ],
+        ..Counterexample::default()
     }
 }
 

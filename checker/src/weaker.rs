@@ -1,0 +1,370 @@
+//! Models weaker than linearizable: the way from a history to a verdict.
+//!
+//! Unlike linearizability these are not local: what holds for each key alone need not hold for all together (Herlihy and
+//! Wing 1990, section 3.3), so a history is never split by key.
+//!
+//! A fast procedure finds either a proof or a few guilty ops (`causal`, `views`, `session`). Of these the ones that are not
+//! needed are left out, and what must come before what is said edge by edge (`small`). `certify_weaker` checks both answers again.
+
+mod causal;
+pub(crate) mod decode;
+mod execution;
+mod explain;
+mod graph;
+mod search;
+mod session;
+mod small;
+mod views;
+
+use crate::budget::Budget;
+use crate::certify_weaker::Claims;
+use crate::check::{located, notes_on_keys};
+use crate::options::Options;
+use crate::verdict::{Answer, KeyVerdict, Reason, SessionView, Summary, Verdict, Witness};
+use causal::Causal;
+use decode::Rules;
+use execution::Execution;
+use histories::keyed::Keys;
+use histories::{History, OpId};
+use rayon::prelude::*;
+use views::Keeps;
+
+/// A consistency model: what the order, or the orders, behind a history must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Consistency {
+    /// One order for everybody, in which every op takes effect between its invocation and its completion (Herlihy and Wing
+    /// 1990).
+    Linearizable,
+    /// Each process has an order of all writes and its own reads that keeps the causal order (`CM`).
+    CausalMemory,
+    /// Everybody has the same order of all writes, and each read returns the last that is causally before it (`CCv`).
+    CausalConvergence,
+    /// Each op has an order of what is causally before it that explains it (`CC`).
+    Causal,
+    /// Each process has an order of all writes and its own reads that keeps every session's order.
+    Pram,
+    /// Each process has an order of all writes and its own reads in which its own writes come before its later reads.
+    ReadYourWrites,
+    /// Such an order in which the writes that an earlier read of the process saw come before a later one.
+    MonotonicReads,
+    /// Such an order that keeps the order of each session's writes.
+    MonotonicWrites,
+    /// Such an order in which each write comes after those that its session had read before it.
+    WritesFollowReads,
+}
+
+impl Consistency {
+    /// All, each before those that it implies.
+    pub const ALL: [Consistency; 9] = [
+        Consistency::Linearizable,
+        Consistency::CausalMemory,
+        Consistency::CausalConvergence,
+        Consistency::Causal,
+        Consistency::Pram,
+        Consistency::ReadYourWrites,
+        Consistency::MonotonicReads,
+        Consistency::MonotonicWrites,
+        Consistency::WritesFollowReads,
+    ];
+
+    /// What implies what, and nothing that follows from two of them. Whatever is not here (or follows) is false, and each
+    /// such pair has a history that shows it among the tests.
+    pub const IMPLICATIONS: [(Consistency, Consistency); 9] = [
+        (Consistency::Linearizable, Consistency::CausalMemory),
+        (Consistency::Linearizable, Consistency::CausalConvergence),
+        (Consistency::CausalMemory, Consistency::Causal),
+        (Consistency::CausalMemory, Consistency::Pram),
+        (Consistency::CausalMemory, Consistency::WritesFollowReads),
+        (Consistency::CausalConvergence, Consistency::Causal),
+        (Consistency::Pram, Consistency::ReadYourWrites),
+        (Consistency::Pram, Consistency::MonotonicReads),
+        (Consistency::Pram, Consistency::MonotonicWrites),
+    ];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Consistency::Linearizable => "linearizable",
+            Consistency::CausalMemory => "causal-memory",
+            Consistency::CausalConvergence => "causal-convergence",
+            Consistency::Causal => "causal",
+            Consistency::Pram => "pram",
+            Consistency::ReadYourWrites => "read-your-writes",
+            Consistency::MonotonicReads => "monotonic-reads",
+            Consistency::MonotonicWrites => "monotonic-writes",
+            Consistency::WritesFollowReads => "writes-follow-reads",
+        }
+    }
+
+    /// Whether every history that keeps this model keeps the other.
+    pub fn implies(self, other: Consistency) -> bool {
+        let mut known = vec![self];
+        let mut at = 0;
+        while let Some(&from) = known.get(at) {
+            known.extend(Consistency::IMPLICATIONS.iter().filter(|pair| pair.0 == from).map(|pair| pair.1));
+            at += 1;
+        }
+        known.contains(&other)
+    }
+}
+
+impl std::str::FromStr for Consistency {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Consistency, String> {
+        Consistency::ALL.into_iter().find(|known| known.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Consistency::ALL.iter().map(|known| known.name()).collect();
+            format!("there is no consistency model `{name}`; there are {}", names.join(", "))
+        })
+    }
+}
+
+/// What was found out about an execution.
+enum Decision {
+    /// The order, or the views by session.
+    Valid(Vec<u32>, Vec<(u32, Vec<u32>)>),
+    /// Ops that show that there is none.
+    Invalid(Vec<u32>),
+    Unknown(Reason),
+}
+
+/// Up to how many ops the plain closure of all edges is tried where no faster procedure is exact.
+const FEW: usize = 128;
+/// Up to how many guilty ops are sifted.
+const SUSPECTS_MAX: usize = 2_000;
+
+/// See [`crate::check`].
+pub(crate) fn check(history: &History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
+    let keys = Keys::split(history, options.keyed);
+    let rules = Rules::new(history, options, &keys);
+    let mut verdict = Verdict {
+        consistency: consistency.name(),
+        model: if options.model.is_empty() { "register".into() } else { options.model.clone() },
+        keyed: keys.is_keyed(),
+        answer: Summary::Unknown,
+        reason: histories::lint::refusal(history).map(Reason::History),
+        keys: Vec::new(),
+        notes: notes_on_keys(history, &keys),
+    };
+    verdict.notes.extend(rules.notes(options));
+    if verdict.reason.is_some() {
+        return Ok(verdict);
+    }
+    let execution = Execution::new(history, &rules).map_err(|(op, why)| located(history, op, &why))?;
+    let answer = answer(history, &rules, &execution, consistency, budget);
+    verdict.keys = vec![KeyVerdict { key: None, ops: history.ops().len(), answer, algorithm: algorithm(consistency), steps: 0 }];
+    verdict.answer = Verdict::compose(None, &verdict.keys);
+    Ok(verdict)
+}
+
+fn algorithm(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::Causal | Consistency::CausalConvergence => "bad-patterns",
+        _ => "views",
+    }
+}
+
+fn answer(history: &History, rules: &Rules<'_>, execution: &Execution, consistency: Consistency, budget: &Budget) -> Answer {
+    let claims = || Claims::new(history, rules);
+    if let Some(impossible) = execution.impossible {
+        return match claims().is_impossible(impossible.reader()) {
+            Ok(true) => Answer::Invalid(Box::new(explain::impossible(history, &impossible))),
+            Ok(false) => uncertified("an op that was taken for impossible is not".into()),
+            Err(why) => uncertified(why),
+        };
+    }
+    match decide(execution, consistency, budget) {
+        Decision::Unknown(reason) => Answer::Unknown(reason),
+        Decision::Invalid(suspects) => refuted(history, &claims(), execution, &suspects, consistency),
+        Decision::Valid(..) if !execution.doubts.is_empty() => Answer::Unknown(Reason::History(execution.doubts.join("; "))),
+        Decision::Valid(order, views) => {
+            let ops = |nodes: Vec<u32>| nodes.into_iter().map(|node| execution.ops[node as usize]).collect::<Vec<OpId>>();
+            let first = |session: u32| execution.nodes(session as usize).next().map(|node| execution.ops[node as usize]);
+            let views = views.into_iter().map(|(session, order)| SessionView { first: first(session), order: ops(order) }).collect();
+            let witness = Witness { order: ops(order), views };
+            let certified = match consistency {
+                Consistency::Causal => claims().one_order(&witness.order, false),
+                Consistency::CausalConvergence => claims().one_order(&witness.order, true),
+                _ => claims().views(&witness.views, consistency),
+            };
+            certified.map_or_else(uncertified, |()| Answer::Valid(witness))
+        }
+    }
+}
+
+fn uncertified(why: String) -> Answer {
+    Answer::Unknown(Reason::Uncertified(why))
+}
+
+/// The contradiction among the suspects, without those that are not needed, and certified.
+fn refuted(history: &History, claims: &Claims<'_>, execution: &Execution, suspects: &[u32], consistency: Consistency) -> Answer {
+    let mut suspects = suspects.to_vec();
+    suspects.sort_unstable();
+    suspects.dedup();
+    if suspects.len() > SUSPECTS_MAX {
+        return uncertified(format!("the contradiction takes {} operations", suspects.len()));
+    }
+    let Some((nodes, found)) = small::shrink(execution, &suspects, consistency) else {
+        return uncertified("the operations that contradict each other do not do so alone".into());
+    };
+    let mut counterexample = explain::contradiction(history, execution, &nodes, &found);
+    match claims.contradict(&counterexample.needed, &counterexample.cycle, consistency) {
+        Ok(true) => {}
+        Ok(false) => return uncertified("the operations can be ordered".into()),
+        Err(why) => return uncertified(why),
+    }
+    counterexample.minimal = claims.is_minimal(&counterexample.needed, consistency) == Ok(true);
+    Answer::Invalid(Box::new(counterexample))
+}
+
+fn decide(execution: &Execution, consistency: Consistency, budget: &Budget) -> Decision {
+    let found = match consistency {
+        Consistency::Causal | Consistency::CausalConvergence | Consistency::CausalMemory => causality(execution, consistency, budget),
+        Consistency::Pram => views(execution, Keeps::Sessions, budget),
+        Consistency::MonotonicReads => match views(execution, Keeps::EarlierReads, budget) {
+            Err(Decision::Invalid(suspects)) if !is_exact(execution) => by_closure(execution, &suspects, consistency, budget),
+            other => other,
+        },
+        _ => session_guarantee(execution, consistency, budget),
+    };
+    found.unwrap_or_else(|decision| decision)
+}
+
+/// Whether no op both reads and writes.
+fn is_exact(execution: &Execution) -> bool {
+    (0..execution.len() as u32).all(|node| execution.reads(node).is_empty() || execution.writes(node).is_empty())
+}
+
+fn stopped(budget: &Budget) -> Option<Decision> {
+    budget.stopped().map(|why| {
+        Decision::Unknown(match why {
+            crate::budget::Stop::Deadline => Reason::Time { ops_ordered: 0, states: 0 },
+            crate::budget::Stop::Interrupt => Reason::Interrupted,
+        })
+    })
+}
+
+fn out_of_memory() -> Decision {
+    Decision::Unknown(Reason::Memory { ops_ordered: 0, states: 0 })
+}
+
+fn causality(execution: &Execution, consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
+    let bytes = Causal::bytes(execution);
+    let found = if budget.take(bytes) { causality_within(execution, consistency, budget) } else { Err(out_of_memory()) };
+    budget.give(bytes);
+    found
+}
+
+fn causality_within(execution: &Execution, consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
+    let causal = Causal::new(execution).map_err(Decision::Invalid)?;
+    if let Some((write, read)) = causal.wrong_read() {
+        let mut suspects = causal.path(write, read);
+        suspects.extend(execution.sources(read).filter(|&source| causal.reaches(source, write)).flat_map(|s| causal.path(s, write)));
+        return Err(Decision::Invalid(suspects));
+    }
+    if let Some(stop) = stopped(budget) {
+        return Err(stop);
+    }
+    if consistency == Consistency::CausalMemory {
+        return views(execution, Keeps::Causality, budget);
+    }
+    if consistency == Consistency::Causal && execution.is_plain() {
+        return Ok(Decision::Valid(causal.order, Vec::new()));
+    }
+    match (causal.arbitration(&causal.conflicts()), consistency) {
+        (Ok(order), _) => Ok(Decision::Valid(order, Vec::new())),
+        (Err(suspects), Consistency::CausalConvergence) => Err(Decision::Invalid(suspects)),
+        (Err(_), _) => match causal.several_reads() {
+            Some(suspects) => Err(Decision::Invalid(suspects)),
+            None => Ok(Decision::Valid(causal.order, Vec::new())),
+        },
+    }
+}
+
+fn sessions_that_read(execution: &Execution) -> Vec<u32> {
+    let reads = |session: &u32| execution.nodes(*session as usize).any(|node| !execution.reads(node).is_empty());
+    (0..execution.sessions() as u32).filter(reads).collect()
+}
+
+/// One view for each session that reads.
+fn each_view(
+    execution: &Execution,
+    budget: &Budget,
+    view: impl Fn(u32) -> Result<Vec<u32>, Vec<u32>> + Sync,
+) -> Result<Decision, Decision> {
+    let sessions = sessions_that_read(execution);
+    let bytes = sessions.len() as u64 * execution.len() as u64 * 4;
+    if !budget.take(bytes) {
+        budget.give(bytes);
+        return Err(out_of_memory());
+    }
+    let found: Vec<Result<(u32, Vec<u32>), Decision>> = sessions
+        .par_iter()
+        .map(|&session| match stopped(budget) {
+            Some(stop) => Err(stop),
+            None => view(session).map(|order| (session, order)).map_err(Decision::Invalid),
+        })
+        .collect();
+    budget.give(bytes);
+    // An invalid one counts, whatever ended the others.
+    let mut views = Vec::new();
+    let mut ended = None;
+    for result in found {
+        match result {
+            Ok(view) => views.push(view),
+            Err(Decision::Invalid(suspects)) => return Err(Decision::Invalid(suspects)),
+            Err(other) => ended = ended.or(Some(other)),
+        }
+    }
+    ended.map_or(Ok(Decision::Valid(Vec::new(), views)), Err)
+}
+
+fn views(execution: &Execution, keeps: Keeps, budget: &Budget) -> Result<Decision, Decision> {
+    let writes = causal::KeyWrites::new(execution);
+    each_view(execution, budget, |session| views::view(execution, &writes, session, keeps))
+}
+
+fn session_guarantee(execution: &Execution, consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
+    let order = match consistency {
+        Consistency::WritesFollowReads => session::writes_follow_reads(execution).map_err(Decision::Invalid)?,
+        _ => session::monotonic_writes(execution),
+    };
+    if execution.is_plain() {
+        return each_view(execution, budget, |session| match consistency {
+            Consistency::ReadYourWrites => session::read_your_writes(execution, session as usize),
+            _ => Ok(session::with_reads(execution, session as usize, &order)),
+        });
+    }
+    // A view that keeps more is one.
+    let stronger = match consistency {
+        Consistency::WritesFollowReads => causality(execution, Consistency::CausalMemory, budget),
+        _ => views(execution, Keeps::Sessions, budget),
+    };
+    match stronger {
+        Err(Decision::Invalid(suspects)) => by_closure(execution, &suspects, consistency, budget),
+        other => other,
+    }
+}
+
+/// Where no procedure is exact: what the necessary edges say among the ops that a stronger model finds guilty, or, if they are
+/// few, among all; and then a search.
+fn by_closure(execution: &Execution, suspects: &[u32], consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
+    let mut few = suspects.to_vec();
+    few.sort_unstable();
+    few.dedup();
+    if few.len() <= FEW && small::contradiction(&execution.restricted(&few), consistency).is_some() {
+        return Err(Decision::Invalid(few));
+    }
+    if execution.len() <= FEW && small::contradiction(execution, consistency).is_some() {
+        return Err(Decision::Invalid((0..execution.len() as u32).collect()));
+    }
+    let found = each_view(execution, budget, |session| search::view(execution, session, consistency).ok_or_else(Vec::new));
+    match found {
+        Err(Decision::Invalid(_)) => Err(Decision::Unknown(Reason::History(
+            "ops of several keys were seen in an order that a stronger model forbids, and neither an order nor a contradiction was found \
+             for this one"
+                .into(),
+        ))),
+        other => other,
+    }
+}

@@ -48,8 +48,8 @@ fn without_limits_it_is_decided() {
 
 #[test]
 fn the_step_limit_ends_it() {
-    let mut budget = Budget::unlimited();
     const STEPS: u64 = 100;
+    let mut budget = Budget::unlimited();
     budget.steps = Some(STEPS);
     let verdict = check(&hard(12, 20), &budget);
     let Reason::Steps { ops_ordered, .. } = reason(&verdict) else { panic!("{verdict:?}") };

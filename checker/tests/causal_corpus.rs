@@ -38,7 +38,7 @@ fn sessions_have_their_verdicts() {
     assert!(cases.len() >= 14, "the index of the corpus has {} cases", cases.len());
     let mut wrong = Vec::new();
     for (file, _, expected) in cases {
-        let history = read_path(&directory.join(&file), None).unwrap();
+        let history = read_path(directory.join(&file), None).unwrap();
         let verdict = check(&history, Consistency::CausalConvergence, &Options::default(), &Budget::unlimited()).unwrap();
         let answer = verdict.keys.first().map(|key| &key.answer);
         if verdict.answer.name() != expected {
@@ -61,7 +61,7 @@ fn registers_that_count_up_are_causal() {
     let cases: Vec<_> = cases(&directory, "causal").into_iter().filter(|case| case.1 == "causal-register").collect();
     assert_eq!(cases.len(), 3);
     for (file, ..) in cases {
-        let history = read_path(&directory.join(&file), None).unwrap();
+        let history = read_path(directory.join(&file), None).unwrap();
         let options = Options { initial: Some(Value::Int(0)), ..Options::from("register") };
         for consistency in Consistency::ALL {
             let verdict = check(&history, consistency, &options, &Budget::unlimited()).unwrap();

@@ -4,6 +4,11 @@
 //! Nothing here is shared with the checker. Which op of unknown outcome happened, and which of several writes of one value
 //! was read, is tried in every way; an order is looked for by placing one op after the other.
 //!
+//! Bugs that were planted once to see these tests, and those of `lattice.rs`, fail: a conflict counts only between writes in
+//! one direction; a write that leads to the very last read of another is not put before it; two own writes that would each have to
+//! come after the other are let pass; a process goes on in its session after an unknown outcome; the second look takes only
+//! the process's own order for what PRAM keeps.
+//!
 //! `RASHOMON_TEST_SIZE` multiplies the number of histories (default 1).
 
 #![allow(clippy::unwrap_used, reason = "tests")]

@@ -133,7 +133,7 @@ const FEW: usize = 128;
 /// Up to how many guilty ops are sifted.
 const SUSPECTS_MAX: usize = 2_000;
 
-/// See [`crate::check`].
+/// See [`crate::check()`].
 pub(crate) fn check(history: &History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
     let keys = Keys::split(history, options.keyed);
     let rules = Rules::new(history, options, &keys);

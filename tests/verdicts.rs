@@ -51,7 +51,10 @@ fn cases(directory: &Path) -> Vec<Case> {
         }
         // `initial=0`; nil and the empty string, which others start with, are the defaults.
         let initial = fields["notes"].split_once("initial=").and_then(|(_, rest)| rest.split([' ', ';']).next()?.parse().ok());
-        let initial = initial.map(Value::Int);
+        // A multi-register's is a map: `initial {:x 0 :y 0}`.
+        let map = fields["notes"].split_once("initial {").and_then(|(_, rest)| rest.split_once('}'));
+        let map = map.and_then(|(map, _)| histories::read_value(&format!("{{{map}}}")).ok());
+        let initial = initial.map(Value::Int).or(map);
         cases.push(Case { file: fields["file"].into(), options: Options { model: model.into(), initial, ..Options::default() }, expected });
     }
     cases

@@ -16,9 +16,11 @@
 //!
 //! Some contradictions are of another kind: there are too few writes of a value for all who saw it. Then the weaker claim is
 //! made that lets each of the other updates take effect **at most once** ([`Others::AtMostOnce`]), which module `once` decides.
+//! In a collection the ops on other values can also be left out altogether ([`Others::SameValues`]): see `same_values`.
 
 mod once;
 pub(crate) mod order;
+mod same_values;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};
@@ -125,6 +127,11 @@ impl<'a, M: Model> Claims<'a, M> {
         Ok(claims)
     }
 
+    /// The model.
+    pub(crate) fn model(&self) -> &'a M {
+        self.model
+    }
+
     /// Whether the needed ops contradict each other, with all others relaxed as described above.
     ///
     /// # Errors
@@ -140,6 +147,7 @@ impl<'a, M: Model> Claims<'a, M> {
         match others {
             Others::AnyNumber => self.contradict_any_number(&is_needed, effort),
             Others::AtMostOnce => once::contradict(self, &is_needed, effort),
+            Others::SameValues => same_values::contradict(self, &is_needed, effort),
         }
     }
 

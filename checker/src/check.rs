@@ -6,10 +6,13 @@ use crate::certify::order::{self, Refused};
 use crate::explain::{Crossing, Explainer};
 use crate::linear::problem::{NEVER, Problem, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
-use crate::model::{CasRegister, Kv, Model, Mutex, Register};
+use crate::model::{
+    AnyModel, Bank, CasRegister, Counter, EtcdKv, FencingLock, FifoQueue, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
+    PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, UnorderedQueue,
+};
 use crate::options::Options;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
-use crate::verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
+use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Verdict, Witness};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
 use rayon::prelude::*;
@@ -29,16 +32,57 @@ pub(crate) fn check_linearizable(history: &History, options: &Options, budget: &
         "kv" => check(&Kv::new(history, options), Vec::new(), history, options, budget),
         "mutex" => check(&Mutex, Vec::new(), history, options, budget),
         other => {
-            let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();
-            Err(format!("there is no model `{other}`; there are {}", names.join(", ")))
+            let model = any_model(other, history, options)?;
+            check(&model, notes_on_nil(other, options), history, options, budget)
         }
     }
+}
+
+/// One of the models that the engine is not compiled for separately.
+fn any_model(name: &str, history: &History, options: &Options) -> Result<AnyModel, String> {
+    Ok(match name {
+        "counter" => AnyModel::Counter(Counter::new(options)?),
+        "set" => AnyModel::Set(Set::new(options)),
+        "list-append" => AnyModel::ListAppend(ListAppend::new(options)),
+        "fifo-queue" => AnyModel::FifoQueue(FifoQueue),
+        "unordered-queue" => AnyModel::UnorderedQueue(UnorderedQueue),
+        "stack" => AnyModel::Stack(Stack),
+        "priority-queue" => AnyModel::PriorityQueue(PriorityQueue),
+        "reentrant-mutex" => AnyModel::ReentrantMutex(ReentrantMutex),
+        "semaphore" => AnyModel::Semaphore(Semaphore::new(options)),
+        "fencing-lock" => AnyModel::FencingLock(FencingLock),
+        "id-generator" => AnyModel::IdGenerator(IdGenerator),
+        "multi-register" => AnyModel::MultiRegister(MultiRegister::new(history, options)?),
+        "etcd-kv" => AnyModel::EtcdKv(EtcdKv),
+        "bank" => AnyModel::Bank(Bank::new(options)?),
+        other => {
+            let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();
+            return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
+        }
+    })
+}
+
+/// What a read of nil is taken for where the options say nothing.
+fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
+    let note = match (options.nil_read, model) {
+        (None, "set" | "multi-register") => "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)",
+        (None, "list-append") => "a read of nil is taken as the empty list (--nil-read wildcard says otherwise)",
+        _ => return Vec::new(),
+    };
+    vec![note.into()]
 }
 
 /// What is read of a key, and the account of its memory.
 type Read<'b, M> = (Account<'b>, Result<Problem<<M as Model>::Op>, Unread>);
 
-fn check<M: Model>(model: &M, mut notes: Vec<String>, history: &History, options: &Options, budget: &Budget) -> Result<Verdict, String> {
+/// See [`crate::check_linearizable_with`].
+pub(crate) fn check<M: Model>(
+    model: &M,
+    mut notes: Vec<String>,
+    history: &History,
+    options: &Options,
+    budget: &Budget,
+) -> Result<Verdict, String> {
     let keys = Keys::split(history, options.keyed);
     notes.extend(notes_on_keys(history, &keys));
     let mut verdict = Verdict {
@@ -221,7 +265,7 @@ fn crossed<M: Model>(
     budget: &Budget,
 ) -> Option<(Core, Crossing)> {
     let needed = explainer.needed(core);
-    if needed.len() < 2 {
+    if needed.len() < 2 || !explainer.model.contradictions().contains(&Others::AnyNumber) {
         return None;
     }
     let crossing = explainer.crossing(&needed, end, &mut Account::new(budget)).ok()??;

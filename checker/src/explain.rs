@@ -7,7 +7,7 @@ mod possible;
 mod steps;
 
 use crate::linear::problem::{Entry, Problem};
-use crate::model::{Call, Decoded, Model, Sees};
+use crate::model::{Call, Decoded, Model, Role, Sees};
 use crate::shrink::Core;
 use crate::verdict::{Counterexample, Step, Words};
 use histories::keyed::{KeyOps, Keys};
@@ -124,13 +124,21 @@ impl<M: Model> Explainer<'_, M> {
     }
 
     fn shown_sources(&self, entry: Entry) -> Vec<Entry> {
-        let Some(state) = self.seen(entry) else { return Vec::new() };
+        let Some(state) = self.seen(entry) else { return self.inserts(entry) };
         let sources: Vec<Entry> = self.sources(&state).collect();
         if sources.len() <= SOURCES_SHOWN {
             return sources;
         }
         let before: Vec<Entry> = sources.iter().filter(|e| e.call < entry.ret).copied().collect();
         before.last().or(sources.first()).copied().into_iter().collect()
+    }
+
+    /// The ops that put in the value which the op took out, if they are few.
+    fn inserts(&self, entry: Entry) -> Vec<Entry> {
+        let Role::Remove(value) = self.model.role(self.op(entry)) else { return Vec::new() };
+        let inserts = |e: &&Entry| self.model.role(self.op(**e)) == Role::Insert(value);
+        let inserts: Vec<Entry> = self.problem.entries.iter().filter(inserts).take(SOURCES_SHOWN + 1).copied().collect();
+        if inserts.len() > SOURCES_SHOWN { Vec::new() } else { inserts }
     }
 
     fn state(&self, state: &M::State) -> Words {
@@ -297,6 +305,7 @@ impl<M: Model> Explainer<'_, M> {
                 input: self.keys.input(self.history, op),
                 output: None,
                 outcome: Outcome::Info,
+                process: self.history.op_process(op).0,
                 values: &self.history.values,
             };
             self.history.outcome(op) == Outcome::Fail && matches!(self.model.decode(&call), Ok(Decoded::Op(op)) if leads_there(&op))

@@ -36,8 +36,22 @@ pub use weaker::Consistency;
 pub const MODELS: &[(&str, &str)] = &[
     ("register", "read, write"),
     ("cas-register", "read, write, cas [old new]"),
-    ("kv", "get, put, append on string values; one key, or many"),
+    ("kv", "get, put, append, delete, cas [old new] on string values; one key, or many"),
     ("mutex", "acquire, release"),
+    ("counter", "add of a number, inc, dec, read"),
+    ("set", "add, remove, contains, read of the whole"),
+    ("list-append", "append, read of the whole"),
+    ("fifo-queue", "enqueue, dequeue (nil: it was empty)"),
+    ("unordered-queue", "enqueue, dequeue of any value"),
+    ("stack", "push, pop (nil: it was empty)"),
+    ("priority-queue", "insert of an integer, delete-min"),
+    ("reentrant-mutex", "acquire, release, by one process as often as it likes"),
+    ("semaphore", "acquire, release of permits"),
+    ("fencing-lock", "acquire that returns a growing token, release"),
+    ("id-generator", "generate that returns a new id"),
+    ("multi-register", "txn [[:r x 1] [:w y 2] [:append z 3]]"),
+    ("etcd-kv", "get, put, delete, cas [old new], with [value revision] as results"),
+    ("bank", "transfer {:from a :to b :amount n}, read of all balances"),
 ];
 
 /// Decides whether a history is linearizable (Herlihy and Wing 1990), key by key, on all threads of the current rayon pool.
@@ -59,6 +73,19 @@ pub fn check(history: &histories::History, consistency: Consistency, options: &O
         Consistency::Linearizable => check::check_linearizable(history, options, budget),
         weaker => weaker::check(history, weaker, options, budget),
     }
+}
+
+/// The same for a model of your own: see [`Model`], of which three methods are enough. Of the options only `keyed` matters.
+///
+/// # Errors
+/// Ops that the model cannot read: a sentence that names the op's line, event and value.
+pub fn check_linearizable_with<M: Model>(
+    model: &M,
+    history: &histories::History,
+    options: &Options,
+    budget: &Budget,
+) -> Result<Verdict, String> {
+    check::check(model, Vec::new(), history, options, budget)
 }
 
 /// The Rust blocks of the project's README are compiled and run.

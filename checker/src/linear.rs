@@ -1,6 +1,7 @@
 //! Linearizability of one object (Herlihy and Wing 1990): reading the ops out of the history, and the procedures that decide.
 
 mod configs;
+mod deciders;
 mod mask;
 mod path;
 pub(crate) mod problem;
@@ -15,7 +16,7 @@ mod zones;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::model::Model;
-use crate::verdict::Reason;
+use crate::verdict::{Others, Reason};
 use histories::OpId;
 use mask::{Mask, Wide};
 use path::Step;
@@ -67,19 +68,38 @@ const SURVEY_STEPS: u64 = 1 << 19;
 /// Decides whether the ops of one object can be ordered.
 pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Budget) -> Decision {
     let mut account = Account::new(budget);
-    let out = |limit: Limit| Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "zones", steps: 0 };
+    let algorithm = model.collection().map_or("zones", deciders::name);
+    let out = |limit: Limit| Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm, steps: 0 };
     if let Err(limit) = account.hold(problem.bytes()) {
         return out(limit);
     }
     let events = problem.events();
     // Its memory is free again before a search begins.
-    let found = match zones::decide(model, problem, &events, &mut Account::new(budget)) {
+    let found = match quickly(model, problem, &events, budget) {
         Ok(Zones::Order(order)) => Answer::Order(order),
-        Ok(Zones::Stuck { blocked, suspects }) => Answer::Stuck(Stuck { blocked, suspects, prefix: None }),
+        Ok(Zones::Stuck { blocked, suspects }) => {
+            let too_long = model.collection().is_some() && problem.entries.len() > OPS_WITH_PREFIX;
+            Answer::Stuck(Stuck { blocked, suspects, prefix: too_long.then(Vec::new) })
+        }
         Ok(Zones::Open) => return search(model, problem, &events, budget, Most::steps(budget.steps.unwrap_or(u64::MAX))),
         Err(limit) => return out(limit),
     };
-    Decision { found, algorithm: "zones", steps: 0 }
+    Decision { found, algorithm, steps: 0 }
+}
+
+/// In a longer history of a collection, whose states are large, the longest prefix is not looked for.
+const OPS_WITH_PREFIX: usize = 5000;
+
+/// The procedures for values that have one source.
+fn quickly<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget) -> Result<Zones, Limit> {
+    let mut account = Account::new(budget);
+    match model.collection() {
+        Some(collection) => {
+            account.hold(problem.entries.len() * deciders::BYTES_PER_OP)?;
+            Ok(deciders::decide(model, problem, collection))
+        }
+        None => zones::decide(model, problem, events, &mut account),
+    }
 }
 
 /// The first op that cannot return, and an order of those before it; empty if that is not easily found. Where the zones leave
@@ -94,7 +114,7 @@ pub(crate) fn prefix<M: Model>(model: &M, problem: &Problem<M::Op>, mut blocked:
         let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
         let events = cut.events();
         let place = |entry: u32| problem.place(cut.entries[entry as usize].id);
-        match zones::decide(model, &cut, &events, &mut Account::new(budget))? {
+        match quickly(model, &cut, &events, budget)? {
             Zones::Order(order) => return Ok((blocked, order)),
             Zones::Stuck { blocked: earlier, .. } => blocked = place(earlier),
             Zones::Open => {
@@ -177,7 +197,9 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
     let with_unknowns = problem.entries.iter().any(|e| e.is_crashed());
     let plans = PLANS.iter().filter(|plan| with_unknowns || matches!(plan.0, Unknowns::Exact | Unknowns::Lazy(_)));
     let mut out = (Limit::Steps, Progress { ops_ordered: 0, states: 0 });
-    for &(unknowns, algorithm, quick) in plans {
+    // Where ops that happen without end lead to states without end, there is no point in asking.
+    let finite = model.contradictions().contains(&Others::AnyNumber);
+    for &(unknowns, algorithm, quick) in plans.iter().filter(|plan| finite || plan.0 != Unknowns::Unlimited) {
         let found = match (search(unknowns, Most { steps: quick.min(most.steps), ..most }), unknowns) {
             (Found::Order(_), Unknowns::Unlimited) | (Found::Nothing(_), Unknowns::Few(_) | Unknowns::Lazy(_)) => continue,
             (Found::Out(why, progress), _) => {

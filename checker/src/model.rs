@@ -1,16 +1,47 @@
 //! What an object promises when it is used by one client at a time.
 
+mod any;
+mod bank;
 mod cas_register;
+mod container;
+mod counter;
+mod fencing_lock;
+mod ids;
 mod kv;
+mod list;
+mod multi_register;
 mod mutex;
+mod priority_queue;
+mod queue;
+mod reentrant_mutex;
 mod register;
+mod revisions;
+mod semaphore;
+mod set;
+mod stack;
+mod unordered_queue;
 
+pub use any::AnyModel;
+pub use bank::Bank;
 pub use cas_register::CasRegister;
+pub use counter::Counter;
+pub use fencing_lock::FencingLock;
+pub use ids::IdGenerator;
 pub use kv::Kv;
+pub use list::ListAppend;
+pub use multi_register::MultiRegister;
 pub use mutex::Mutex;
+pub use priority_queue::PriorityQueue;
+pub use queue::FifoQueue;
+pub use reentrant_mutex::ReentrantMutex;
 pub use register::Register;
+pub use revisions::EtcdKv;
+pub use semaphore::Semaphore;
+pub use set::Set;
+pub use stack::Stack;
+pub use unordered_queue::UnorderedQueue;
 
-use crate::verdict::Words;
+use crate::verdict::{Others, Words};
 use histories::{Outcome, ValueId, Values};
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -37,6 +68,13 @@ pub trait Model: Sync {
     /// The state after `op` if it happened in `state`; `None` if it could not have happened there with this result.
     fn step(&self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
 
+    /// The same in place; false if `op` could not have happened, and then the state is meaningless. Worth writing where a state
+    /// is large: orders are replayed with it.
+    fn apply(&self, state: &mut Self::State, op: &Self::Op) -> bool {
+        let next = self.step(state, op);
+        next.map(|next| *state = next).is_some()
+    }
+
     /// Whether `op` never changes any state in which it can happen: a read.
     fn is_pure(&self, op: &Self::Op) -> bool {
         let _ = op;
@@ -58,6 +96,30 @@ pub trait Model: Sync {
     fn may_become(&self, from: &Self::State, to: &Self::State) -> bool {
         let _ = (from, to);
         true
+    }
+
+    /// The kinds of contradictions worth looking for, the most convincing first. [`Others::AnyNumber`] is only worth it where
+    /// ops that happen as often as they like reach few states; [`Others::SameValues`] needs [`Model::role`].
+    fn contradictions(&self) -> &'static [Others] {
+        &[Others::AtMostOnce]
+    }
+
+    /// Which collection of values it is, if it is one: searches and explanations can then go by values.
+    fn collection(&self) -> Option<Collection> {
+        None
+    }
+
+    /// What `op` does to the collection.
+    fn role<'o>(&self, op: &'o Self::Op) -> Role<'o> {
+        let _ = op;
+        Role::Other
+    }
+
+    /// What is left of `op` if only the values that `keep` accepts exist; `None` if nothing is. Leaving out all other values
+    /// in this way must turn every legal order into a legal order. Asked only for [`Others::SameValues`].
+    fn restrict(&self, op: &Self::Op, keep: &dyn Fn(ValueId) -> bool) -> Option<Self::Op> {
+        let _ = keep;
+        Some(op.clone())
     }
 
     /// What the op did, in the past tense: `read 66`, `acquired the lock`; after "had" if `perfect`: `written 66`.
@@ -100,6 +162,8 @@ pub struct Call<'a> {
     pub output: Option<ValueId>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The process that called.
+    pub process: u32,
     /// The arena the values live in.
     pub values: &'a Values,
 }
@@ -121,6 +185,47 @@ pub enum Sees<S> {
     Total,
     /// Not one of these.
     Something,
+}
+
+/// A collection of values in which each value goes its own way: leave out all ops on some values, and the rest is as legal as
+/// before (Bouajjani, Emmi, Enea and Hamza 2015 call this closure under projection).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Collection {
+    /// First in, first out.
+    Queue,
+    /// Last in, first out.
+    Stack,
+    /// The smallest first.
+    PriorityQueue,
+    /// In any order.
+    Bag,
+    /// Each value is there or not; ops name it.
+    Set,
+    /// Values are added at the end and stay.
+    List,
+    /// Values are given out once.
+    Ids,
+}
+
+/// What an op does to a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role<'o> {
+    /// Adds a value.
+    Insert(ValueId),
+    /// Takes this value out.
+    Remove(ValueId),
+    /// Takes a value out that nobody knows.
+    RemoveAny,
+    /// Found the collection empty.
+    Empty,
+    /// Saw all values: in their order, or sorted by [`ValueId`] where there is none.
+    Read(&'o [ValueId]),
+    /// Puts a value in, and tells more about it.
+    Put(ValueId),
+    /// Concerns one value in another way, and does not put it in.
+    Concerns(ValueId),
+    /// Not one of these.
+    Other,
 }
 
 /// What a model makes of a call.

@@ -6,16 +6,18 @@ use histories::Value;
 /// notes then name.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The model's name: `register`, `cas-register`, `kv`, `mutex`.
+    /// The model's name, one of [`crate::MODELS`].
     pub model: String,
     /// Whether values are `[key value]` pairs. `None`: what the file says, else a guess, which is reported.
     pub keyed: Option<bool>,
-    /// The initial value of registers.
+    /// The initial value of registers and counters; a map for a multi-register or a bank.
     pub initial: Option<Value>,
     /// What an `ok` read of `nil` means.
     pub nil_read: Option<NilRead>,
     /// What a failed cas means.
     pub failed_cas: Option<FailedCas>,
+    /// The permits of a semaphore.
+    pub permits: Option<u32>,
 }
 
 impl From<&str> for Options {

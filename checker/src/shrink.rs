@@ -101,21 +101,24 @@ pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, 
         }
         Ok(None)
     };
-    let any_number = core(Others::AnyNumber)?;
-    if any_number.as_ref().is_some_and(|core| core.minimal && core.needed.len() <= EASY) {
-        return Ok(any_number);
+    let mut found: Vec<Core> = Vec::new();
+    for &others in claims.model().contradictions() {
+        match core(others) {
+            Err(limit) if found.is_empty() => return Err(limit),
+            Err(_) | Ok(None) => {}
+            Ok(Some(core)) if core.minimal && core.needed.len() <= EASY => return Ok(Some(core)),
+            Ok(Some(core)) => found.push(core),
+        }
     }
-    let once = match core(Others::AtMostOnce) {
-        Err(limit) if any_number.is_none() => return Err(limit),
-        once => once.unwrap_or_default(),
-    };
-    Ok([any_number, once].into_iter().flatten().min_by_key(|core| core.needed.len()))
+    Ok(found.into_iter().min_by_key(|core| core.needed.len()))
 }
 
 /// A minimal contradiction among these few ops, if they contradict each other. `ops` is the number of ops of the key: it
 /// bounds the steps.
 pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], ops: usize, budget: &Budget) -> Option<Core> {
-    let mut questions = Questions::new(claims, Others::AnyNumber, ops, budget);
+    // The first kind is the most convincing.
+    let others = claims.model().contradictions().first().copied().unwrap_or(Others::AtMostOnce);
+    let mut questions = Questions::new(claims, others, ops, budget);
     (questions.contradict(suspects) == Ok(true)).then(|| minimize(&mut questions, suspects.to_vec()))
 }
 

@@ -236,6 +236,9 @@ pub enum Others {
     AnyNumber,
     /// Once each, or never: there are too few of them.
     AtMostOnce,
+    /// Once each, or never, and all ops on values that no needed op concerns are left out: what happens to one value of a
+    /// collection does not depend on which others there are.
+    SameValues,
 }
 
 /// The states that were possible from one event on.

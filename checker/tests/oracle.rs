@@ -393,6 +393,7 @@ fn options(shape: &Shape) -> Options {
         initial: shape.initial.filter(|_| is_register).map(Value::Int),
         nil_read: Some(shape.nil_read),
         failed_cas: Some(shape.failed_cas),
+        ..Options::default()
     }
 }
 

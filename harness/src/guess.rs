@@ -3,6 +3,23 @@
 use histories::History;
 use std::collections::BTreeSet;
 
+/// The functions of each model. The first that has all functions of a history is the guess, so a model comes before those that
+/// know the same and more. A history of reads only may be of anything: of a register, then.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("register", &["read", "write"]),
+    ("cas-register", &["read", "write", "cas"]),
+    ("mutex", &["acquire", "release"]),
+    ("kv", &["get", "put", "append", "delete"]),
+    ("list-append", &["append", "read", "r"]),
+    ("set", &["add", "remove", "contains", "read"]),
+    ("counter", &["inc", "increment", "dec", "decrement", "add", "read"]),
+    ("fifo-queue", &["enqueue", "dequeue"]),
+    ("stack", &["push", "pop"]),
+    ("priority-queue", &["insert", "delete-min"]),
+    ("id-generator", &["generate", "generate-id", "next-id"]),
+    ("bank", &["transfer", "read"]),
+];
+
 /// The model that a history's header names or its functions suggest, and a sentence that says so.
 ///
 /// # Errors
@@ -14,15 +31,7 @@ pub fn model(history: &History) -> Result<(String, String), String> {
     let functions: BTreeSet<&str> = history.ops().iter().map(|&op| history.name(history.op_function(op))).collect();
     let only = |known: &[&str]| functions.iter().all(|f| known.contains(f));
     let seen = functions.iter().copied().collect::<Vec<_>>().join(", ");
-    let model = if functions.is_empty() || only(&["read", "write"]) {
-        "register"
-    } else if only(&["read", "write", "cas"]) {
-        "cas-register"
-    } else if only(&["acquire", "release"]) {
-        "mutex"
-    } else if only(&["get", "put", "append"]) {
-        "kv"
-    } else {
+    let Some(&(model, _)) = KNOWN.iter().find(|(_, known)| only(known)) else {
         return Err(format!("no model fits the functions of this history ({seen}); name one with --model: {}", models()));
     };
     let why = if functions.is_empty() { "there are no ops".into() } else { format!("from the functions {seen}") };
@@ -83,13 +92,17 @@ mod tests {
             (&["read", "cas"], "cas-register"),
             (&["acquire", "release"], "mutex"),
             (&["get", "append"], "kv"),
+            (&["append", "read"], "list-append"),
+            (&["add", "read"], "set"),
+            (&["inc", "add", "read"], "counter"),
+            (&["enqueue", "dequeue"], "fifo-queue"),
             (&[], "register"),
         ] {
             let (guessed, why) = super::model(&history(functions)).unwrap();
             assert_eq!(guessed, model);
             assert!(why.contains("guessed"), "{why}");
         }
-        assert!(super::model(&history(&["enqueue"])).unwrap_err().contains("--model"));
+        assert!(super::model(&history(&["transfer", "enqueue"])).unwrap_err().contains("--model"));
     }
 
     #[test]

@@ -56,9 +56,8 @@ pub(crate) fn holds<M: Model>(
             return wrong("was invoked after the end of the order");
         }
         latest_call = latest_call.max(call);
-        match model.step(&state, &op) {
-            Some(next) => state = next,
-            None => return wrong("cannot happen where it stands in the order"),
+        if !model.apply(&mut state, &op) {
+            return wrong("cannot happen where it stands in the order");
         }
     }
     for (&id, _) in group.ops.iter().zip(&seen).filter(|(_, seen)| !**seen) {

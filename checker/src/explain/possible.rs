@@ -13,10 +13,15 @@ const STATES_ON_STRIP: usize = 8;
 const STATES_AT_END: usize = 100;
 /// With more events than this in the span, only those of the core are looked at.
 const EVENTS_WATCHED: usize = 200;
+/// In a longer history of a collection, whose states are large, nothing is looked at.
+const OPS_OF_COLLECTION: usize = 5000;
 
 impl<M: Model> Explainer<'_, M> {
     /// Fills in `possible` and `states`, if they can be found with little effort: they do not bear on the verdict.
     pub(crate) fn possible(&self, found: &mut Counterexample, blocked: u32, budget: &Budget) {
+        if self.model.collection().is_some() && self.problem.entries.len() > OPS_OF_COLLECTION {
+            return;
+        }
         let end = self.problem.entries[blocked as usize].ret;
         if budget.stopped().is_some() {
             return;

@@ -104,6 +104,7 @@ pub(crate) fn decode_op<M: Model>(model: &M, history: &History, keys: &Keys, id:
         input: keys.input(history, op),
         output: keys.output(history, op),
         outcome,
+        process: history.op_process(op).0,
         values: &history.values,
     };
     Ok(match model.decode(&call).map_err(|why| (id, why))? {

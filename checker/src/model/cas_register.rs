@@ -2,7 +2,7 @@
 
 use super::{Call, Decoded, Model, Sees, text};
 use crate::options::{FailedCas, NilRead, Options};
-use crate::verdict::Words;
+use crate::verdict::{Others, Words};
 use histories::{History, Outcome, Value, ValueId, Values};
 
 /// A register that holds one value, compared and replaced in one op.
@@ -158,6 +158,10 @@ impl Model for CasRegister {
             Op::Write(_) => Sees::Nothing,
             Op::Mismatch(value) => Sees::AllBut(Some(value)),
         }
+    }
+
+    fn contradictions(&self) -> &'static [Others] {
+        &[Others::AnyNumber, Others::AtMostOnce]
     }
 
     fn tell_op(&self, op: &Op, perfect: bool, values: &Values) -> Vec<Words> {

@@ -1,8 +1,8 @@
-//! One key of a store of strings: `get`, `put`, `append`.
+//! One key of a store of strings: `get`, `put`, `append`, `delete`, `cas [old new]`.
 
 use super::{Call, Decoded, Model, Sees, cas_register, text};
 use crate::options::Options;
-use crate::verdict::Words;
+use crate::verdict::{Others, Words};
 use hashbrown::HashMap;
 use histories::{History, Outcome, Value, ValueId, Values, View};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ pub struct Kv {
     /// The strings of the history, so that an appended one is known by its word again.
     initial: Held,
     appends: bool,
+    compares: bool,
     words: HashMap<Arc<str>, ValueId>,
     texts: HashMap<ValueId, Arc<str>, rustc_hash::FxBuildHasher>,
 }
@@ -37,6 +38,8 @@ pub enum Op {
     Put(Held),
     /// Adds to its end.
     Append(Arc<str>),
+    /// Replaces the first string by the second, and happens only where the key holds the first. A failed one did not happen.
+    Cas(Held, Held),
 }
 
 impl Kv {
@@ -56,14 +59,17 @@ impl Kv {
             ),
         };
         let appends = history.names().iter().any(|name| &**name == "append");
-        let mut kv = Kv { initial, appends, words: HashMap::default(), texts: HashMap::default() };
+        let compares = history.names().iter().any(|name| &**name == "cas");
+        let mut kv = Kv { initial, appends, compares, words: HashMap::default(), texts: HashMap::default() };
         if !appends {
             return kv;
         }
         let values = &history.values;
         for event in 0..history.len() as u32 {
             let value = history.value(event);
-            for id in [Some(value), values.as_pair(value).map(|pair| pair.1)].into_iter().flatten() {
+            let under = values.as_pair(value).map(|pair| pair.1);
+            let compared = [Some(value), under].into_iter().flatten().filter_map(|id| values.as_pair(id)).flat_map(|(a, b)| [a, b]);
+            for id in [Some(value), under].into_iter().flatten().chain(compared) {
                 if let View::Str(text) = values.view(id)
                     && !text.is_empty()
                     && !kv.texts.contains_key(&id)
@@ -130,7 +136,18 @@ impl Model for Kv {
                 View::Str(_) | View::Nil => None,
                 _ => return Err(format!("append takes a string, not {}", call.values.display(call.input))),
             },
-            other => return Err(format!("a kv store knows get, put and append, not {other}")),
+            "delete" => Some(Op::Put(Held::Empty)),
+            "cas" => {
+                let Some((old, new)) = call.values.as_pair(call.input) else {
+                    return Err(format!("a cas needs a pair [old new], not {}", call.values.display(call.input)));
+                };
+                let (old, new) = (Kv::held(call.values, old), Kv::held(call.values, new));
+                if self.appends && [&old, &new].into_iter().any(|held| matches!(held, Held::Word(id) if !self.texts.contains_key(id))) {
+                    return Err(format!("where others append, cas takes strings, not {}", call.values.display(call.input)));
+                }
+                Some(Op::Cas(old, new))
+            }
+            other => return Err(format!("a kv store knows get, put, append, delete and cas, not {other}")),
         };
         let failed = call.outcome == Outcome::Fail;
         Ok(op.filter(|_| !failed).map_or(Decoded::Nothing, Decoded::Op))
@@ -141,6 +158,7 @@ impl Model for Kv {
             Op::Get(value) => (state == value).then(|| state.clone()),
             Op::Put(value) => Some(value.clone()),
             Op::Append(more) => self.appended(state, more),
+            Op::Cas(old, new) => (state == old).then(|| new.clone()),
         }
     }
 
@@ -154,7 +172,7 @@ impl Model for Kv {
 
     fn sees(&self, op: &Op) -> Sees<Held> {
         match op {
-            Op::Get(value) => Sees::Only(value.clone()),
+            Op::Get(value) | Op::Cas(value, _) => Sees::Only(value.clone()),
             Op::Put(_) => Sees::Nothing,
             Op::Append(_) => Sees::Total,
         }
@@ -164,6 +182,11 @@ impl Model for Kv {
         self.text(to).starts_with(self.text(from))
     }
 
+    fn contradictions(&self) -> &'static [Others] {
+        // Appends reach strings without end, of which only comparing ops could tell which matter.
+        if self.appends && self.compares { &[Others::AtMostOnce] } else { &[Others::AnyNumber, Others::AtMostOnce] }
+    }
+
     fn tell_op(&self, op: &Op, _: bool, values: &Values) -> Vec<Words> {
         let value = |value: &Held| Words::Value(self.show_state(value, values));
         match op {
@@ -171,6 +194,7 @@ impl Model for Kv {
             Op::Get(v) => vec![text("got "), value(v)],
             Op::Put(v) => vec![text("put "), value(v)],
             Op::Append(more) => vec![text("appended "), Words::Value(format!("{more:?}"))],
+            Op::Cas(old, new) => vec![text("found "), value(old), text(" and set "), value(new)],
         }
     }
 
@@ -186,6 +210,7 @@ impl Model for Kv {
             Op::Get(value) => format!("get→{}", self.show_state(value, values)),
             Op::Put(value) => format!("put {}", self.show_state(value, values)),
             Op::Append(more) => format!("append {more:?}"),
+            Op::Cas(old, new) => format!("cas {}→{}", self.show_state(old, values), self.show_state(new, values)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A mutex: `acquire`, `release`.
 
 use super::{Call, Decoded, Model, Sees, text};
-use crate::verdict::Words;
+use crate::verdict::{Others, Words};
 use histories::{Outcome, Values};
 
 /// A lock that one holder has at a time. It does not ask who releases it.
@@ -49,6 +49,10 @@ impl Model for Mutex {
 
     fn sees(&self, op: &Op) -> Sees<bool> {
         Sees::Only(*op == Op::Release)
+    }
+
+    fn contradictions(&self) -> &'static [Others] {
+        &[Others::AnyNumber, Others::AtMostOnce]
     }
 
     fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {

@@ -3,7 +3,7 @@
 use super::cas_register::{Held, Op};
 use super::{Call, CasRegister, Decoded, Model, Sees};
 use crate::options::Options;
-use crate::verdict::Words;
+use crate::verdict::{Others, Words};
 use histories::{History, Values};
 
 /// A register that holds one value. It is a [`CasRegister`] that nobody compares.
@@ -56,6 +56,10 @@ impl Model for Register {
 
     fn sees(&self, op: &Op) -> Sees<Held> {
         self.0.sees(op)
+    }
+
+    fn contradictions(&self) -> &'static [Others] {
+        &[Others::AnyNumber, Others::AtMostOnce]
     }
 
     fn tell_op(&self, op: &Op, perfect: bool, values: &Values) -> Vec<Words> {

@@ -21,8 +21,19 @@ const MODELS: &str = "\
 Models:
   register      read, write
   cas-register  read, write, cas [old new]
-  kv            get, put, append on strings
+  kv            get, put, append, delete, cas [old new] on strings
   mutex         acquire, release
+  counter       add of a number, inc, dec, read
+  set           add, remove, contains, read of the whole
+  list-append   append, read of the whole
+  fifo-queue, unordered-queue, stack, priority-queue
+                enqueue, dequeue; push, pop; insert, delete-min
+  reentrant-mutex, semaphore, fencing-lock
+                acquire, release; a semaphore takes --permits; a fencing lock's acquire returns a token
+  id-generator  generate
+  multi-register  txn [[:r x 1] [:w y 2] [:append z 3]]
+  etcd-kv       get, put, delete, cas [old new], with [value revision] as results
+  bank          transfer {:from a :to b :amount n}, read of all balances
 ";
 
 /// Judge recorded history files.

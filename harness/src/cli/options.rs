@@ -77,13 +77,13 @@ impl From<FailedCasArg> for FailedCas {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "What it is checked against")]
 pub(super) struct ModelArgs {
-    /// The object the clients used: register, cas-register, kv, mutex [default: guessed from the functions, and reported]
+    /// The object the clients used: register, cas-register, kv, fifo-queue, set, ... (see `rashomon check --help`) [default: guessed from the functions, and reported]
     #[arg(long, value_name = "MODEL", value_parser = guess::known_model)]
     pub(super) model: Option<String>,
     /// Whether values are [key value] pairs, each key an object of its own [default: what the file says, else guessed]
     #[arg(long, value_name = "YES|NO", value_enum)]
     pub(super) keyed: Option<YesNo>,
-    /// The initial value of registers, in EDN: nil, 0, "a" [default: the format's]
+    /// The initial value of registers and counters, in EDN: nil, 0, "a", {:x 0 :y 0} [default: the format's]
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = initial)]
     pub(super) initial: Option<Value>,
     /// What a successful read of nil means [default: the format's]
@@ -92,6 +92,9 @@ pub(super) struct ModelArgs {
     /// What a failed cas means [default: the format's]
     #[arg(long, value_name = "MEANING", value_enum)]
     pub(super) failed_cas: Option<FailedCasArg>,
+    /// The permits of a semaphore [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(super) permits: Option<u32>,
 }
 
 pub(super) fn initial(text: &str) -> Result<Value, String> {
@@ -107,6 +110,7 @@ impl ModelArgs {
             initial: self.initial.clone(),
             nil_read: self.nil_read.map(Into::into),
             failed_cas: self.failed_cas.map(Into::into),
+            permits: self.permits,
         }
     }
 }

@@ -1,0 +1,105 @@
+//! A counter: `add` of a number, `inc`, `dec`, `read`.
+
+use super::{Call, Decoded, Model, text};
+use crate::options::Options;
+use crate::verdict::Words;
+use histories::{Outcome, Value, Values};
+
+/// A counter that starts at a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter {
+    initial: i128,
+}
+
+/// An op of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Adds to it; less than nothing to take away.
+    Add(i64),
+    /// Returns its number.
+    Read(i64),
+}
+
+impl Counter {
+    /// A counter that starts at the initial value of the options, or at 0.
+    ///
+    /// # Errors
+    /// An initial value that is no number.
+    pub fn new(options: &Options) -> Result<Counter, String> {
+        match &options.initial {
+            None | Some(Value::Nil) => Ok(Counter { initial: 0 }),
+            Some(value) => match value.as_int() {
+                Some(number) => Ok(Counter { initial: number.into() }),
+                None => Err(format!("a counter starts at a whole number, not {value}; give one with --initial")),
+            },
+        }
+    }
+}
+
+impl Model for Counter {
+    /// Wide enough for any sum.
+    type State = i128;
+    type Op = Op;
+
+    fn name(&self) -> &'static str {
+        "counter"
+    }
+
+    fn init(&self) -> i128 {
+        self.initial
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
+        let number = |value| call.values.as_int(value);
+        let amount = || match call.input {
+            nil if nil.is_nil() => Ok(1),
+            input => number(input).ok_or_else(|| format!("{} takes a whole number, not {}", call.f, call.values.display(input))),
+        };
+        let op = match call.f {
+            "add" | "inc" | "increment" => Some(Op::Add(amount()?)),
+            "dec" | "decrement" => {
+                Some(Op::Add(amount()?.checked_neg().ok_or("a counter does not go down by the smallest number of 64 bits")?))
+            }
+            "read" => match call.output {
+                None => None,
+                Some(output) if output.is_nil() => None,
+                Some(output) => match number(output) {
+                    Some(seen) => Some(Op::Read(seen)),
+                    None => return Err(format!("a counter is read as a whole number, not {}", call.values.display(output))),
+                },
+            },
+            other => return Err(format!("a counter knows add, inc, dec and read, not {other}")),
+        };
+        // To add nothing changes nothing.
+        Ok(op.filter(|op| call.outcome != Outcome::Fail && *op != Op::Add(0)).map_or(Decoded::Nothing, Decoded::Op))
+    }
+
+    fn step(&self, state: &i128, op: &Op) -> Option<i128> {
+        match *op {
+            Op::Add(amount) => state.checked_add(amount.into()),
+            Op::Read(seen) => (*state == seen.into()).then_some(*state),
+        }
+    }
+
+    fn is_pure(&self, op: &Op) -> bool {
+        matches!(op, Op::Read(_))
+    }
+
+    fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {
+        match op {
+            Op::Add(amount) => vec![text("added "), Words::Value(amount.to_string())],
+            Op::Read(seen) => vec![text("read "), Words::Value(seen.to_string())],
+        }
+    }
+
+    fn show_op(&self, op: &Op, _: &Values) -> String {
+        match op {
+            Op::Add(amount) => format!("add {amount}"),
+            Op::Read(seen) => format!("r→{seen}"),
+        }
+    }
+
+    fn show_state(&self, state: &i128, _: &Values) -> String {
+        state.to_string()
+    }
+}

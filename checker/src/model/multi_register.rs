@@ -1,0 +1,183 @@
+//! Several registers under one roof, read and written by transactions: `txn [[:r x 1] [:w y 2] [:append z 3]]`.
+
+use super::cas_register::find;
+use super::{Call, Decoded, Model, text};
+use crate::options::{NilRead, Options};
+use crate::verdict::Words;
+use histories::{History, Outcome, Value, ValueId, Values, View};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Registers by name. A transaction does all of its reads and writes at one moment: that it takes effect between its two
+/// events makes this strict serializability.
+#[derive(Clone, Debug)]
+pub struct MultiRegister {
+    initial: BTreeMap<ValueId, Held>,
+    nil_read: NilRead,
+}
+
+/// What a register holds. One that holds nothing is in no state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// One value.
+    Value(ValueId),
+    /// Values that were appended, or a vector or list that was written.
+    List(Vec<ValueId>),
+    /// An initial value that occurs nowhere in the history.
+    Unseen(Arc<str>),
+}
+
+/// A part of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// Returned what the register holds; `None`: nothing.
+    Read(ValueId, Option<Held>),
+    /// Replaces it.
+    Write(ValueId, Option<Held>),
+    /// Adds a value at the end of a list.
+    Append(ValueId, ValueId),
+}
+
+/// A transaction: its parts in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Transaction(Arc<[Part]>);
+
+impl MultiRegister {
+    /// Registers that hold what the options' initial value, a map, says; the others nothing. A read of nil has an unknown
+    /// result unless the options say that it found nothing.
+    ///
+    /// # Errors
+    /// An initial value that is no map.
+    pub fn new(history: &History, options: &Options) -> Result<MultiRegister, String> {
+        let pairs = match &options.initial {
+            None | Some(Value::Nil) => &[][..],
+            Some(Value::Map(pairs)) => pairs,
+            Some(other) => return Err(format!("registers start with a map of name to value, not {other}; give one with --initial")),
+        };
+        let mut initial = BTreeMap::new();
+        for (name, value) in pairs {
+            let value_text: Arc<str> = value.to_string().into();
+            // A name that occurs nowhere in the history is read by nobody.
+            let Some(name) = find(history, name) else { continue };
+            let value = find(history, value);
+            let value = value.map_or_else(|| Some(Held::Unseen(value_text.clone())), |value| held(&history.values, value));
+            if let Some(value) = value {
+                initial.insert(name, value);
+            }
+        }
+        Ok(MultiRegister { initial, nil_read: options.nil_read.unwrap_or(NilRead::Wildcard) })
+    }
+
+    fn part(&self, call: &Call<'_>, part: ValueId) -> Result<Option<Part>, String> {
+        let values = call.values;
+        let wrong = || {
+            let shown = values.display(part);
+            format!("a transaction's parts are [:r name value], [:w name value] or [:append name value]; {shown} is none")
+        };
+        let (f, name, value) = match values.elements(part) {
+            Some(&[f, name, value]) => (f, name, value),
+            Some(&[f, name]) => (f, name, ValueId::NIL),
+            _ => return Err(wrong()),
+        };
+        match values.name(f) {
+            "r" | "read" if call.outcome != Outcome::Ok => Ok(None),
+            "r" | "read" if value.is_nil() && self.nil_read == NilRead::Wildcard => Ok(None),
+            "r" | "read" => Ok(Some(Part::Read(name, held(values, value)))),
+            "w" | "write" => Ok(Some(Part::Write(name, held(values, value)))),
+            "append" => Ok(Some(Part::Append(name, value))),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+fn held(values: &Values, value: ValueId) -> Option<Held> {
+    match values.view(value) {
+        View::Nil | View::Vector([]) | View::List([]) => None,
+        View::Vector(list) | View::List(list) => Some(Held::List(list.to_vec())),
+        _ => Some(Held::Value(value)),
+    }
+}
+
+impl Model for MultiRegister {
+    type State = BTreeMap<ValueId, Held>;
+    type Op = Transaction;
+
+    fn name(&self) -> &'static str {
+        "multi-register"
+    }
+
+    fn init(&self) -> Self::State {
+        self.initial.clone()
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Result<Decoded<Transaction>, String> {
+        let value = call.output.unwrap_or(call.input);
+        let Some(parts) = call.values.elements(value) else {
+            return Err(format!("a transaction is a vector like [[:r x 1] [:w y 2]], not {}", call.values.display(value)));
+        };
+        let mut read = Vec::with_capacity(parts.len());
+        for &part in parts {
+            read.extend(self.part(call, part)?);
+        }
+        let says_nothing = call.outcome == Outcome::Fail || read.is_empty();
+        Ok(if says_nothing { Decoded::Nothing } else { Decoded::Op(Transaction(read.into())) })
+    }
+
+    fn step(&self, state: &Self::State, op: &Transaction) -> Option<Self::State> {
+        let mut next = state.clone();
+        self.apply(&mut next, op).then_some(next)
+    }
+
+    fn apply(&self, state: &mut Self::State, op: &Transaction) -> bool {
+        for part in op.0.iter() {
+            match part {
+                Part::Read(name, seen) if state.get(name) != seen.as_ref() => return false,
+                Part::Read(..) => {}
+                Part::Write(name, Some(value)) => {
+                    state.insert(*name, value.clone());
+                }
+                Part::Write(name, None) => {
+                    state.remove(name);
+                }
+                Part::Append(name, value) => match state.entry(*name).or_insert_with(|| Held::List(Vec::new())) {
+                    Held::List(list) => list.push(*value),
+                    Held::Value(_) | Held::Unseen(_) => return false,
+                },
+            }
+        }
+        true
+    }
+
+    fn is_pure(&self, op: &Transaction) -> bool {
+        op.0.iter().all(|part| matches!(part, Part::Read(..)))
+    }
+
+    fn tell_op(&self, op: &Transaction, _: bool, values: &Values) -> Vec<Words> {
+        vec![text("did "), Words::Value(self.show_op(op, values))]
+    }
+
+    fn show_op(&self, op: &Transaction, values: &Values) -> String {
+        let show = |held: &Option<Held>| held.as_ref().map_or_else(|| "nil".into(), |held| held.show(values));
+        let parts = op.0.iter().map(|part| match part {
+            Part::Read(name, seen) => format!("r {}→{}", values.display(*name), show(seen)),
+            Part::Write(name, value) => format!("w {} {}", values.display(*name), show(value)),
+            Part::Append(name, value) => format!("append {} {}", values.display(*name), values.display(*value)),
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn show_state(&self, state: &Self::State, values: &Values) -> String {
+        let held = state.iter().map(|(name, held)| format!("{} {}", values.display(*name), held.show(values)));
+        format!("{{{}}}", held.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Held {
+    fn show(&self, values: &Values) -> String {
+        match self {
+            Held::Value(value) => values.display(*value),
+            Held::Unseen(text) => text.to_string(),
+            Held::List(list) => super::container::show_list(list.iter().map(|value| values.display(*value))),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Stores: strings with delete and cas, revisions, transactions, accounts.
+
+use crate::collections::object;
+use crate::definition::{Object, State};
+use crate::{exhaust, int, many};
+use histories::Value;
+use rashomon_checker::{NilRead, Options};
+
+fn string(state: &State) -> Value {
+    Value::Str(state.iter().map(|&c| char::from(c as u8)).collect::<String>().into())
+}
+
+fn letters(value: &Value) -> State {
+    if let Value::Str(text) = value { text.bytes().map(i64::from).collect() } else { State::new() }
+}
+
+fn kv(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    match f {
+        "get" => vec![(string(state), state.clone())],
+        "put" => vec![(input.clone(), letters(input))],
+        "append" => vec![(input.clone(), [&state[..], &letters(input)].concat())],
+        "delete" => vec![(input.clone(), State::new())],
+        _ => {
+            let pair = input.elements().unwrap();
+            if letters(&pair[0]) == *state { vec![(input.clone(), letters(&pair[1]))] } else { Vec::new() }
+        }
+    }
+}
+
+/// The value, 0 for none, and the revision. What changes the key returns its revision, or keeps it for itself.
+fn etcd(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    let (value, revision) = (state[0], state[1]);
+    let change = |to: i64| {
+        let later = revision + 1..=24;
+        later.flat_map(|next| [(Value::pair(input.clone(), int(next)), vec![to, next]), (input.clone(), vec![to, next])]).collect()
+    };
+    let pair = |at: usize| input.elements().map(|pair| pair[at].as_int().unwrap_or(0));
+    match f {
+        "get" if value == 0 => vec![(Value::Nil, state.clone())],
+        "get" => vec![(Value::pair(int(value), int(revision)), state.clone()), (int(value), state.clone())],
+        "put" => change(input.as_int().unwrap()),
+        // Nothing changed, so any revision that is told is the store's, not the key's.
+        "delete" if value == 0 => {
+            let told = (1..=24).map(|told| (Value::pair(Value::Nil, int(told)), state.clone()));
+            std::iter::once((Value::Nil, state.clone())).chain(told).collect()
+        }
+        "delete" => change(0),
+        _ if pair(0) == Some(value) => change(pair(1).unwrap()),
+        _ => Vec::new(),
+    }
+}
+
+fn keyword(name: &str) -> Value {
+    Value::Keyword(name.into())
+}
+
+fn part(f: &str, name: &str, value: Value) -> Value {
+    Value::Vector(vec![keyword(f), keyword(name), value])
+}
+
+/// Two registers x and y of integers.
+fn registers(state: &State, _: &str, input: &Value) -> Vec<(Value, State)> {
+    let mut next = state.clone();
+    let mut parts = Vec::new();
+    for part in input.elements().unwrap() {
+        let [f, name, value] = part.elements().unwrap() else { panic!("a part has three parts") };
+        let place = usize::from(*name == keyword("y"));
+        if *f == keyword("w") {
+            next[place] = value.as_int().unwrap();
+            parts.push(part.clone());
+        } else {
+            parts.push(Value::Vector(vec![f.clone(), name.clone(), int(next[place])]));
+        }
+    }
+    vec![(Value::Vector(parts), next)]
+}
+
+/// Two lists x and y, one after the other, the length of x before them.
+fn lists(state: &State, _: &str, input: &Value) -> Vec<(Value, State)> {
+    let (x, y) = state[1..].split_at(state[0] as usize);
+    let mut lists = [x.to_vec(), y.to_vec()];
+    let mut parts = Vec::new();
+    for part in input.elements().unwrap() {
+        let [f, name, value] = part.elements().unwrap() else { panic!("a part has three parts") };
+        let list = &mut lists[usize::from(*name == keyword("y"))];
+        if *f == keyword("append") {
+            list.push(value.as_int().unwrap());
+            parts.push(part.clone());
+        } else {
+            let seen = Value::Vector(list.iter().map(|&i| int(i)).collect());
+            parts.push(Value::Vector(vec![f.clone(), name.clone(), seen]));
+        }
+    }
+    let next = [&[lists[0].len() as i64][..], &lists[0], &lists[1]].concat();
+    vec![(Value::Vector(parts), next)]
+}
+
+fn balances(state: &State) -> Value {
+    Value::Map(vec![(int(0), int(state[0])), (int(1), int(state[1]))])
+}
+
+fn bank(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    if f == "read" {
+        return vec![(balances(state), state.clone())];
+    }
+    let Value::Map(fields) = input else { panic!("a transfer is a map") };
+    let field = |i: usize| fields[i].1.as_int().unwrap();
+    let mut next = state.clone();
+    next[field(0) as usize] -= field(2);
+    next[field(1) as usize] += field(2);
+    vec![(input.clone(), next)]
+}
+
+fn transfer(from: i64, to: i64, amount: i64) -> (&'static str, Value) {
+    ("transfer", Value::Map([("from", from), ("to", to), ("amount", amount)].map(|(name, i)| (keyword(name), int(i))).to_vec()))
+}
+
+#[test]
+fn kv_with_delete_and_cas_is_decided_as_defined() {
+    let text = |text: &str| Value::Str(text.into());
+    let cas = |a: &str, b: &str| ("cas", Value::pair(text(a), text(b)));
+    let acts = [
+        ("get", Value::Nil, text("a")),
+        ("put", text("a"), text("a")),
+        ("delete", Value::Nil, Value::Nil),
+        ("cas", cas("a", "b").1, cas("a", "b").1),
+        ("append", text("b"), text("b")),
+    ];
+    let mut calls = vec![("put", text("a")), ("put", text("b")), ("delete", Value::Nil), cas("a", "b"), cas("b", "ab"), cas("", "a")];
+    calls.extend(vec![("get", Value::Nil); 4]);
+    let mut store = object("kv", kv, &calls, &acts[..4]);
+    exhaust(&store, 4);
+    many(&store, 10_000);
+    store.acts = acts.to_vec();
+    store.calls.extend([("append", text("b")), ("append", text("a"))]);
+    exhaust(&store, 3);
+    many(&store, 10_000);
+}
+
+#[test]
+fn etcd_kv_is_decided_as_defined() {
+    let acts = [
+        ("get", Value::Nil, Value::pair(int(1), int(1))),
+        ("get", Value::Nil, int(1)),
+        ("put", int(1), Value::pair(int(1), int(2))),
+        ("put", int(1), int(1)),
+        ("delete", Value::Nil, Value::Nil),
+        ("cas", Value::pair(int(1), int(2)), Value::pair(Value::pair(int(1), int(2)), int(3))),
+    ];
+    let mut calls: Vec<_> = (1..=3).map(|v| ("put", int(v))).collect();
+    calls.extend([("delete", Value::Nil), ("cas", Value::pair(int(1), int(2))), ("cas", Value::pair(int(2), int(3)))]);
+    calls.extend(vec![("get", Value::Nil); 4]);
+    let object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd, &calls, &acts) };
+    exhaust(&object, 3);
+    many(&object, 5_000);
+}
+
+#[test]
+fn multi_register_is_decided_as_defined() {
+    let txn = |parts: &[Value]| ("txn", Value::Vector(parts.to_vec()));
+    let (read, write) = (|name| part("r", name, Value::Nil), |name, v| part("w", name, int(v)));
+    let calls = [
+        txn(&[read("x")]),
+        txn(&[read("x"), read("y")]),
+        txn(&[write("x", 1)]),
+        txn(&[write("x", 2), write("y", 2)]),
+        txn(&[read("y"), write("x", 3)]),
+        txn(&[write("y", 4), read("y"), read("x")]),
+    ];
+    let done = |f: &'static str, input: &Value, state: [i64; 2]| (f, input.clone(), registers(&state.to_vec(), f, input)[0].0.clone());
+    let acts: Vec<_> = calls.iter().take(5).enumerate().map(|(i, (f, input))| done(f, input, [[0, 0], [1, 0], [2, 2]][i % 3])).collect();
+    let initial = Value::Map(vec![(keyword("x"), int(0)), (keyword("y"), int(0))]);
+    let options = Options { initial: Some(initial), ..Options::default() };
+    let calls = [&calls[..], &calls[..2], &calls[..2]].concat();
+    let object = Object { starts: vec![vec![0, 0]], options, ..object("multi-register", registers, &calls, &acts) };
+    exhaust(&object, 3);
+    many(&object, 15_000);
+}
+
+#[test]
+fn transactions_on_lists_are_decided_as_defined() {
+    let txn = |parts: &[Value]| ("txn", Value::Vector(parts.to_vec()));
+    let (read, append) = (|name| part("r", name, Value::Nil), |name, v| part("append", name, int(v)));
+    let mut calls: Vec<_> = (1..=4).map(|v| txn(&[append("x", v)])).collect();
+    calls.extend([txn(&[append("y", 5), read("x")]), txn(&[append("x", 6), append("y", 6)])]);
+    calls.extend(vec![txn(&[read("x"), read("y")]); 4]);
+    let acts: Vec<_> = [0, 4, 6].map(|i| (calls[i].0, calls[i].1.clone(), lists(&vec![1, 1], "txn", &calls[i].1)[0].0.clone())).to_vec();
+    let options = Options { nil_read: Some(NilRead::Missing), ..Options::default() };
+    let object = Object { starts: vec![vec![0]], options, ..object("multi-register", lists, &calls, &acts) };
+    exhaust(&object, 4);
+    many(&object, 15_000);
+}
+
+#[test]
+fn bank_is_decided_as_defined() {
+    let calls = [transfer(0, 1, 3), transfer(1, 0, 2), transfer(0, 1, 1), ("read", Value::Nil), ("read", Value::Nil), ("read", Value::Nil)];
+    let mut acts: Vec<_> = calls[..2].iter().map(|(f, input)| (*f, input.clone(), input.clone())).collect();
+    acts.extend([[5, 5], [2, 8], [4, 6]].map(|state| ("read", Value::Nil, balances(&state.to_vec()))));
+    let calls = [&calls[..], &calls[..]].concat();
+    let options = Options { initial: Some(balances(&vec![5, 5])), ..Options::default() };
+    let mut bank = Object { starts: vec![vec![5, 5]], options, ..object("bank", bank, &calls, &acts) };
+    exhaust(&bank, 4);
+    many(&bank, 15_000);
+    // Nobody says what the accounts hold at first.
+    bank.options = Options::default();
+    bank.starts = (-4..=14).flat_map(|a| (-4..=14).map(move |b| vec![a, b])).collect();
+    exhaust(&bank, 3);
+    bank.starts = vec![vec![5, 5]];
+    bank.starts.extend((-12..=22).flat_map(|a| (-12..=22).map(move |b| vec![a, b])));
+    bank.calls.extend(vec![("read", Value::Nil); 6]);
+    many(&bank, 400);
+}

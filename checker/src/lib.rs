@@ -75,7 +75,7 @@ pub fn check(history: &histories::History, consistency: Consistency, options: &O
     }
 }
 
-/// The same for a model of your own: see [`Model`], of which three methods are enough. Of the options only `keyed` matters.
+/// The same for a model of your own: see [`Model`], of which four methods are enough. Of the options only `keyed` matters.
 ///
 /// # Errors
 /// Ops that the model cannot read: a sentence that names the op's line, event and value.

@@ -48,8 +48,8 @@ use std::hash::Hash;
 
 /// The sequential specification of an object (Herlihy and Wing 1990, section 2).
 ///
-/// [`Model::init`], [`Model::decode`] and [`Model::step`] are enough; the other methods only make searches faster or
-/// explanations better, and a wrong answer is never the price of leaving them out.
+/// [`Model::name`], [`Model::init`], [`Model::decode`] and [`Model::step`] are enough; the other methods only make searches
+/// faster or explanations better, and a wrong answer is never the price of leaving them out.
 pub trait Model: Sync {
     /// The object's state.
     type State: Clone + Eq + Hash + Debug + Send + Sync;

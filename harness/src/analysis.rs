@@ -213,6 +213,7 @@ pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
         initial: initial.transpose().context("test.json: judged.initial")?,
         nil_read: judged.nil_read.as_deref().map(nil_read).transpose()?,
         failed_cas: judged.failed_cas.as_deref().map(failed_cas).transpose()?,
+        permits: judged.permits,
     })
 }
 
@@ -230,6 +231,7 @@ pub fn judged(options: &Options, must_succeed: &[&str], final_reads: bool) -> Ju
             FailedCas::Drop => "drop".into(),
             FailedCas::Assert => "assert".into(),
         }),
+        permits: options.permits,
         must_succeed: must_succeed.iter().map(ToString::to_string).collect(),
         final_reads,
     }
@@ -264,11 +266,12 @@ mod tests {
             initial: Some(Value::pair(1, "a b")),
             nil_read: Some(NilRead::Missing),
             failed_cas: Some(FailedCas::Assert),
+            permits: Some(3),
         };
         let judged = judged(&options, &["read"], true);
         let back = options_of(&serde_json::from_str(&serde_json::to_string(&judged).unwrap()).unwrap()).unwrap();
         assert_eq!((back.model, back.keyed, back.initial), (options.model, options.keyed, options.initial));
-        assert_eq!((back.nil_read, back.failed_cas), (options.nil_read, options.failed_cas));
+        assert_eq!((back.nil_read, back.failed_cas, back.permits), (options.nil_read, options.failed_cas, Some(3)));
         assert!(options_of(&Judged { nil_read: Some("no".into()), ..Judged::default() }).is_err());
     }
 }

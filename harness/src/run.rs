@@ -144,6 +144,9 @@ pub struct Judged {
     /// `drop` or `assert`; absent: the format's default.
     #[serde(default)]
     pub failed_cas: Option<String>,
+    /// The permits of a semaphore; absent: one.
+    #[serde(default)]
+    pub permits: Option<u32>,
     /// The functions of which at least one op must end `ok`.
     #[serde(default)]
     pub must_succeed: Vec<String>,

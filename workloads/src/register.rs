@@ -90,6 +90,7 @@ pub fn workload(options: &RegisterOptions, offers_cas: bool, nodes: usize, concu
             nil_read: Some(checker::NilRead::Missing),
             // A cas also fails because its node refused it: that says nothing about the value.
             failed_cas: Some(checker::FailedCas::Drop),
+            ..checker::Options::default()
         },
         must_succeed: if cas { vec!["read", "write", "cas"] } else { vec!["read", "write"] },
         describe: describe(options, cas, group),

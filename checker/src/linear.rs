@@ -195,11 +195,15 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
         Err(limit) => Found::Out(limit, Progress { ops_ordered: 0, states: 0 }),
     };
     let with_unknowns = problem.entries.iter().any(|e| e.is_crashed());
-    let plans = PLANS.iter().filter(|plan| with_unknowns || matches!(plan.0, Unknowns::Exact | Unknowns::Lazy(_)));
-    let mut out = (Limit::Steps, Progress { ops_ordered: 0, states: 0 });
-    // Where ops that happen without end lead to states without end, there is no point in asking.
+    // Where ops that happen without end lead to states without end, there is no point in letting them.
     let finite = model.contradictions().contains(&Others::AnyNumber);
-    for &(unknowns, algorithm, quick) in plans.iter().filter(|plan| finite || plan.0 != Unknowns::Unlimited) {
+    let plans = PLANS.iter().filter(|plan| match plan.0 {
+        Unknowns::Exact | Unknowns::Lazy(_) => true,
+        Unknowns::Few(_) => with_unknowns,
+        Unknowns::Unlimited => with_unknowns && finite,
+    });
+    let mut out = (Limit::Steps, Progress { ops_ordered: 0, states: 0 });
+    for &(unknowns, algorithm, quick) in plans {
         let found = match (search(unknowns, Most { steps: quick.min(most.steps), ..most }), unknowns) {
             (Found::Order(_), Unknowns::Unlimited) | (Found::Nothing(_), Unknowns::Few(_) | Unknowns::Lazy(_)) => continue,
             (Found::Out(why, progress), _) => {

@@ -197,6 +197,52 @@ fn json_is_one_object_per_file_with_the_promised_fields() {
     assert!(malformed["reason"].as_str().is_some_and(|reason| reason.contains("malformed.edn:2:")), "{malformed}");
 }
 
+/// One process reads 2, then 1, which another had overwritten itself: no process can have seen that in one order of the writes.
+const NOT_MONOTONIC: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n\
+                             {:process 0, :type :invoke, :f :write, :value 2}\n{:process 0, :type :ok, :f :write, :value 2}\n\
+                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 2}\n\
+                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 1}\n";
+
+#[test]
+fn several_consistency_models_are_judged_and_the_worst_decides() {
+    let room = Room::new();
+    room.file("stale.edn", INVALID);
+    room.file("back.edn", NOT_MONOTONIC);
+    let output = room.run(&["check", "stale.edn", "--consistency", "causal,pram"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("VALID  causal\n") && stdout(&output).contains("VALID  pram\n"), "{}", stdout(&output));
+    assert_eq!(code(&room.run(&["check", "stale.edn", "--consistency", "causal,linearizable"])), 1);
+
+    let output = room.run(&["check", "back.edn", "--consistency", "causal-memory"]);
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).contains("INVALID  not causal-memory") && stdout(&output).contains("rocess 1"), "{}", stdout(&output));
+    let output = room.run(&["check", "back.edn", "--consistency", "causal", "--json"]);
+    let told: Value = serde_json::from_str(stdout(&output).trim()).unwrap();
+    assert_eq!((told["consistency"].as_str(), told["verdict"].as_str()), (Some("causal"), Some("invalid")), "{told}");
+    assert_eq!(told["counterexample"]["pattern"], "WriteCORead", "{told}");
+    assert!(told["counterexample"]["cycle"].as_array().unwrap().len() > 1, "{told}");
+}
+
+#[test]
+fn the_ladder_names_the_strongest_model_that_is_kept() {
+    let room = Room::new();
+    room.file("stale.edn", INVALID);
+    let output = room.run(&["check", "stale.edn", "--consistency", "strongest"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("strongest model kept: causal-memory and causal-convergence\n"), "{}", stdout(&output));
+    let output = room.run(&["check", "stale.edn", "--consistency", "strongest", "--json"]);
+    let told: Value = serde_json::from_str(stdout(&output).trim()).unwrap();
+    assert_eq!(told["strongest"], serde_json::json!(["causal-memory", "causal-convergence"]));
+    let of = |name: &str| told["ladder"].as_array().unwrap().iter().find(|rung| rung["consistency"] == name).unwrap()["verdict"].clone();
+    assert_eq!((of("linearizable"), of("pram")), ("invalid".into(), "valid".into()));
+
+    assert_eq!(code(&room.run(&["check", "nothing.edn", "--consistency", "strongest"])), 255);
+    let output = room.run(&["check", "stale.edn", "--consistency", "eventualy"]);
+    assert!(code(&output) == 254 && stderr(&output).contains("causal-memory"), "{}", stderr(&output));
+    let output = room.run(&["check", "stale.edn", "--consistency", "causal", "--report", "page.html"]);
+    assert!(code(&output) == 254 && stderr(&output).contains("linearizab"), "{}", stderr(&output));
+}
+
 #[test]
 fn a_guess_is_reported_and_can_be_overruled() {
     let room = Room::new();

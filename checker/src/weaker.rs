@@ -30,10 +30,11 @@ use rayon::prelude::*;
 use views::Keeps;
 
 /// A consistency model: what the order, or the orders, behind a history must keep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Consistency {
     /// One order for everybody, in which every op takes effect between its invocation and its completion (Herlihy and Wing
     /// 1990).
+    #[default]
     Linearizable,
     /// Each process has an order of all writes and its own reads that keeps the causal order (`CM`).
     CausalMemory,

@@ -6,7 +6,7 @@ use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts}
 use crate::store::{self, RunDir};
 use crate::{coverage, faults, guess, memory, report, results, tally, words};
 use anyhow::{Context, anyhow};
-use checker::{Budget, FailedCas, NilRead, Options, Verdict};
+use checker::{Budget, Consistency, FailedCas, NilRead, Options, Verdict};
 use histories::lint::{Assume, Rule, Severity, lint};
 use histories::{Format, History};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn judge_run(dir: &RunDir, limits: Limits, stop: impl Fn() -> bool + Sync, p
     let (history, parse) = read(&dir.history(), Some(Format::Jsonl))?;
     let options = options_of(&facts.judged)?;
     let misuse = misuse(&history, &options, &dir.history());
-    let judgement = judge(&history, &options, limits, stop, progress)?;
+    let judgement = judge(&history, Consistency::Linearizable, &options, limits, stop, progress)?;
     let nodes = facts.node_names();
     let windows = faults::windows(&history, &nodes);
     let phases = phases(&history, &facts);
@@ -48,6 +48,8 @@ pub fn judge_run(dir: &RunDir, limits: Limits, stop: impl Fn() -> bool + Sync, p
 pub struct FileOptions {
     /// Its format, if not by its content.
     pub format: Option<Format>,
+    /// What it should keep.
+    pub consistency: Consistency,
     /// What to check it against; an empty model: guessed.
     pub options: Options,
     /// What the check may use.
@@ -73,13 +75,14 @@ pub fn judge_file(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync
     let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(format!("{error:#}")))?;
     let mut options = how.options.clone();
     let mut guessed = None;
-    if options.model.is_empty() {
+    // The weaker models are about reads and writes of any object that has them.
+    if options.model.is_empty() && how.consistency == Consistency::Linearizable {
         let (model, why) = guess::model(&history).map_err(|why| FileError::Model(format!("{}: {why}", path.display())))?;
         options.model = model;
         guessed = Some(why);
     }
     let misuse = misuse(&history, &options, path);
-    let judgement = judge(&history, &options, how.limits, stop, progress)
+    let judgement = judge(&history, how.consistency, &options, how.limits, stop, progress)
         .map_err(|error| FileError::Model(format!("{}: {error:#}", path.display())))?;
     let nodes = node_names(&history);
     let mut run = Run { windows: faults::windows(&history, &nodes), ..bare(history, path.into(), judgement, how.limits, parse) };
@@ -132,14 +135,15 @@ fn read(path: &Path, format: Option<Format>) -> anyhow::Result<(History, Duratio
 
 fn judge(
     history: &History,
+    consistency: Consistency,
     options: &Options,
     limits: Limits,
     stop: impl Fn() -> bool + Sync,
     progress: &Progress,
 ) -> anyhow::Result<Judgement> {
     progress.begin("checking");
-    let judgement =
-        judge::judge(history, options, limits, stop, |budget, _| progress.update(|| checking_line(budget))).map_err(|why| anyhow!(why))?;
+    let judgement = judge::judge(history, consistency, options, limits, stop, |budget, _| progress.update(|| checking_line(budget)))
+        .map_err(|why| anyhow!(why))?;
     progress.end(&checked_line(history, &judgement.verdict));
     Ok(judgement)
 }
@@ -155,8 +159,13 @@ fn checking_line(budget: &Budget) -> String {
 }
 
 fn checked_line(history: &History, verdict: &Verdict) -> String {
-    let keys = if verdict.keyed { format!("{}, ", words::many(verdict.keys.len(), "key")) } else { String::new() };
+    let keys = if is_by_key(verdict) { format!("{}, ", words::many(verdict.keys.len(), "key")) } else { String::new() };
     format!("{keys}{}, model {}", words::many(history.ops().len(), "op"), verdict.model)
+}
+
+/// Whether each key has a verdict of its own. Linearizability is local; the weaker models are not, and judge all keys together.
+pub fn is_by_key(verdict: &Verdict) -> bool {
+    verdict.keyed && verdict.consistency == Consistency::Linearizable.name()
 }
 
 /// A run of which only the history and the verdict are known.

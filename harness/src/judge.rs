@@ -2,7 +2,7 @@
 
 use crate::memory;
 use checker::budget::Stop;
-use checker::{Budget, Options, Verdict};
+use checker::{Budget, Consistency, Options, Verdict};
 use histories::History;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -35,9 +35,10 @@ const TICK: Duration = Duration::from_millis(50);
 /// the search's counters.
 ///
 /// # Errors
-/// A model that does not fit the history, as a sentence: see [`checker::check_linearizable`].
+/// A model that does not fit the history, as a sentence: see [`checker::check()`].
 pub fn judge(
     history: &History,
+    consistency: Consistency,
     options: &Options,
     limits: Limits,
     stop: impl Fn() -> bool + Sync,
@@ -61,7 +62,7 @@ pub fn judge(
                 progress(&watched, start.elapsed());
             }
         });
-        let verdict = checker::check_linearizable(history, options, &budget);
+        let verdict = checker::check(history, consistency, options, &budget);
         drop(done);
         verdict
     })?;

@@ -17,6 +17,7 @@ pub mod guess;
 pub mod interpreter;
 pub mod interrupt;
 pub mod judge;
+pub mod ladder;
 pub mod live;
 pub mod log;
 pub mod memory;

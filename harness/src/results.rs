@@ -87,7 +87,7 @@ fn millis(duration: std::time::Duration) -> f64 {
 }
 
 /// Why the answer is what it is, in a sentence; `None` for valid.
-fn reason(run: &Run) -> Option<String> {
+pub fn reason(run: &Run) -> Option<String> {
     match run.summary() {
         Summary::Valid => None,
         Summary::Invalid => told_first(run).map(|(key, proof)| {
@@ -160,6 +160,13 @@ fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
         "ordered": proof.prefix.len(),
         "blocked": proof.blocked.map(|op| core_op(run, op)),
         "states": proof.states,
+        "pattern": proof.pattern,
+        "cycle": proof.cycle.iter().map(|edge| json!({
+            "from": place(&edge.from),
+            "to": place(&edge.to),
+            "kind": edge.kind,
+            "reader": edge.reader.as_ref().and_then(place),
+        })).collect::<Vec<_>>(),
     })
 }
 

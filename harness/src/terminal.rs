@@ -3,15 +3,17 @@
 
 mod grid;
 
+use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
 use crate::run::Run;
 use crate::words::{count, duration, many, seconds};
 use checker::describe;
 use checker::verdict::{Reason, Summary};
-use checker::{Answer, Counterexample, KeyVerdict};
+use checker::{Answer, Consistency, Counterexample, KeyVerdict};
 use histories::Outcome;
 use std::fmt::Write;
 use std::path::Path;
+use std::str::FromStr;
 
 /// The columns that everything fits into.
 pub const WIDTH: usize = 80;
@@ -105,7 +107,7 @@ fn headline(run: &Run, block: &mut Block) {
     let summary = run.summary();
     let keys = run.verdict.keys.len();
     let of_keys =
-        |n: usize| if run.verdict.keyed { format!(" ({} of {})", count(n as u64, false), many(keys, "key")) } else { String::new() };
+        |n: usize| if is_by_key(&run.verdict) { format!(" ({} of {})", count(n as u64, false), many(keys, "key")) } else { String::new() };
     let at = |answer| of_keys(run.keys(answer).count());
     let consistency = run.verdict.consistency;
     let (sign, ink, text) = match summary {
@@ -132,7 +134,12 @@ fn valid_sentence(run: &Run) -> String {
         return "There is nothing to contradict: no operation took effect.".into();
     }
     let what = if run.test.is_some() { "run" } else { "history" };
-    let how = if run.verdict.keyed { "by one order per key" } else { "by one order" };
+    let how = match Consistency::from_str(run.verdict.consistency) {
+        Ok(Consistency::Linearizable) if run.verdict.keyed => "by one order per key",
+        Ok(Consistency::Linearizable | Consistency::CausalConvergence) | Err(_) => "by one order",
+        Ok(Consistency::Causal) => "by an order of what came causally before it",
+        Ok(_) => "by one order per process",
+    };
     format!("Every answer of this {what} is explained {how}.")
 }
 

@@ -3,17 +3,22 @@
 use super::{Failure, Global, Outcome, options};
 use crate::analysis::{self, FileError, FileOptions};
 use crate::interrupt::Interrupt;
+use crate::ladder;
 use crate::progress::Progress;
 use crate::run::Run;
 use crate::{console, exit, report, results, store, terminal};
+use checker::Consistency;
 use clap::Args;
 use histories::Format;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
   rashomon check history.edn
   rashomon check history.edn --model cas-register --initial 0 --report report.html
+  rashomon check history.edn --consistency causal,pram
+  rashomon check history.edn --consistency strongest
   rashomon check --json *.jsonl                    one JSON object per file
 ";
 
@@ -48,6 +53,9 @@ pub(super) struct CheckArgs {
     pub(super) format: Option<Format>,
     #[command(flatten)]
     pub(super) model: options::ModelArgs,
+    /// What the history should keep, several separated by commas, or strongest for the ladder of all
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = asked, default_value = "linearizable", long_help = consistency_help())]
+    pub(super) consistency: Vec<Asked>,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,
     /// One JSON object per file on standard output, and nothing else there
@@ -62,12 +70,25 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
     if args.report.is_some() && args.files.len() > 1 {
         return Err(Failure::usage("--report writes one page and takes one file; judge the files one by one"));
     }
+    let weaker = |asked: &Asked| *asked != Asked::Model(Consistency::Linearizable);
+    if args.report.is_some() && (args.consistency.len() > 1 || args.consistency.iter().any(weaker)) {
+        return Err(Failure::usage("--report draws verdicts on linearizability; the terminal and --json have the others"));
+    }
     let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
     let interrupt = Interrupt::listen()?;
-    let how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits() };
+    let mut how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits(), ..Default::default() };
     let mut code = exit::VALID;
-    for file in &args.files {
-        code = exit::worse(code, check(file, args, &how, &progress, &interrupt, global)?);
+    for (file, asked) in args.files.iter().flat_map(|file| args.consistency.iter().map(move |asked| (file, asked))) {
+        code = exit::worse(
+            code,
+            match asked {
+                Asked::Model(consistency) => {
+                    how.consistency = *consistency;
+                    check(file, args, &how, &progress, &interrupt, global)?
+                }
+                Asked::Strongest => climb(file, args, &how, &progress, &interrupt, global)?,
+            },
+        );
         if interrupt.times() > 0 {
             break;
         }
@@ -84,18 +105,7 @@ fn check(file: &Path, args: &CheckArgs, how: &FileOptions, progress: &Progress, 
             let code = exit::of(run.summary());
             (run, code)
         }
-        Err(error) => {
-            let (why, code) = match error {
-                FileError::Read(why) => (why, exit::CRASH),
-                FileError::Model(why) => (why, exit::USAGE),
-            };
-            if args.json {
-                console::print(&format!("{}\n", results::of_error(&file.display().to_string(), &why)))?;
-            }
-            let console = global.stderr();
-            console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), why));
-            return Ok(code);
-        }
+        Err(error) => return refuse(file, error, args, global),
     };
     run.repeat = super::command_line();
     if let Some(page) = &args.report {
@@ -103,6 +113,60 @@ fn check(file: &Path, args: &CheckArgs, how: &FileOptions, progress: &Progress, 
     }
     console::print(&told(&run, args, global))?;
     Ok(code)
+}
+
+/// Says why a file was not judged; the exit code.
+fn refuse(file: &Path, error: FileError, args: &CheckArgs, global: Global) -> Outcome {
+    let (why, code) = match error {
+        FileError::Read(why) => (why, exit::CRASH),
+        FileError::Model(why) => (why, exit::USAGE),
+    };
+    if args.json {
+        console::print(&format!("{}\n", results::of_error(&file.display().to_string(), &why)))?;
+    }
+    let console = global.stderr();
+    console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), why));
+    Ok(code)
+}
+
+/// Says of one file what it keeps of all models, strongest first.
+fn climb(file: &Path, args: &CheckArgs, how: &FileOptions, progress: &Progress, interrupt: &Interrupt, global: Global) -> Outcome {
+    let climbed = ladder::climb(file, how, || interrupt.times() > 0, progress);
+    progress.clear();
+    let rungs = match climbed {
+        Ok(rungs) => rungs,
+        Err(error) => return refuse(file, error, args, global),
+    };
+    if args.json {
+        console::print(&format!("{}\n", ladder::json(file, &rungs)))?;
+    } else {
+        let name = if args.files.len() > 1 { format!("{}\n", file.display()) } else { String::new() };
+        console::print(&format!("{name}{}", ladder::block(&rungs, global.stdout())))?;
+    }
+    Ok(exit::of(ladder::summary(&rungs)))
+}
+
+/// What `--consistency` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// One model.
+    Model(Consistency),
+    /// The ladder of all.
+    Strongest,
+}
+
+fn asked(name: &str) -> Result<Asked, String> {
+    if name == "strongest" { Ok(Asked::Strongest) } else { Consistency::from_str(name).map(Asked::Model) }
+}
+
+fn consistency_help() -> String {
+    let names: Vec<&str> = Consistency::ALL.iter().map(|model| model.name()).collect();
+    format!(
+        "What the history should keep, several separated by commas: {}. The models other than linearizable are about reads and \
+         writes, judge all keys together, and need each value to be written once per key.\n\nstrongest: one line for each model, \
+         and the exit code is 0 if one of them is kept, 1 if none is, 2 if that is not known",
+        names.join(", ")
+    )
 }
 
 fn told(run: &Run, args: &CheckArgs, global: Global) -> String {

@@ -1,0 +1,175 @@
+//! The ladder: for each consistency model whether a history keeps it, and the strongest that it keeps.
+//!
+//! Models imply each other ([`Consistency::implies`]): what one procedure leaves open, the answer to a stronger or a weaker
+//! model may decide. Should two answers contradict that, neither is given.
+
+use crate::analysis::{self, FileError, FileOptions};
+use crate::console::{Console, Ink};
+use crate::progress::Progress;
+use crate::{results, terminal};
+use checker::Consistency;
+use checker::verdict::Summary;
+use serde_json::{Value as Json, json};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The answer for one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rung {
+    /// The model.
+    pub consistency: Consistency,
+    /// The answer.
+    pub summary: Summary,
+    /// Why it is not kept, or not known; from which model it follows, if it was not decided by itself.
+    pub reason: Option<String>,
+}
+
+/// Judges a file against every model, each before those that it implies. Reads the file once for each.
+///
+/// # Errors
+/// The file cannot be read, or no model at all can be judged on it.
+pub fn climb(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<Vec<Rung>, FileError> {
+    let mut rungs = Vec::new();
+    let mut unfit = None;
+    for consistency in Consistency::ALL {
+        let how = FileOptions { consistency, ..how.clone() };
+        rungs.push(match analysis::judge_file(path, &how, &stop, progress) {
+            Ok(run) => Rung { consistency, summary: run.summary(), reason: results::reason(&run) },
+            Err(FileError::Model(why)) => {
+                unfit.get_or_insert(why.clone());
+                Rung { consistency, summary: Summary::Unknown, reason: Some(why) }
+            }
+            Err(error) => return Err(error),
+        });
+    }
+    let undecided = rungs.iter().all(|rung| rung.summary == Summary::Unknown);
+    match unfit {
+        Some(why) if undecided && rungs.iter().all(|rung| rung.reason.as_ref() == Some(&why)) => Err(FileError::Model(why)),
+        _ => Ok(hold_true(&rungs)),
+    }
+}
+
+/// Fills in what follows from other answers, and withdraws answers that contradict each other.
+fn hold_true(told: &[Rung]) -> Vec<Rung> {
+    let said = |summary| told.iter().filter(move |rung| rung.summary == summary).map(|rung| rung.consistency);
+    let rung = |rung: &Rung| {
+        let mine = rung.consistency;
+        let kept = said(Summary::Valid).find(|other| other.implies(mine));
+        let broken = said(Summary::Invalid).find(|other| mine.implies(*other));
+        let (summary, reason) = match (kept, broken) {
+            (Some(kept), Some(broken)) => {
+                let why = format!("{} was found kept and {} not, which cannot be; this is a fault of Rashomon", kept.name(), broken.name());
+                (Summary::Unknown, Some(why))
+            }
+            (Some(kept), None) if kept != mine => (Summary::Valid, Some(format!("it is {}", kept.name()))),
+            (None, Some(broken)) if rung.summary != Summary::Invalid => (Summary::Invalid, Some(format!("it is not {}", broken.name()))),
+            _ => (rung.summary, rung.reason.clone()),
+        };
+        Rung { consistency: mine, summary, reason }
+    };
+    told.iter().map(rung).collect()
+}
+
+/// The models that are kept and that no other kept one implies.
+pub fn strongest(rungs: &[Rung]) -> Vec<Consistency> {
+    let kept: Vec<Consistency> = rungs.iter().filter(|rung| rung.summary == Summary::Valid).map(|rung| rung.consistency).collect();
+    kept.iter().copied().filter(|&mine| kept.iter().all(|&other| other == mine || !other.implies(mine))).collect()
+}
+
+/// Valid if some model is kept; invalid if none is; else unknown.
+pub fn summary(rungs: &[Rung]) -> Summary {
+    if !strongest(rungs).is_empty() {
+        Summary::Valid
+    } else if rungs.iter().all(|rung| rung.summary == Summary::Invalid) {
+        Summary::Invalid
+    } else {
+        Summary::Unknown
+    }
+}
+
+/// The ladder for the terminal.
+pub fn block(rungs: &[Rung], console: Console) -> String {
+    let mut out = String::new();
+    let names: Vec<&str> = strongest(rungs).into_iter().map(Consistency::name).collect();
+    let told = if names.is_empty() { "none is known to be kept".into() } else { names.join(" and ") };
+    let _ = writeln!(out, "strongest model kept: {}\n", console.ink(Ink::Bold, told));
+    for rung in rungs {
+        let (sign, ink) = match rung.summary {
+            Summary::Valid => ("✓ valid  ", Ink::Green),
+            Summary::Invalid => ("✗ invalid", Ink::Red),
+            Summary::Unknown => ("? unknown", Ink::Yellow),
+        };
+        let head = format!("{}  {:<19}", console.ink(ink, console.fit(sign)), rung.consistency.name());
+        let reason = console.fit(rung.reason.as_deref().unwrap_or_default());
+        let mut lines = terminal::wrap(&reason, terminal::WIDTH - 31).into_iter();
+        let _ = writeln!(out, "{}", format!("{head} {}", lines.next().unwrap_or_default()).trim_end());
+        for line in lines {
+            let _ = writeln!(out, "{:31}{line}", "");
+        }
+    }
+    out
+}
+
+/// The ladder for machines. The names of its fields are a promise.
+pub fn json(path: &Path, rungs: &[Rung]) -> Json {
+    json!({
+        "file": path.display().to_string(),
+        "strongest": strongest(rungs).into_iter().map(Consistency::name).collect::<Vec<_>>(),
+        "ladder": rungs.iter().map(|rung| json!({
+            "consistency": rung.consistency.name(),
+            "verdict": rung.summary,
+            "reason": rung.reason,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ladder(of: impl Fn(Consistency) -> Summary) -> Vec<Rung> {
+        let rungs = Consistency::ALL.into_iter().map(|consistency| Rung { consistency, summary: of(consistency), reason: None });
+        hold_true(&rungs.collect::<Vec<_>>())
+    }
+
+    fn of(rungs: &[Rung], consistency: Consistency) -> &Rung {
+        rungs.iter().find(|rung| rung.consistency == consistency).unwrap()
+    }
+
+    #[test]
+    fn what_one_answer_decides_is_filled_in() {
+        let rungs = ladder(|model| if model == Consistency::CausalMemory { Summary::Valid } else { Summary::Unknown });
+        assert_eq!(strongest(&rungs), [Consistency::CausalMemory]);
+        assert_eq!(of(&rungs, Consistency::MonotonicReads).reason.as_deref(), Some("it is causal-memory"));
+        assert_eq!(of(&rungs, Consistency::CausalConvergence).summary, Summary::Unknown);
+        assert_eq!(summary(&rungs), Summary::Valid);
+
+        let rungs = ladder(|model| if model == Consistency::Causal { Summary::Invalid } else { Summary::Unknown });
+        assert_eq!(of(&rungs, Consistency::Linearizable).summary, Summary::Invalid);
+        assert_eq!(of(&rungs, Consistency::Pram).summary, Summary::Unknown);
+        assert_eq!(summary(&rungs), Summary::Unknown);
+        assert_eq!(summary(&ladder(|_| Summary::Invalid)), Summary::Invalid);
+    }
+
+    #[test]
+    fn answers_that_cannot_both_be_right_are_withdrawn() {
+        let rungs = ladder(|model| match model {
+            Consistency::Linearizable => Summary::Valid,
+            Consistency::Pram => Summary::Invalid,
+            _ => Summary::Unknown,
+        });
+        let pram = of(&rungs, Consistency::Pram);
+        assert!(pram.summary == Summary::Unknown && pram.reason.as_ref().unwrap().contains("a fault of Rashomon"), "{pram:?}");
+        assert_eq!(of(&rungs, Consistency::Linearizable).summary, Summary::Unknown);
+        assert_eq!(of(&rungs, Consistency::Causal).summary, Summary::Valid, "nothing speaks against that");
+    }
+
+    #[test]
+    fn two_models_may_be_the_strongest() {
+        let rungs = ladder(|model| if model == Consistency::Linearizable { Summary::Invalid } else { Summary::Valid });
+        assert_eq!(strongest(&rungs), [Consistency::CausalMemory, Consistency::CausalConvergence]);
+        let text = block(&rungs, Console::plain());
+        assert!(text.starts_with("strongest model kept: causal-memory and causal-convergence\n"), "{text}");
+        assert!(text.contains("valid    pram                it is causal-memory\n"), "{text}");
+    }
+}

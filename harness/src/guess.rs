@@ -34,8 +34,19 @@ pub fn model(history: &History) -> Result<(String, String), String> {
     let Some(&(model, _)) = KNOWN.iter().find(|(_, known)| only(known)) else {
         return Err(format!("no model fits the functions of this history ({seen}); name one with --model: {}", models()));
     };
-    let why = if functions.is_empty() { "there are no ops".into() } else { format!("from the functions {seen}") };
+    let mut why = if functions.is_empty() { "there are no ops".into() } else { format!("from the functions {seen}") };
+    let mut model = model;
+    if model == "set" && reads_a_number(history) {
+        model = "counter";
+        why.push_str(", since a number was read");
+    }
     Ok((model.into(), format!("model {model} was guessed {why}; --model overrules it")))
+}
+
+/// Whether some read returned a number: what a counter does, and a set never.
+fn reads_a_number(history: &History) -> bool {
+    let mut reads = history.ops().iter().filter(|&&op| history.name(history.op_function(op)) == "read");
+    reads.any(|&op| history.output(op).is_some_and(|value| history.values.as_int(value).is_some()))
 }
 
 /// The names of all models, for messages.
@@ -102,6 +113,12 @@ mod tests {
             assert_eq!(guessed, model);
             assert!(why.contains("guessed"), "{why}");
         }
+        let mut counter = Builder::new();
+        for (f, input, output) in [("add", Value::Int(5), Value::Int(5)), ("read", Value::Nil, Value::Int(5))] {
+            counter.event(0, Kind::Invoke, f, &input, 0);
+            counter.event(0, Kind::Ok, f, &output, 1);
+        }
+        assert_eq!(super::model(&counter.finish()).unwrap().0, "counter");
         assert!(super::model(&history(&["transfer", "enqueue"])).unwrap_err().contains("--model"));
     }
 

@@ -274,7 +274,9 @@ mod tests {
         let path = folder.path().join("history.jsonl");
         std::fs::write(&path, "{\"process\":0,\n").unwrap();
         let live = Live::watch(&path, options(), |_| panic!("nothing is broken")).unwrap();
+        let begun = std::time::Instant::now();
         while live.so_far().failure.is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it says nothing");
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(live.so_far().in_words().starts_with("so far unknown: the history"), "{}", live.so_far().in_words());

@@ -1,6 +1,7 @@
 //! Grudges: who does not hear whom.
 
 use crate::Cluster;
+use crate::target::majority;
 use histories::Value;
 
 /// For each node, the nodes whose packets it drops. A link is a direction: `(from, to)` is cut if `to` drops what `from` sends.
@@ -23,6 +24,38 @@ impl Grudge {
     /// The nodes of `deaf` do not hear the others; the others hear them.
     pub fn one_way(n: usize, deaf: &[usize]) -> Grudge {
         Grudge::of(n, |from, to| deaf.contains(&to) && !deaf.contains(&from))
+    }
+
+    /// The first node of `order`, and two halves of the others: the sides of [`Grudge::bridge`].
+    pub(crate) fn sides_of_bridge(order: &[usize]) -> (usize, &[usize], &[usize]) {
+        let (bridge, others) = order.split_first().map_or((0, order), |(first, others)| (*first, others));
+        let (left, right) = others.split_at(others.len() / 2);
+        (bridge, left, right)
+    }
+
+    /// The first node of `order` hears all and is heard by all; the others are two halves that do not hear each other.
+    pub fn bridge(n: usize, order: &[usize]) -> Grudge {
+        let (_, left, right) = Grudge::sides_of_bridge(order);
+        let apart = |a: usize, b: usize| left.contains(&a) && right.contains(&b);
+        Grudge::of(n, |from, to| apart(from, to) || apart(to, from))
+    }
+
+    /// How far each node of a ring of `n` hears to each side, so that with itself it hears a majority.
+    pub(crate) fn reach_in_ring(n: usize) -> usize {
+        (majority(n) - 1).div_ceil(2)
+    }
+
+    /// The nodes stand in a ring in this order, and each hears its nearest neighbours on both sides: just so many that it hears a
+    /// majority. No two nodes hear the same nodes, unless each hears all: of three nodes that is so, and nothing is cut.
+    pub fn majorities_ring(n: usize, order: &[usize]) -> Grudge {
+        let mut place = vec![0; n];
+        for (at, &node) in order.iter().enumerate() {
+            place[node] = at;
+        }
+        Grudge::of(n, |from, to| {
+            let distance = place[from].abs_diff(place[to]);
+            distance.min(n - distance) > Grudge::reach_in_ring(n)
+        })
     }
 
     /// Cuts the links for which `cut(from, to)`.
@@ -96,6 +129,35 @@ mod tests {
         assert_eq!((0..3).map(|i| grudge.dropped_by(i).to_vec()).collect::<Vec<_>>(), [vec![], vec![0, 2], vec![]]);
         assert!(grudge.cuts(0, 1) && !grudge.cuts(1, 0));
         assert_eq!(grudge.nodes(), [1]);
+    }
+
+    /// What each node hears, itself included.
+    fn heard(grudge: &Grudge, n: usize) -> Vec<Vec<usize>> {
+        (0..n).map(|to| (0..n).filter(|&from| !grudge.cuts(from, to)).collect()).collect()
+    }
+
+    #[test]
+    fn in_a_ring_every_node_hears_a_majority_and_no_two_the_same() {
+        for n in 4..12 {
+            let order: Vec<usize> = (0..n).rev().collect();
+            let heard = heard(&Grudge::majorities_ring(n, &order), n);
+            let distinct: std::collections::BTreeSet<_> = heard.iter().collect();
+            assert_eq!(distinct.len(), n, "{heard:?}");
+            assert!(heard.iter().all(|nodes| nodes.len() >= majority(n) && nodes.len() <= majority(n) + 1), "{heard:?}");
+            for (from, to, cut) in Grudge::majorities_ring(n, &order).links() {
+                assert_eq!(cut, !heard[from].contains(&to), "two nodes hear each other or not at all");
+            }
+        }
+        assert!(Grudge::majorities_ring(3, &[0, 1, 2]).check().is_err(), "of three each hears all");
+    }
+
+    #[test]
+    fn a_bridge_hears_both_halves_which_do_not_hear_each_other() {
+        let grudge = Grudge::bridge(5, &[2, 0, 4, 1, 3]);
+        assert_eq!(heard(&grudge, 5), [vec![0, 2, 4], vec![1, 2, 3], vec![0, 1, 2, 3, 4], vec![1, 2, 3], vec![0, 2, 4]]);
+        assert_eq!(heard(&Grudge::bridge(4, &[0, 1, 2, 3]), 4)[1], [0, 1], "the halves of three are one and two");
+        assert!(Grudge::bridge(2, &[0, 1]).check().is_err() && Grudge::bridge(1, &[0]).check().is_err());
+        assert!(Grudge::bridge(3, &[0, 1, 2]).check().is_ok());
     }
 
     #[test]

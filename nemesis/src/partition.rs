@@ -20,24 +20,37 @@ pub enum Cut {
     Group(Target),
     /// These nodes, or a random half, hear nobody outside the group; they are heard.
     OneWay(Option<Target>),
+    /// Two halves that do not hear each other, and one node between them that hears and is heard by all.
+    Bridge,
+    /// Each node hears a majority, and no two nodes hear the same one.
+    MajoritiesRing,
 }
 
+/// The words of the cuts that are no targets.
+const WORDS: [(&str, Cut); 5] = [
+    ("halves", Cut::Halves),
+    ("random-halves", Cut::RandomHalves),
+    ("one-way", Cut::OneWay(None)),
+    ("bridge", Cut::Bridge),
+    ("majorities-ring", Cut::MajoritiesRing),
+];
+
 impl Cut {
-    /// Reads `halves`, `random-halves`, `one-way`, `one-way@TARGET`, or a target, and refuses what cuts nothing or everything
-    /// on this cluster.
+    /// Reads one of the words, `one-way@TARGET`, or a target, and refuses what cuts nothing or everything on this cluster.
     pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Cut, String> {
         let target = target.map(|text| Target::parse(text, cluster)).transpose()?;
-        let cut = match (how, target) {
-            (Some("one-way"), target) => Cut::OneWay(target),
-            (Some("halves"), None) => Cut::Halves,
-            (Some("random-halves"), None) => Cut::RandomHalves,
-            (Some(how @ ("halves" | "random-halves")), Some(_)) => return Err(format!("`{how}` takes no target")),
-            (Some(how), Some(_)) => return Err(format!("only `one-way` takes a target behind @, `{how}` does not")),
-            (Some(how), None) => {
-                Cut::Group(Target::parse(how, cluster).map_err(|why| format!("{why}; or halves, random-halves, one-way"))?)
-            }
-            (None, Some(target)) => Cut::Group(target),
-            (None, None) => return Err("say how to cut".into()),
+        let word = WORDS.iter().find(|(word, _)| Some(*word) == how).map(|(_, cut)| cut.clone());
+        let cut = match (how, word, target) {
+            (_, Some(Cut::OneWay(_)), target) => Cut::OneWay(target),
+            (_, Some(cut), None) => cut,
+            (Some(how), Some(_), Some(_)) => return Err(format!("`{how}` takes no target")),
+            (Some(how), None, Some(_)) => return Err(format!("only `one-way` takes a target behind @, `{how}` does not")),
+            (Some(how), None, None) => Cut::Group(Target::parse(how, cluster).map_err(|why| {
+                let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+                format!("{why}; or {}", words.join(", "))
+            })?),
+            (None, _, Some(target)) => Cut::Group(target),
+            (None, _, None) => return Err("say how to cut".into()),
         };
         cut.check(cluster.len())?;
         Ok(cut)
@@ -61,11 +74,13 @@ impl Cut {
     fn grudge(&self, n: usize, side: &[usize]) -> Grudge {
         match self {
             Cut::OneWay(_) => Grudge::one_way(n, side),
-            _ => Grudge::split(n, side),
+            Cut::Bridge => Grudge::bridge(n, side),
+            Cut::MajoritiesRing => Grudge::majorities_ring(n, side),
+            Cut::Halves | Cut::RandomHalves | Cut::Group(_) => Grudge::split(n, side),
         }
     }
 
-    /// The side that is cut off, ascending. Empty only if nobody leads.
+    /// The side that is cut off, ascending; of a bridge and a ring all nodes, in their order. Empty only if nobody leads.
     fn side(&self, n: usize, rng: &mut ChaCha8Rng, primaries: impl FnOnce() -> Vec<usize>) -> Vec<usize> {
         match self {
             Cut::Halves => (0..n / 2).collect(),
@@ -74,6 +89,11 @@ impl Cut {
                 order.shuffle(rng);
                 order.truncate(n / 2);
                 order.sort_unstable();
+                order
+            }
+            Cut::Bridge | Cut::MajoritiesRing => {
+                let mut order: Vec<usize> = (0..n).collect();
+                order.shuffle(rng);
                 order
             }
             Cut::Group(target) | Cut::OneWay(Some(target)) => {
@@ -87,8 +107,19 @@ impl Cut {
         }
     }
 
-    /// In words: `n1 n3 | n2 n4 n5`, `n2 does not hear n1 n3`.
+    /// In words: `n1 n3 | n2 n4 n5`, `n2 does not hear n1 n3`, `n1 n3 | n2 n4, and n5 hears all`.
     fn tell(&self, cluster: &Cluster, side: &[usize]) -> String {
+        match self {
+            Cut::Bridge => {
+                let (bridge, left, right) = Grudge::sides_of_bridge(side);
+                return format!("{} | {}, and {} hears all", cluster.names(left), cluster.names(right), cluster.names(&[bridge]));
+            }
+            Cut::MajoritiesRing => {
+                let reach = Grudge::reach_in_ring(side.len());
+                return format!("ring {}, each hears the next {reach} on both sides", cluster.names(side));
+            }
+            _ => {}
+        }
         let others: Vec<usize> = (0..cluster.len()).filter(|i| !side.contains(i)).collect();
         let (side, others) = (cluster.names(side), cluster.names(&others));
         match self {

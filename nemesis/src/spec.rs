@@ -26,7 +26,7 @@ type Make = fn(&[Item<'_>], &Cluster) -> Result<Box<dyn Fault>, String>;
 pub const CLASSES: &[Class] = &[
     Class {
         name: "partition",
-        help: "cuts the network between nodes: halves, random-halves, one-way, or a TARGET to cut off; one-way@TARGET",
+        help: "cuts the network between nodes: halves, random-halves, bridge, majorities-ring, one-way, or a TARGET to cut off; with one-way@TARGET the target hears nobody and is heard",
         make: |items, cluster| {
             let cuts = items.iter().filter(|item| !item.is_bare()).map(|item| Cut::parse(item.how, item.target, cluster));
             Ok(Box::new(Partition::new(cuts.collect::<Result<_, _>>()?, cluster)?))
@@ -142,6 +142,7 @@ mod tests {
             ("kill:minority,kill@n1+n3,pause:all", &["kill", "pause"]),
             ("partition:halves,partition:one,partition:one-way@n2,partition@primary", &["partition"]),
             ("partition:majority,partition:n1+n2", &["partition"]),
+            ("partition:bridge,partition:majorities-ring,partition:one-way@primary", &["partition"]),
         ] {
             assert_eq!(names(text, 5).as_deref(), Ok(expected), "{text}");
         }
@@ -162,6 +163,10 @@ mod tests {
             ("partition:halves@n1", 5, "takes no target"),
             ("partition:one@n1", 5, "only `one-way` takes a target"),
             ("partition:minority", 2, "selects no node"),
+            ("partition:majorities-ring", 3, "cuts no link between 3 nodes"),
+            ("partition:bridge", 2, "cuts no link between 2 nodes"),
+            ("partition:bridge@n1", 5, "`bridge` takes no target"),
+            ("partition:ring", 5, "random-halves, one-way, bridge, majorities-ring"),
             ("all:one", 5, "takes nothing behind it"),
         ] {
             let error = names(text, n).unwrap_err();

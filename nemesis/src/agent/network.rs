@@ -69,18 +69,33 @@ impl Network for AgentNetwork {
         agent.drop_from(nobody).and_then(|()| agent.drop_from(&[]))
     }
 
+    /// Heard by IPv4 or by IPv6, where a node has both: a cut of one of them alone is none.
     fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {
         let (sender, receiver) = (self.agents.of(from), self.agents.of(to));
-        let addresses = self.addresses(to.index);
-        let address = *addresses.first().ok_or_else(|| NodeError::new(&to.name, "it has no address to probe"))?;
+        let addresses = one_of_each_family(&self.addresses(to.index));
+        if addresses.is_empty() {
+            return Err(NodeError::new(&to.name, "it has no address to probe"));
+        }
         let nonce = RandomState::new().build_hasher().finish();
+        let port = receiver.about().probe_port;
         std::thread::scope(|scope| {
-            let sent = scope.spawn(|| sender.probe_send(SocketAddr::new(address, receiver.about().probe_port), nonce));
+            let send = |address: IpAddr| scope.spawn(move || sender.probe_send(SocketAddr::new(address, port), nonce));
+            let sent: Vec<_> = addresses.into_iter().map(send).collect();
             let heard = receiver.probe_heard(nonce, HEARD_WITHIN);
-            sent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            heard
+            let sent: Vec<_> = sent.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+            // A family that this pair of nodes has no route for is no way to be heard by.
+            let first = sent.into_iter().reduce(Result::or);
+            first.unwrap_or(Ok(())).and(heard)
         })
     }
+}
+
+/// The first address of each family, in order of appearance.
+fn one_of_each_family(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let first = |v6: bool| addresses.iter().find(move |address| address.is_ipv6() == v6);
+    let mut found: Vec<IpAddr> = first(false).into_iter().chain(first(true)).copied().collect();
+    found.sort_by_key(|address| addresses.iter().position(|other| other == address));
+    found
 }
 
 fn resolve(address: &str) -> Result<Vec<IpAddr>, String> {
@@ -116,6 +131,13 @@ mod tests {
         assert_eq!(distinct(0, &known_as, &own), ips(&["10.0.0.1", "fd00::1"]));
         assert_eq!(distinct(1, &known_as, &own), ips(&["10.0.0.2"]));
         assert_eq!(distinct(2, &known_as, &own), ips(&[]), "neither loopback nor a bridge that all have");
+    }
+
+    #[test]
+    fn probes_go_to_one_address_of_each_family() {
+        assert_eq!(one_of_each_family(&ips(&["fd00::1", "10.0.0.1", "10.0.0.2", "fd00::2"])), ips(&["fd00::1", "10.0.0.1"]));
+        assert_eq!(one_of_each_family(&ips(&["10.0.0.1"])), ips(&["10.0.0.1"]));
+        assert!(one_of_each_family(&[]).is_empty());
     }
 
     #[test]

@@ -21,6 +21,7 @@
 mod once;
 pub(crate) mod order;
 mod same_values;
+pub(crate) mod sequential;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};

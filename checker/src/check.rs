@@ -39,7 +39,7 @@ pub(crate) fn check_linearizable(history: &History, options: &Options, budget: &
 }
 
 /// One of the models that the engine is not compiled for separately.
-fn any_model(name: &str, history: &History, options: &Options) -> Result<AnyModel, String> {
+pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Result<AnyModel, String> {
     Ok(match name {
         "counter" => AnyModel::Counter(Counter::new(options)?),
         "set" => AnyModel::Set(Set::new(options)),
@@ -63,7 +63,7 @@ fn any_model(name: &str, history: &History, options: &Options) -> Result<AnyMode
 }
 
 /// What a read of nil is taken for where the options say nothing.
-fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
+pub(crate) fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
     let note = match (options.nil_read, model) {
         (None, "set" | "multi-register") => "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)",
         (None, "list-append") => "a read of nil is taken as the empty list (--nil-read wildcard says otherwise)",

@@ -15,6 +15,7 @@ mod certify_weaker;
 mod check;
 mod explain;
 mod linear;
+mod sequential;
 mod shrink;
 mod weaker;
 
@@ -62,7 +63,8 @@ pub fn check_linearizable(history: &histories::History, options: &Options, budge
     check::check_linearizable(history, options, budget)
 }
 
-/// Decides whether a history keeps a consistency model. Of models weaker than linearizable it takes reads and writes of any
+/// Decides whether a history keeps a consistency model. Sequential consistency takes any model and any values; see
+/// [`check_sequential_with`]. Of models weaker than that it takes reads and writes of any
 /// number of keys, cas, and transactions of them, and needs every value to be written once per key: where it is not, and the
 /// value was read, the answer may be unknown. Time is linear in ops times sessions but in rare cases.
 ///
@@ -71,6 +73,8 @@ pub fn check_linearizable(history: &histories::History, options: &Options, budge
 pub fn check(history: &histories::History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
     match consistency {
         Consistency::Linearizable => check::check_linearizable(history, options, budget),
+        Consistency::Sequential => sequential::check(history, options, false, budget),
+        Consistency::SequentialPerKey => sequential::check(history, options, true, budget),
         weaker => weaker::check(history, weaker, options, budget),
     }
 }
@@ -86,6 +90,21 @@ pub fn check_linearizable_with<M: Model>(
     budget: &Budget,
 ) -> Result<Verdict, String> {
     check::check(model, Vec::new(), history, options, budget)
+}
+
+/// Decides whether a history of your own model is sequentially consistent (Lamport 1979): whether there is one legal order of
+/// all ops of all keys that keeps the order of each process. Of the options only `keyed` matters. Steps are exponential in the number
+/// of processes at worst, and bounded by the budget.
+///
+/// # Errors
+/// As [`check_linearizable_with`].
+pub fn check_sequential_with<M: Model>(
+    model: &M,
+    history: &histories::History,
+    options: &Options,
+    budget: &Budget,
+) -> Result<Verdict, String> {
+    sequential::check_with(model, Vec::new(), history, options, false, budget)
 }
 
 /// The Rust blocks of the project's README are compiled and run.

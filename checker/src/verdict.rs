@@ -139,6 +139,9 @@ pub enum Pattern {
     CyclicHb,
     /// The same, of PRAM and the session guarantees.
     CyclicView,
+    /// What would have to come before what in the one order of all processes is cyclic.
+    #[serde(rename = "CyclicSC")]
+    CyclicSc,
 }
 
 impl Pattern {
@@ -157,6 +160,7 @@ impl Pattern {
             Pattern::WriteHbInitRead => "WriteHBInitRead",
             Pattern::CyclicHb => "CyclicHB",
             Pattern::CyclicView => "CyclicView",
+            Pattern::CyclicSc => "CyclicSC",
         }
     }
 }

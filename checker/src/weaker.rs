@@ -36,6 +36,12 @@ pub enum Consistency {
     /// 1990).
     #[default]
     Linearizable,
+    /// One order for everybody that keeps each process's own (Lamport 1979). It does not hold of all keys together because it
+    /// holds of each.
+    Sequential,
+    /// Each key by itself is sequentially consistent (also called coherence, or cache consistency). On request only: it is no
+    /// rung of the ladder.
+    SequentialPerKey,
     /// Each process has an order of all writes and its own reads that keeps the causal order (`CM`).
     CausalMemory,
     /// Everybody has the same order of all writes, and each read returns the last that is causally before it (`CCv`).
@@ -55,9 +61,10 @@ pub enum Consistency {
 }
 
 impl Consistency {
-    /// All, each before those that it implies.
-    pub const ALL: [Consistency; 9] = [
+    /// The rungs of the ladder, each before those that it implies.
+    pub const ALL: [Consistency; 10] = [
         Consistency::Linearizable,
+        Consistency::Sequential,
         Consistency::CausalMemory,
         Consistency::CausalConvergence,
         Consistency::Causal,
@@ -68,11 +75,16 @@ impl Consistency {
         Consistency::WritesFollowReads,
     ];
 
+    /// Those that are judged on request only.
+    pub const BESIDE: [Consistency; 1] = [Consistency::SequentialPerKey];
+
     /// What implies what, and nothing that follows from two of them. Whatever is not here (or follows) is false, and each
     /// such pair has a history that shows it among the tests.
-    pub const IMPLICATIONS: [(Consistency, Consistency); 9] = [
-        (Consistency::Linearizable, Consistency::CausalMemory),
-        (Consistency::Linearizable, Consistency::CausalConvergence),
+    pub const IMPLICATIONS: [(Consistency, Consistency); 11] = [
+        (Consistency::Linearizable, Consistency::Sequential),
+        (Consistency::Sequential, Consistency::SequentialPerKey),
+        (Consistency::Sequential, Consistency::CausalMemory),
+        (Consistency::Sequential, Consistency::CausalConvergence),
         (Consistency::CausalMemory, Consistency::Causal),
         (Consistency::CausalMemory, Consistency::Pram),
         (Consistency::CausalMemory, Consistency::WritesFollowReads),
@@ -82,10 +94,17 @@ impl Consistency {
         (Consistency::Pram, Consistency::MonotonicWrites),
     ];
 
+    /// All that have a name: the rungs, then those beside them.
+    pub fn named() -> impl Iterator<Item = Consistency> {
+        Consistency::ALL.into_iter().chain(Consistency::BESIDE)
+    }
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Consistency::Linearizable => "linearizable",
+            Consistency::Sequential => "sequential",
+            Consistency::SequentialPerKey => "sequential-per-key",
             Consistency::CausalMemory => "causal-memory",
             Consistency::CausalConvergence => "causal-convergence",
             Consistency::Causal => "causal",
@@ -113,8 +132,8 @@ impl std::str::FromStr for Consistency {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Consistency, String> {
-        Consistency::ALL.into_iter().find(|known| known.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Consistency::ALL.iter().map(|known| known.name()).collect();
+        Consistency::named().find(|known| known.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Consistency::named().map(Consistency::name).collect();
             format!("there is no consistency model `{name}`; there are {}", names.join(", "))
         })
     }

@@ -75,11 +75,17 @@ pub fn judge_file(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync
     let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(format!("{error:#}")))?;
     let mut options = how.options.clone();
     let mut guessed = None;
-    // The weaker models are about reads and writes of any object that has them.
-    if options.model.is_empty() && how.consistency == Consistency::Linearizable {
-        let (model, why) = guess::model(&history).map_err(|why| FileError::Model(format!("{}: {why}", path.display())))?;
-        options.model = model;
-        guessed = Some(why);
+    if options.model.is_empty() {
+        match (how.consistency, guess::model(&history)) {
+            (Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey, Ok((model, why))) => {
+                options.model = model;
+                guessed = Some(why);
+            }
+            (Consistency::Linearizable, Err(why)) => return Err(FileError::Model(format!("{}: {why}", path.display()))),
+            // The weaker models are about reads and writes of any object that has them; and so is sequential consistency of
+            // transactions.
+            _ => {}
+        }
     }
     let misuse = misuse(&history, &options, path);
     let judgement = judge(&history, how.consistency, &options, how.limits, stop, progress)
@@ -163,9 +169,11 @@ fn checked_line(history: &History, verdict: &Verdict) -> String {
     format!("{keys}{}, model {}", words::many(history.ops().len(), "op"), verdict.model)
 }
 
-/// Whether each key has a verdict of its own. Linearizability is local; the weaker models are not, and judge all keys together.
+/// Whether each key has a verdict of its own. Linearizability is local; the weaker models are not, and judge all keys together
+/// unless they are asked not to.
 pub fn is_by_key(verdict: &Verdict) -> bool {
-    verdict.keyed && verdict.consistency == Consistency::Linearizable.name()
+    let by_key = [Consistency::Linearizable, Consistency::SequentialPerKey];
+    verdict.keyed && by_key.iter().any(|consistency| consistency.name() == verdict.consistency)
 }
 
 /// A run of which only the history and the verdict are known.

@@ -135,7 +135,8 @@ fn valid_sentence(run: &Run) -> String {
     }
     let what = if run.test.is_some() { "run" } else { "history" };
     let how = match Consistency::from_str(run.verdict.consistency) {
-        Ok(Consistency::Linearizable) if run.verdict.keyed => "by one order per key",
+        Ok(Consistency::Linearizable | Consistency::SequentialPerKey) if run.verdict.keyed => "by one order per key",
+        Ok(Consistency::Sequential | Consistency::SequentialPerKey) => "by one order that keeps that of each process",
         Ok(Consistency::Linearizable | Consistency::CausalConvergence) | Err(_) => "by one order",
         Ok(Consistency::Causal) => "by an order of what came causally before it",
         Ok(_) => "by one order per process",

@@ -160,10 +160,11 @@ fn asked(name: &str) -> Result<Asked, String> {
 }
 
 fn consistency_help() -> String {
-    let names: Vec<&str> = Consistency::ALL.iter().map(|model| model.name()).collect();
+    let names: Vec<&str> = Consistency::named().map(Consistency::name).collect();
     format!(
-        "What the history should keep, several separated by commas: {}. The models other than linearizable are about reads and \
-         writes, judge all keys together, and need each value to be written once per key.\n\nstrongest: one line for each model, \
+        "What the history should keep, several separated by commas: {}. Linearizable is judged key by key; all others judge all keys \
+         together, sequential-per-key aside. Those weaker than sequential are about reads and writes, and need each value to be \
+         written once per key.\n\nstrongest: one line for each model, \
          and the exit code is 0 if one of them is kept, 1 if none is, 2 if that is not known",
         names.join(", ")
     )

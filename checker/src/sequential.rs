@@ -1,0 +1,241 @@
+//! Sequential consistency (Lamport 1979): the result is as if the ops of all processes were executed in some sequential order, and
+//! the ops of each process appear in it in the order of its program. Real time plays no part.
+//!
+//! It is not local: two keys can each be sequentially consistent while both together are not, so all keys are judged
+//! together. To decide it is NP-complete even where it is known which write each read saw (Gibbons and Korach 1997, section 3).
+
+pub(crate) mod program;
+mod search;
+mod shrink;
+
+use crate::budget::{Account, Budget};
+use crate::certify::order::Refused;
+use crate::certify::sequential::Claims;
+use crate::check::{any_model, located, notes_on_keys, notes_on_nil};
+use crate::linear::problem::Unread;
+use crate::model::{CasRegister, Kv, Model, Mutex, Register};
+use crate::options::{FailedCas, Options};
+use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Summary, Verdict, Witness, Words};
+use crate::weaker::Consistency;
+use crate::weaker::decode::Rules;
+use histories::history::NO_EVENT;
+use histories::keyed::Keys;
+use histories::{History, OpId, ValueId};
+use program::{ByModel, ByRules, Program, Reading};
+use search::{Found, Search};
+
+/// Models whose ops are reads and writes, unless they turn out to do something else.
+const OF_CELLS: [&str; 5] = ["", "register", "cas-register", "kv", "multi-register"];
+
+/// See [`crate::check()`].
+pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget: &Budget) -> Result<Verdict, String> {
+    let keys = Keys::split(history, options.keyed);
+    let rules = Rules::new(history, options, &keys);
+    if OF_CELLS.contains(&&*options.model)
+        && !holds_failures_against(history, options)
+        && !matches!(options.initial, Some(histories::Value::Map(_)))
+    {
+        match ByRules::new(history, &rules) {
+            Ok(reading) => {
+                let name = if options.model.is_empty() { "register" } else { &options.model };
+                let judge = Judge { history, reading: &reading, budget, kinds: &[Others::AnyNumber, Others::AtMostOnce] };
+                return judge.verdict(name, rules.notes(options), &keys, per_key);
+            }
+            Err((op, why)) if options.model.is_empty() => return Err(located(history, op, &why)),
+            // The model knows more.
+            Err(_) => {}
+        }
+    }
+    match options.model.as_str() {
+        "register" => {
+            let model = Register::new(history, options);
+            check_with(&model, model.notes(), history, options, per_key, budget)
+        }
+        "cas-register" => {
+            let model = CasRegister::new(history, options);
+            check_with(&model, model.notes(), history, options, per_key, budget)
+        }
+        "kv" => check_with(&Kv::new(history, options), Vec::new(), history, options, per_key, budget),
+        "mutex" => check_with(&Mutex, Vec::new(), history, options, per_key, budget),
+        other => {
+            let model = any_model(other, history, options)?;
+            check_with(&model, notes_on_nil(other, options), history, options, per_key, budget)
+        }
+    }
+}
+
+/// Whether a failed cas says that the register held another value: no read, and no write.
+fn holds_failures_against(history: &History, options: &Options) -> bool {
+    let usual = if history.meta.format.starts_with("porcupine") { FailedCas::Assert } else { FailedCas::Drop };
+    options.model == "cas-register" && options.failed_cas.unwrap_or(usual) == FailedCas::Assert
+}
+
+/// See [`crate::check_sequential_with`].
+pub(crate) fn check_with<M: Model>(
+    model: &M,
+    notes: Vec<String>,
+    history: &History,
+    options: &Options,
+    per_key: bool,
+    budget: &Budget,
+) -> Result<Verdict, String> {
+    let keys = Keys::split(history, options.keyed);
+    let reading = ByModel { model, keys: &keys };
+    Judge { history, reading: &reading, budget, kinds: model.contradictions() }.verdict(model.name(), notes, &keys, per_key)
+}
+
+/// What a history is judged with.
+struct Judge<'a, R> {
+    history: &'a History,
+    reading: &'a R,
+    budget: &'a Budget,
+    /// The kinds of contradictions that are worth looking for.
+    kinds: &'a [Others],
+}
+
+impl<R> Judge<'_, R> {
+    fn verdict<M: Model>(&self, model: &str, mut notes: Vec<String>, keys: &Keys, per_key: bool) -> Result<Verdict, String>
+    where
+        R: Reading<M>,
+    {
+        let Judge { history, .. } = *self;
+        notes.extend(notes_on_keys(history, keys));
+        let consistency = if per_key { Consistency::SequentialPerKey } else { Consistency::Sequential };
+        let mut verdict = Verdict {
+            consistency: consistency.name(),
+            model: model.into(),
+            keyed: keys.is_keyed(),
+            answer: Summary::Unknown,
+            reason: histories::lint::refusal(history).map(Reason::History),
+            keys: Vec::new(),
+            notes,
+        };
+        if verdict.reason.is_some() {
+            return Ok(verdict);
+        }
+        let groups: Vec<(Option<ValueId>, Vec<OpId>)> = if per_key {
+            keys.groups().iter().map(|group| (group.key, group.ops.clone())).collect()
+        } else {
+            vec![(None, history.op_ids().collect())]
+        };
+        for (key, ids) in groups {
+            let (answer, algorithm, steps) = self.answer(&ids)?;
+            verdict.keys.push(KeyVerdict { key, ops: ids.len(), answer, algorithm, steps });
+        }
+        verdict.answer = Verdict::compose(None, &verdict.keys);
+        Ok(verdict)
+    }
+
+    /// The answer for some ops, the procedure that gave it, and its steps.
+    fn answer<M: Model>(&self, ids: &[OpId]) -> Result<(Answer, &'static str, u64), String>
+    where
+        R: Reading<M>,
+    {
+        let Judge { history, reading, budget, .. } = *self;
+        let mut account = Account::new(budget);
+        let program = match Program::new(history, reading, ids.iter().copied(), &mut account) {
+            Ok(program) => program,
+            Err(Unread::Out(limit)) => return Ok((Answer::Unknown(limit.reason(0, 0)), "search", 0)),
+            Err(Unread::Malformed(op, why)) => return Err(located(history, op, &why)),
+        };
+        let rank = by_completion(history, &program);
+        let mut held = Account::new(budget);
+        let (found, steps) = match held.hold(Search::bytes(&program)) {
+            Ok(()) => Search::new(reading.model(), &program, &rank).run(budget.steps.unwrap_or(u64::MAX), &mut held),
+            Err(limit) => (Found::Out(limit, 0), 0),
+        };
+        drop(held);
+        let answer = match found {
+            Found::Order(order) => self.certified(&program, ids, &order),
+            Found::Nothing(stuck) => self.refuted(&program, ids, &stuck),
+            Found::Out(limit, placed) => Answer::Unknown(limit.reason(placed, 0)),
+        };
+        Ok((answer, "search", steps))
+    }
+
+    /// An order, replayed from the history.
+    fn certified<M: Model>(&self, program: &Program<M>, ids: &[OpId], order: &[u32]) -> Answer
+    where
+        R: Reading<M>,
+    {
+        if !self.history.has_processes() {
+            let why = "it records no processes, so nobody knows which operations were of one session";
+            return Answer::Unknown(Reason::History(why.into()));
+        }
+        let order: Vec<OpId> = order.iter().map(|&op| program.ops[op as usize].id).collect();
+        let mut account = Account::new(self.budget);
+        let claims = Claims::new(self.history, self.reading, ids.iter().copied(), &mut account);
+        match claims.map_err(Refused::Out).and_then(|claims| claims.holds(&order, &mut Account::new(self.budget))) {
+            Ok(()) => Answer::Valid(Witness { order, ..Witness::default() }),
+            Err(Refused::Wrong(why)) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
+            Err(Refused::Out(limit)) => Answer::Unknown(limit.reason(order.len(), 1)),
+        }
+    }
+
+    /// Where the search found no order: the few ops that have none.
+    fn refuted<M: Model>(&self, program: &Program<M>, ids: &[OpId], stuck: &[u32]) -> Answer
+    where
+        R: Reading<M>,
+    {
+        let mut account = Account::new(self.budget);
+        let found = Claims::new(self.history, self.reading, ids.iter().copied(), &mut account)
+            .and_then(|claims| shrink::shrink(&claims, &nearest(self.history, program, stuck), self.kinds, self.budget));
+        match found {
+            Ok(Some(core)) => Answer::Invalid(Box::new(told(core))),
+            Ok(None) => {
+                let why = "there is no order, but no small contradiction was found that could be checked by itself";
+                Answer::Unknown(Reason::Uncertified(why.into()))
+            }
+            Err(limit) => Answer::Unknown(limit.reason(0, 0)),
+        }
+    }
+}
+
+/// The order in which ops are tried: that of their completions, which is nearly right where a store is nearly linearizable.
+fn by_completion<M: Model>(history: &History, program: &Program<M>) -> Vec<u32> {
+    let at = |op: &program::Op| {
+        let events = history.op(op.id);
+        if op.is_done && events.complete != NO_EVENT { events.complete } else { history.first_event(events) }
+    };
+    program.ops.iter().map(at).collect()
+}
+
+/// All ops, the nearest to where the search got stuck first.
+fn nearest<M: Model>(history: &History, program: &Program<M>, stuck: &[u32]) -> Vec<OpId> {
+    let event = |op: &program::Op| history.first_event(history.op(op.id));
+    let is_next = |(session, &next): (usize, &u32)| (next < program.starts[session + 1]).then(|| event(&program.ops[next as usize]));
+    let middle = stuck.iter().enumerate().filter_map(is_next).min().unwrap_or(0);
+    let mut ops: Vec<(u32, OpId)> = program.ops.iter().map(|op| (event(op).abs_diff(middle), op.id)).collect();
+    ops.sort_unstable();
+    ops.into_iter().map(|(_, id)| id).collect()
+}
+
+/// Ops that the sentence names; the rest are counted.
+const NAMED: usize = 12;
+
+fn told(core: shrink::Core) -> Counterexample {
+    let mut needed = core.needed;
+    needed.sort_unstable();
+    let text = |text: &str| Words::Text(text.into());
+    let mut sentence = vec![text("no order that keeps that of each process explains together ")];
+    let shown = if needed.len() > NAMED { NAMED } else { needed.len() };
+    for (at, &op) in needed[..shown].iter().enumerate() {
+        if at > 0 {
+            sentence.push(text(if at + 1 == needed.len() { " and " } else { ", " }));
+        }
+        sentence.extend([Words::Op(op), text(" of "), Words::Who(op)]);
+    }
+    if needed.len() > shown {
+        sentence.push(text(&format!(", and {} operations more", needed.len() - shown)));
+    }
+    sentence.push(text("."));
+    Counterexample {
+        core: needed.clone(),
+        stuck: needed.last().copied(),
+        needed,
+        others: core.others,
+        minimal: core.minimal,
+        sentence,
+        ..Counterexample::default()
+    }
+}

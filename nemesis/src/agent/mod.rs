@@ -14,6 +14,7 @@ pub mod install;
 pub mod journal;
 pub mod protocol;
 pub mod serve;
+pub mod vdso;
 
 mod addresses;
 pub(crate) mod exec;

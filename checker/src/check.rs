@@ -11,6 +11,7 @@ use crate::model::{
     PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, UnorderedQueue,
 };
 use crate::options::Options;
+use crate::rules::Rules;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Verdict, Witness};
 use histories::keyed::{KeyOps, Keys};
@@ -118,7 +119,7 @@ pub(crate) fn check<M: Model>(
     verdict.keys = (keys.groups().par_iter().zip(read))
         .map(|(group, (_account, problem))| {
             let key = match problem {
-                Ok(problem) => decide_key(model, history, &keys, group, &problem, budget),
+                Ok(problem) => decide_key(model, history, &keys, group, &problem, options.rules, budget),
                 Err(Unread::Out(limit)) => unknown(group, limit),
                 // Refused above.
                 Err(Unread::Malformed(..)) => unknown(group, Limit::Steps),
@@ -185,9 +186,10 @@ fn decide_key<M: Model>(
     keys: &Keys,
     group: &KeyOps,
     problem: &Problem<M::Op>,
+    rules: Rules,
     budget: &Budget,
 ) -> KeyVerdict {
-    let Decision { found, algorithm, steps } = linear::decide(model, problem, budget);
+    let Decision { found, algorithm, steps } = linear::decide(model, problem, rules, budget);
     let explainer = Explainer { model, history, keys, group, problem };
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),
@@ -196,7 +198,7 @@ fn decide_key<M: Model>(
             Err(Refused::Wrong(why)) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
             Err(Refused::Out(limit)) => Answer::Unknown(limit.reason(order.len(), 1)),
         },
-        linear::Answer::Stuck(stuck) => match counterexample(&explainer, &stuck, budget) {
+        linear::Answer::Stuck(stuck) => match counterexample(&explainer, &stuck, rules, budget) {
             Ok(Some(found)) => Answer::Invalid(Box::new(found)),
             Ok(None) => {
                 let why = "a contradiction was found, but not a small one that could be checked by itself";
@@ -218,7 +220,12 @@ fn returned_before<O>(problem: &Problem<O>, blocked: u32) -> usize {
 ///
 /// # Errors
 /// The budget ended before a contradiction was certified.
-fn counterexample<M: Model>(explainer: &Explainer<'_, M>, stuck: &Stuck, budget: &Budget) -> Result<Option<Counterexample>, Limit> {
+fn counterexample<M: Model>(
+    explainer: &Explainer<'_, M>,
+    stuck: &Stuck,
+    rules: Rules,
+    budget: &Budget,
+) -> Result<Option<Counterexample>, Limit> {
     let &Explainer { model, history, keys, group, problem } = explainer;
     let mut account = Account::new(budget);
     let claims = Claims::new(model, history, keys, group, &mut account)?;
@@ -226,7 +233,7 @@ fn counterexample<M: Model>(explainer: &Explainer<'_, M>, stuck: &Stuck, budget:
     let mut core = if suspects.is_empty() { None } else { shrink_among(&claims, &suspects, problem.entries.len(), budget) };
     let (blocked, prefix) = match &stuck.prefix {
         Some(prefix) => (stuck.blocked, prefix.clone()),
-        None => match linear::prefix(model, problem, stuck.blocked, budget) {
+        None => match linear::prefix(model, problem, stuck.blocked, rules, budget) {
             Err(limit) if core.is_none() => return Err(limit),
             found => found.unwrap_or((stuck.blocked, Vec::new())),
         },

@@ -24,12 +24,14 @@ pub mod describe;
 pub mod model;
 pub mod options;
 pub mod recorder;
+pub mod rules;
 pub mod verdict;
 
 pub use budget::Budget;
 pub use histories;
 pub use model::Model;
 pub use options::{FailedCas, NilRead, Options};
+pub use rules::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 pub use weaker::Consistency;
 

@@ -15,7 +15,8 @@ mod witness;
 mod zones;
 
 use crate::budget::{Account, Budget, Limit};
-use crate::model::Model;
+use crate::model::{Model, Sees};
+use crate::rules::{Rule, Rules};
 use crate::verdict::{Others, Reason};
 use histories::OpId;
 use mask::{Mask, Wide};
@@ -66,7 +67,7 @@ const PREFIX_ROUNDS: usize = 8;
 const SURVEY_STEPS: u64 = 1 << 19;
 
 /// Decides whether the ops of one object can be ordered.
-pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Budget) -> Decision {
+pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, rules: Rules, budget: &Budget) -> Decision {
     let mut account = Account::new(budget);
     let algorithm = model.collection().map_or("zones", deciders::name);
     let out = |limit: Limit| Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm, steps: 0 };
@@ -75,13 +76,13 @@ pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Bud
     }
     let events = problem.events();
     // Its memory is free again before a search begins.
-    let found = match quickly(model, problem, &events, budget) {
+    let found = match quickly(model, problem, &events, rules, budget) {
         Ok(Zones::Order(order)) => Answer::Order(order),
         Ok(Zones::Stuck { blocked, suspects }) => {
             let too_long = model.collection().is_some() && problem.entries.len() > OPS_WITH_PREFIX;
             Answer::Stuck(Stuck { blocked, suspects, prefix: too_long.then(Vec::new) })
         }
-        Ok(Zones::Open) => return search(model, problem, &events, budget, Most::steps(budget.steps.unwrap_or(u64::MAX))),
+        Ok(Zones::Open) => return search(model, problem, &events, rules, budget, Most::steps(budget.steps.unwrap_or(u64::MAX))),
         Err(limit) => return out(limit),
     };
     Decision { found, algorithm, steps: 0 }
@@ -91,7 +92,10 @@ pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, budget: &Bud
 const OPS_WITH_PREFIX: usize = 5000;
 
 /// The procedures for values that have one source.
-fn quickly<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget) -> Result<Zones, Limit> {
+fn quickly<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], rules: Rules, budget: &Budget) -> Result<Zones, Limit> {
+    if !rules.has(Rule::UniqueValues) {
+        return Ok(Zones::Open);
+    }
     let mut account = Account::new(budget);
     match model.collection() {
         Some(collection) => {
@@ -107,23 +111,28 @@ fn quickly<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)
 ///
 /// # Errors
 /// The budget ended.
-pub(crate) fn prefix<M: Model>(model: &M, problem: &Problem<M::Op>, mut blocked: u32, budget: &Budget) -> Result<(u32, Vec<OpId>), Limit> {
+pub(crate) fn prefix<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    mut blocked: u32,
+    rules: Rules,
+    budget: &Budget,
+) -> Result<(u32, Vec<OpId>), Limit> {
     for _ in 0..PREFIX_ROUNDS {
         let mut account = Account::new(budget);
         account.hold(problem.bytes())?;
         let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
         let events = cut.events();
         let place = |entry: u32| problem.place(cut.entries[entry as usize].id);
-        match quickly(model, &cut, &events, budget)? {
+        match quickly(model, &cut, &events, rules, budget)? {
             Zones::Order(order) => return Ok((blocked, order)),
             Zones::Stuck { blocked: earlier, .. } => blocked = place(earlier),
-            Zones::Open => {
-                return match search(model, &cut, &events, budget, Most::easy_steps(PREFIX_STEPS)).found {
-                    Answer::Order(order) => Ok((blocked, order)),
-                    Answer::Stuck(Stuck { blocked: earlier, prefix, .. }) => Ok((place(earlier), prefix.unwrap_or_default())),
-                    Answer::Unknown(_) => budget.stopped().map_or(Ok((blocked, Vec::new())), |why| Err(Limit::Stopped(why))),
-                };
-            }
+            Zones::Open => match search(model, &cut, &events, rules, budget, Most::easy_steps(PREFIX_STEPS)).found {
+                Answer::Order(order) => return Ok((blocked, order)),
+                Answer::Stuck(Stuck { blocked: earlier, prefix: Some(prefix), .. }) => return Ok((place(earlier), prefix)),
+                Answer::Stuck(Stuck { blocked: earlier, prefix: None, .. }) => blocked = place(earlier),
+                Answer::Unknown(_) => return budget.stopped().map_or(Ok((blocked, Vec::new())), |why| Err(Limit::Stopped(why))),
+            },
         }
     }
     Ok((blocked, Vec::new()))
@@ -148,18 +157,18 @@ pub(crate) fn survey<M: Model>(
     let events = cut.events();
     let limit = Most::easy_steps(SURVEY_STEPS);
     Ok(match cut.width(&events) {
-        0..=64 => Search::<M, u64>::new(model, &cut, Unknowns::Exact, budget, limit)?.survey(&events, watched, most),
-        65..=128 => Search::<M, u128>::new(model, &cut, Unknowns::Exact, budget, limit)?.survey(&events, watched, most),
+        0..=64 => Search::<M, u64>::new(model, &cut, Unknowns::Exact, Rules::default(), budget, limit)?.survey(&events, watched, most),
+        65..=128 => Search::<M, u128>::new(model, &cut, Unknowns::Exact, Rules::default(), budget, limit)?.survey(&events, watched, most),
         _ => return Err(Limit::Steps),
     })
 }
 
-fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, most: Most) -> Decision {
+fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], rules: Rules, budget: &Budget, most: Most) -> Decision {
     match problem.width(events) {
-        0..=64 => decide_with::<M, u64>(model, problem, events, budget, most),
-        65..=128 => decide_with::<M, u128>(model, problem, events, budget, most),
-        129..=512 => decide_with::<M, Wide<8>>(model, problem, events, budget, most),
-        513..=4096 => decide_with::<M, Wide<64>>(model, problem, events, budget, most),
+        0..=64 => decide_with::<M, u64>(model, problem, events, rules, budget, most),
+        65..=128 => decide_with::<M, u128>(model, problem, events, rules, budget, most),
+        129..=512 => decide_with::<M, Wide<8>>(model, problem, events, rules, budget, most),
+        513..=4096 => decide_with::<M, Wide<64>>(model, problem, events, rules, budget, most),
         width => {
             let why = format!("{width} operations of known outcome are in flight at once; at most 4096 are supported");
             Decision { found: Answer::Unknown(Reason::History(why)), algorithm: "search", steps: 0 }
@@ -179,14 +188,22 @@ const PLANS: [(Unknowns, &str, u64); 5] = [
 ];
 
 /// Tries the searches until one has an answer.
-fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], budget: &Budget, most: Most) -> Decision {
+fn decide_with<M: Model, K: Mask>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    events: &[(u32, Event)],
+    rules: Rules,
+    budget: &Budget,
+    most: Most,
+) -> Decision {
     let mut steps = 0;
     let mut account = Account::new(budget);
-    let unseen = match unseen::unseen(model, problem, &mut account) {
-        Ok(unseen) => unseen,
-        Err(limit) => return Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "search", steps },
+    let unseen = match rules.has(Rule::Unseen).then(|| unseen::unseen(model, problem, &mut account)) {
+        Some(Ok(unseen)) => unseen,
+        None => vec![false; problem.classes.len()],
+        Some(Err(limit)) => return Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "search", steps },
     };
-    let mut search = |unknowns, most: Most| match Search::<M, K>::new(model, problem, unknowns, budget, most) {
+    let mut search = |unknowns, most: Most| match Search::<M, K>::new(model, problem, unknowns, rules, budget, most) {
         Ok(search) => {
             let (found, made) = search.leave_out(&unseen).run(events);
             steps += made;
@@ -195,12 +212,14 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
         Err(limit) => Found::Out(limit, Progress { ops_ordered: 0, states: 0 }),
     };
     let with_unknowns = problem.entries.iter().any(|e| e.is_crashed());
-    // Where ops that happen without end lead to states without end, there is no point in letting them.
-    let finite = model.contradictions().contains(&Others::AnyNumber);
+    // Where ops that happen without end lead to states without end, they must not: a search would not end.
+    let grows = |class: u32| matches!(model.sees(&problem.classes[class as usize]), Sees::Total);
+    let finite = model.contradictions().contains(&Others::AnyNumber) && !problem.entries.iter().any(|e| e.is_crashed() && grows(e.class));
     let plans = PLANS.iter().filter(|plan| match plan.0 {
-        Unknowns::Exact | Unknowns::Lazy(_) => true,
-        Unknowns::Few(_) => with_unknowns,
-        Unknowns::Unlimited => with_unknowns && finite,
+        Unknowns::Exact => plan.2 == u64::MAX || rules.has(Rule::EasyFirst),
+        Unknowns::Lazy(_) => rules.has(Rule::HiddenOverwrites),
+        Unknowns::Few(_) => with_unknowns && rules.has(Rule::FewConfigurations),
+        Unknowns::Unlimited => with_unknowns && finite && rules.has(Rule::UnlimitedUnknowns),
     });
     let mut out = (Limit::Steps, Progress { ops_ordered: 0, states: 0 });
     for &(unknowns, algorithm, quick) in plans {
@@ -213,8 +232,17 @@ fn decide_with<M: Model, K: Mask>(model: &M, problem: &Problem<M::Op>, events: &
                 }
                 continue;
             }
-            (Found::Order(updates), _) => order(model, problem, &updates, &mut account),
-            (Found::Nothing(stuck), _) => {
+            (Found::Order(mut updates), _) => {
+                // Reads among them were branched on; they are put into the order like all others.
+                updates.retain(|step| !model.is_pure(&problem.classes[problem.entries[step.op as usize].class as usize]));
+                order(model, problem, &updates, &mut account)
+            }
+            // Others may be blocked earlier, and what came before it is no order.
+            (Found::Nothing(stuck), Unknowns::Unlimited) => {
+                Answer::Stuck(Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix: None })
+            }
+            (Found::Nothing(mut stuck), _) => {
+                stuck.prefix.retain(|step| !model.is_pure(&problem.classes[problem.entries[step.op as usize].class as usize]));
                 let until = problem.entries[stuck.blocked as usize].ret - 1;
                 let prefix = witness::complete(model, problem, &stuck.prefix, until, &mut account);
                 let prefix = Some(prefix.ok().flatten().unwrap_or_default());

@@ -1,5 +1,6 @@
 //! What to check, and the choices that change verdicts of real files.
 
+use crate::rules::Rules;
 use histories::Value;
 
 /// What to check a history against. `None` means: the default of the history's format (`Meta::format`), which the verdict's
@@ -18,6 +19,8 @@ pub struct Options {
     pub failed_cas: Option<FailedCas>,
     /// The permits of a semaphore.
     pub permits: Option<u32>,
+    /// Switches for tests and benchmarks; no answer depends on them.
+    pub rules: Rules,
 }
 
 impl From<&str> for Options {

@@ -231,6 +231,7 @@ pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
         nil_read: judged.nil_read.as_deref().map(nil_read).transpose()?,
         failed_cas: judged.failed_cas.as_deref().map(failed_cas).transpose()?,
         permits: judged.permits,
+        ..Options::default()
     })
 }
 
@@ -284,6 +285,7 @@ mod tests {
             nil_read: Some(NilRead::Missing),
             failed_cas: Some(FailedCas::Assert),
             permits: Some(3),
+            ..Options::default()
         };
         let judged = judged(&options, &["read"], true);
         let back = options_of(&serde_json::from_str(&serde_json::to_string(&judged).unwrap()).unwrap()).unwrap();

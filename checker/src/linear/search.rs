@@ -33,6 +33,7 @@ use super::states::{IMPOSSIBLE, States};
 use super::usage::{NOTHING_USED, Usages};
 use crate::budget::{Account, Budget, Limit};
 use crate::model::Model;
+use crate::rules::{Rule, Rules};
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
@@ -147,6 +148,7 @@ pub(crate) struct Search<'a, M: Model, K: Mask> {
     /// Classes whose ops of unknown outcome are left out.
     left_out: Vec<bool>,
     unknowns: Unknowns,
+    rules: Rules,
     account: Account<'a>,
     most: Most,
     /// Steps made, and ops tried.
@@ -184,6 +186,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         model: &'a M,
         problem: &'a Problem<M::Op>,
         unknowns: Unknowns,
+        rules: Rules,
         budget: &'a Budget,
         most: Most,
     ) -> Result<Self, Limit> {
@@ -194,18 +197,19 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         let start = Config { done: K::default(), free: K::default(), state: 0, used: NOTHING_USED, path: ROOT };
         Ok(Search {
             problem,
-            pure: problem.classes.iter().map(|op| model.is_pure(op)).collect(),
+            pure: problem.classes.iter().map(|op| rules.has(Rule::FreeReads) && model.is_pure(op)).collect(),
             hides: problem.classes.iter().map(|op| matches!(unknowns, Unknowns::Lazy(_)) && model.is_blind_write(op)).collect(),
             hidden: K::default(),
             left_out: vec![false; problem.classes.len()],
             unknowns,
+            rules,
             account,
             most,
             steps: 0,
             tries: 0,
             fixed_bytes,
-            states: States::new(model, &problem.classes),
-            usages: Usages::new(),
+            states: States::new(model, &problem.classes, rules.has(Rule::KnownSteps)),
+            usages: Usages::new(rules.has(Rule::Dominance)),
             paths: Paths::new(),
             free_slots: (0..K::SLOTS as u32).rev().collect(),
             slot_of: vec![0; problem.entries.len()],
@@ -325,7 +329,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
                 return Ok(());
             }
             let class = &mut self.crashed_of_class[entry.class as usize];
-            if *class == u32::MAX {
+            if *class == u32::MAX || !self.rules.has(Rule::CountedUnknowns) {
                 *class = self.crashed.len() as u32;
                 self.crashed.push(Crashed { class: entry.class, entries: Vec::new() });
             }
@@ -428,7 +432,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         self.count_tries((self.updates.len() + self.crashed.len()) as u64)?;
         for i in 0..self.updates.len() {
             let pending = self.updates[i];
-            if config.done.has(pending.slot) || self.is_tried(pending.class) {
+            if config.done.has(pending.slot) || self.was_tried(pending.class) {
                 continue;
             }
             let state = self.states.step(config.state, pending.class);
@@ -441,34 +445,34 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         }
         for i in 0..self.crashed.len() {
             let class = self.crashed[i].class;
-            if self.is_tried(class) {
+            let unlimited = self.unknowns == Unknowns::Unlimited;
+            let used = if unlimited { 0 } else { self.usages.count(config.used, i as u32) };
+            let Some(&entry) = self.crashed[i].entries.get(used as usize) else { continue };
+            if self.was_tried(class) {
                 continue;
             }
             let state = self.states.step(config.state, class);
             // To stay in the same state costs an op and gains nothing.
-            if state == IMPOSSIBLE || state == config.state {
+            if state == IMPOSSIBLE || state == config.state && self.usages.dominance() {
                 continue;
             }
-            if self.unknowns == Unknowns::Unlimited {
-                self.add(Config { state, ..config }, self.crashed[i].entries[0], target, at, most)?;
+            if unlimited {
+                self.add(Config { state, ..config }, entry, target, at, most)?;
                 continue;
             }
-            let used = self.usages.count(config.used, i as u32);
-            if let Some(&entry) = self.crashed[i].entries.get(used as usize) {
-                let used = self.usages.with_one_more(config.used, i as u32);
-                let free = self.free_after(&config, config.done, class);
-                self.add(Config { free, state, used, ..config }, entry, target, at, most)?;
-            }
+            let used = self.usages.with_one_more(config.used, i as u32);
+            let free = self.free_after(&config, config.done, class);
+            self.add(Config { free, state, used, ..config }, entry, target, at, most)?;
         }
         Ok(())
     }
 
-    /// Whether an op of the class was already tried on this configuration; from now on it is.
-    fn is_tried(&mut self, class: u32) -> bool {
+    /// Whether an op of the class, with an earlier return, was already tried on this configuration; from now on it is.
+    fn was_tried(&mut self, class: u32) -> bool {
         let tried = &mut self.tried[class as usize];
         let before = *tried == self.try_number;
         *tried = self.try_number;
-        before
+        before && self.rules.has(Rule::EarliestDeadline)
     }
 
     fn add(&mut self, mut config: Config<K>, entry: u32, target: u32, at: u32, most: usize) -> Result<(), Limit> {

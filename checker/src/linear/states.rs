@@ -1,4 +1,5 @@
-//! The states of the object, numbered, and the steps between them, computed once.
+//! The states of the object, numbered, and the steps between them, computed once: steps are functions of state and class, and
+//! equal states have equal numbers.
 
 use crate::model::Model;
 use hashbrown::HashTable;
@@ -19,19 +20,22 @@ pub(crate) struct States<'a, M: Model> {
     list: Vec<M::State>,
     index: HashTable<u32>,
     table: Vec<u32>,
+    /// Whether steps are remembered.
+    remembers: bool,
 }
 
 impl<'a, M: Model> States<'a, M> {
     /// Knows the initial state only, as number 0.
-    pub(crate) fn new(model: &'a M, classes: &'a [M::Op]) -> States<'a, M> {
-        let mut states = States { model, classes, list: Vec::new(), index: HashTable::new(), table: Vec::new() };
+    pub(crate) fn new(model: &'a M, classes: &'a [M::Op], remembers: bool) -> States<'a, M> {
+        let remembers = remembers && classes.len() <= CLASSES_IN_TABLE;
+        let mut states = States { model, classes, list: Vec::new(), index: HashTable::new(), table: Vec::new(), remembers };
         states.intern(model.init());
         states
     }
 
     /// The state after an op of the class happened in `state`, or [`IMPOSSIBLE`].
     pub(crate) fn step(&mut self, state: u32, class: u32) -> u32 {
-        if self.classes.len() > CLASSES_IN_TABLE {
+        if !self.remembers {
             return self.make_step(state, class);
         }
         let at = state as usize * self.classes.len() + class as usize;
@@ -57,7 +61,7 @@ impl<'a, M: Model> States<'a, M> {
         let number = list.len() as u32;
         list.push(state);
         index.insert_unique(hash, number, |&i| hash_of(&list[i as usize]));
-        if self.classes.len() <= CLASSES_IN_TABLE {
+        if self.remembers {
             self.table.resize(self.list.len() * self.classes.len(), UNTRIED);
         }
         number

@@ -9,6 +9,7 @@ use super::zones::{self, Zones};
 use crate::budget::{Account, Budget};
 use crate::model::{CasRegister, Model};
 use crate::options::{FailedCas, Options};
+use crate::rules::Rules;
 use histories::{History, OpId, ValueId};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -87,7 +88,10 @@ fn search(model: &CasRegister, problem: &Problem<Op>, unknowns: Unknowns, leave_
     let budget = Budget::unlimited();
     let unseen = || unseen(model, problem, &mut Account::new(&budget)).unwrap();
     let left_out = if leave_out { unseen() } else { vec![false; problem.classes.len()] };
-    let search = Search::<CasRegister, u64>::new(model, problem, unknowns, &budget, Most::steps(limit)).ok().unwrap().leave_out(&left_out);
+    let search = Search::<CasRegister, u64>::new(model, problem, unknowns, Rules::default(), &budget, Most::steps(limit))
+        .ok()
+        .unwrap()
+        .leave_out(&left_out);
     match search.run(&problem.events()).0 {
         Found::Order(updates) => {
             // What is hidden must have a place.

@@ -2,7 +2,9 @@
 //!
 //! Ops of one class that are open for ever are indistinguishable once they have been invoked, so a configuration needs to
 //! remember how many it used and not which. Of two configurations that are otherwise equal, the one that used no more of any
-//! class can do all that the other can: it **dominates** it.
+//! class can do all that the other can: it **dominates** it. *Why:* each of the next steps of the one is one of the other, which
+//! again used no more; and an order does not have to use what is left. For the same reason a step by an op of unknown outcome
+//! that leaves the state as it is leads to nothing new.
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
@@ -20,12 +22,14 @@ pub(crate) struct Usages {
     list: Vec<Counts>,
     index: HashMap<Counts, u32, FxBuildHasher>,
     bytes: usize,
+    /// Whether less use dominates; else only the same use is as good.
+    dominance: bool,
 }
 
 impl Usages {
-    pub(crate) fn new() -> Usages {
+    pub(crate) fn new(dominance: bool) -> Usages {
         let nothing: Counts = Arc::from([]);
-        Usages { list: vec![nothing.clone()], index: std::iter::once((nothing, NOTHING_USED)).collect(), bytes: 0 }
+        Usages { list: vec![nothing.clone()], index: std::iter::once((nothing, NOTHING_USED)).collect(), bytes: 0, dominance }
     }
 
     /// How many of the class are used.
@@ -60,10 +64,15 @@ impl Usages {
         self.list[usage as usize].iter().map(|c| c.1).sum()
     }
 
-    /// Whether `a` uses no more of any class than `b`.
+    /// Whether less use dominates.
+    pub(crate) fn dominance(&self) -> bool {
+        self.dominance
+    }
+
+    /// Whether `a` uses no more of any class than `b`, so that it dominates.
     pub(crate) fn is_within(&self, a: u32, b: u32) -> bool {
-        if a == b || a == NOTHING_USED {
-            return true;
+        if !self.dominance || a == b || a == NOTHING_USED {
+            return self.dominance || a == b;
         }
         let (a, b) = (&self.list[a as usize], &self.list[b as usize]);
         let mut rest = b.iter();
@@ -83,7 +92,7 @@ mod tests {
 
     #[test]
     fn less_use_dominates() {
-        let mut usages = Usages::new();
+        let mut usages = Usages::new(true);
         let a = usages.with_one_more(NOTHING_USED, 7);
         let b = usages.with_one_more(a, 3);
         let c = usages.with_one_more(b, 3);

@@ -4,16 +4,22 @@
 //! state, with the state that follows. An order is looked for by trying all of them (Herlihy and Wing 1990). Every witness is
 //! replayed, and every contradiction is re-checked against what the documentation of `Counterexample` claims.
 //!
-//! First every history of up to four ops, however they overlap (more with `RASHOMON_TEST_SIZE` 4 or above); then random ones of
-//! up to ten, most of them as an honest object would answer. `RASHOMON_TEST_SIZE` multiplies their number.
+//! First every history of up to four ops, however they overlap; then random ones of up to ten, most of them as an honest object
+//! would answer. Each is judged under one combination of the engine's switches, and now and then one under all of them.
+//!
+//! `RASHOMON_TEST_SIZE` multiplies the number of random ones: with 40 it is a million for most objects. With 4 or more there are
+//! also all histories of five ops, of at most three processes besides those that get no answer. Of two invocations next to each
+//! other only one order is tried then: no op had returned in between, so the definition does not tell the two apart.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how much they tried")]
 
 mod collections;
 mod definition;
 mod locks;
 mod random;
 mod stores;
+#[path = "../switches/mod.rs"]
+mod switches;
 
 use definition::{Interval, Object, State, check_core, check_witness, order_exists};
 use histories::{Builder, History, Kind, OpId, Value};
@@ -23,6 +29,8 @@ use rashomon_checker::{Answer, Budget, Options, check_linearizable};
 struct Tally {
     valid: usize,
     invalid: usize,
+    /// Histories times the switches they were judged under.
+    checks: usize,
 }
 
 fn size() -> f64 {
@@ -31,20 +39,19 @@ fn size() -> f64 {
 
 /// Compares the checker with the definition on one history.
 fn judge(object: &Object, history: &History, ops: &[Interval], tally: &mut Tally, what: &dyn Fn() -> String) {
-    let options = Options { model: object.model.into(), keyed: Some(false), ..object.options.clone() };
     let expected = order_exists(object, ops);
-    let verdict = check_linearizable(history, &options, &Budget::unlimited()).unwrap();
-    let context = || format!("{}: {}\n{ops:#?}\n{:?}", object.model, what(), verdict.keys);
-    match (&verdict.keys[0].answer, expected) {
-        (Answer::Valid(witness), true) => {
-            tally.valid += 1;
-            check_witness(object, ops, &witness.order).unwrap_or_else(|why| panic!("{why}: {}", context()));
-        }
-        (Answer::Invalid(found), false) => {
-            tally.invalid += 1;
-            check_core(object, ops, found).unwrap_or_else(|why| panic!("{why}: {}", context()));
-        }
-        _ => panic!("expected {}: {}", if expected { "valid" } else { "invalid" }, context()),
+    *(if expected { &mut tally.valid } else { &mut tally.invalid }) += 1;
+    for rules in switches::combinations(tally.valid as u64 + tally.invalid as u64) {
+        let options = Options { model: object.model.into(), keyed: Some(false), rules, ..object.options.clone() };
+        let verdict = check_linearizable(history, &options, &Budget::unlimited()).unwrap();
+        let context = || format!("{}: {}, {rules:?}\n{ops:#?}\n{:?}", object.model, what(), verdict.keys);
+        let checked = match (&verdict.keys[0].answer, expected) {
+            (Answer::Valid(witness), true) => check_witness(object, ops, &witness.order),
+            (Answer::Invalid(found), false) => check_core(object, ops, found),
+            _ => Err("the answer is another"),
+        };
+        checked.unwrap_or_else(|why| panic!("{why}: expected {}: {}", if expected { "valid" } else { "invalid" }, context()));
+        tally.checks += 1;
     }
 }
 
@@ -55,9 +62,23 @@ struct Partial {
     events: usize,
 }
 
-/// Every history of up to `most_ops` of the object's acts, however they overlap; a call that never returns is of unknown outcome.
-fn exhaust(object: &Object, most_ops: usize) {
-    let most_ops = most_ops + usize::from(size() >= 4.0);
+impl Partial {
+    /// Whether invocations next to each other are in the order of their acts.
+    fn is_in_order(&self) -> bool {
+        self.ops.windows(2).all(|two| two[0].1 + 1 < two[1].1 || two[0].0 <= two[1].0)
+    }
+
+    /// The most ops in flight at once, but for those that never return.
+    fn processes(&self) -> usize {
+        let in_flight = |now: usize| self.ops.iter().filter(|op| op.1 <= now && op.2.is_some_and(|ret| now < ret)).count();
+        (0..self.events).map(in_flight).max().unwrap_or(0)
+    }
+}
+
+/// Every history of up to `full` of the object's acts, however they overlap; a call that never returns is of unknown outcome.
+/// In large tests those of five too, as the documentation above says.
+fn exhaust(object: &Object, full: usize) {
+    let most_ops = if size() >= 4.0 { full.max(5) } else { full };
     let (mut tally, mut seen) = (Tally::default(), 0);
     let mut unfinished = vec![Partial::default()];
     while let Some(partial) = unfinished.pop() {
@@ -70,7 +91,9 @@ fn exhaust(object: &Object, most_ops: usize) {
                 let mut next = partial.clone();
                 next.ops.push((act, next.events, None));
                 next.events += 1;
-                unfinished.push(next);
+                if next.ops.len() <= full || next.is_in_order() {
+                    unfinished.push(next);
+                }
             }
         }
         for i in 0..partial.ops.len() {
@@ -81,11 +104,13 @@ fn exhaust(object: &Object, most_ops: usize) {
                 unfinished.push(next);
             }
         }
-        if partial.ops.iter().all(|&(act, _, ret)| ret.is_some() || is_first_of_its_call(object, act)) {
+        let told_apart = partial.ops.iter().all(|&(act, _, ret)| ret.is_some() || is_first_of_its_call(object, act));
+        if told_apart && (partial.ops.len() <= full || partial.processes() <= 3) {
             one_of_all(object, &partial, &mut tally);
             seen += 1;
         }
     }
+    println!("{}, exhaustive: {} valid, {} invalid, {} checks", object.model, tally.valid, tally.invalid, tally.checks);
     assert!(tally.valid > 20 && tally.invalid > 20 && tally.valid + tally.invalid == seen, "{} {}", tally.valid, tally.invalid);
 }
 
@@ -123,7 +148,9 @@ fn many(object: &Object, histories: u32) {
         tally
     };
     let tallies = std::thread::scope(|scope| [0, 1].map(|n| scope.spawn(move || half(n))).map(|thread| thread.join().unwrap()));
-    let (valid, invalid) = (tallies.iter().map(|t| t.valid).sum::<usize>(), tallies.iter().map(|t| t.invalid).sum::<usize>());
+    let sum = |of: fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
+    let (valid, invalid, checks) = (sum(|t| t.valid), sum(|t| t.invalid), sum(|t| t.checks));
+    println!("{}, random: {valid} valid, {invalid} invalid, {checks} checks", object.model);
     let least = histories as usize / 10;
     assert!(valid > least && invalid > least, "{}: {valid} valid, {invalid} invalid", object.model);
 }

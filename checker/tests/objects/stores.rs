@@ -130,11 +130,11 @@ fn kv_with_delete_and_cas_is_decided_as_defined() {
     calls.extend(vec![("get", Value::Nil); 4]);
     let mut store = object("kv", kv, &calls, &acts[..4]);
     exhaust(&store, 4);
-    many(&store, 10_000);
+    many(&store, 15_000);
     store.acts = acts.to_vec();
     store.calls.extend([("append", text("b")), ("append", text("a"))]);
     exhaust(&store, 3);
-    many(&store, 10_000);
+    many(&store, 15_000);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn etcd_kv_is_decided_as_defined() {
     calls.extend(vec![("get", Value::Nil); 4]);
     let object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd, &calls, &acts) };
     exhaust(&object, 3);
-    many(&object, 5_000);
+    many(&object, 25_000);
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl ModelArgs {
             nil_read: self.nil_read.map(Into::into),
             failed_cas: self.failed_cas.map(Into::into),
             permits: self.permits,
+            ..Options::default()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The database under test, seen from the outside: processes on nodes.
 
-use crate::{Cluster, Node, NodeError};
+use crate::{Clocks, Cluster, Node, NodeError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +49,11 @@ pub trait Database: Send + Sync {
 
     /// Looks at its process.
     fn state(&self, node: &Node) -> Result<ProcessState, NodeError>;
+
+    /// The clocks that its processes see, if they can be changed.
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        None
+    }
 
     /// Whether there is such a thing as a node that leads. If not, nobody waits for one.
     fn has_primaries(&self) -> bool {

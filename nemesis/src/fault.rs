@@ -95,6 +95,7 @@ impl Report {
     /// | `observed` | whether it was seen to have taken effect, or to be gone |
     /// | `seen` | what was seen, in words |
     /// | `seen-late` | of a recovery: what was seen of the fault just before, if it could not be seen when it was injected |
+    /// | `clocks` | of a changed clock: for each node its readings, `[nanoseconds since 1970, nanoseconds ahead, error]` |
     /// | `grudge` | of a partition: for each node that drops something, the names of those it drops |
     pub fn to_value(&self, cluster: &Cluster) -> Value {
         let name = |&i: &usize| Value::from(cluster.nodes[i].name.as_str());

@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod agent;
+pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod database;
@@ -29,6 +30,7 @@ pub mod target;
 mod observe;
 
 pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
+pub use clock::{AgentClocks, Clocks};
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, Output, Program};
 pub use database::{Database, ProcessState};

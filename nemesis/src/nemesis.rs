@@ -107,10 +107,13 @@ fn event_name(phase: Phase, fault: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::clock::Skew;
+    use crate::agent::vdso::Reading;
     use crate::cluster::tests::cluster;
-    use crate::{Cluster, Database, Network, Node, ProcessState, spec};
+    use crate::{Clocks, Cluster, Database, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
+    use std::time::Instant;
 
     /// A cluster that is only said to be there.
     #[derive(Default)]
@@ -123,6 +126,10 @@ mod tests {
         states: Vec<Option<ProcessState>>,
         drops: Vec<Vec<usize>>,
         leaders: Vec<usize>,
+        /// The clocks' skews, and since when; `None` where nothing is rewritten.
+        skews: Vec<Option<(Skew, Instant)>>,
+        /// Clocks that are told to be wrong, and are not.
+        skews_do_nothing: bool,
         /// What goes wrong: a node whose calls fail, a firewall without effect, probes that nobody hears.
         broken_node: Option<usize>,
         cuts_do_nothing: bool,
@@ -131,8 +138,13 @@ mod tests {
 
     impl Pretended {
         fn new(n: usize) -> Arc<Pretended> {
-            let inner =
-                Inner { states: vec![Some(ProcessState::Running); n], drops: vec![Vec::new(); n], leaders: vec![1], ..Inner::default() };
+            let inner = Inner {
+                states: vec![Some(ProcessState::Running); n],
+                drops: vec![Vec::new(); n],
+                skews: vec![None; n],
+                leaders: vec![1],
+                ..Inner::default()
+            };
             Arc::new(Pretended { inner: Mutex::new(inner) })
         }
 
@@ -159,7 +171,9 @@ mod tests {
 
         fn is_healthy(&self) -> bool {
             self.with(|inner| {
-                inner.drops.iter().all(Vec::is_empty) && inner.states.iter().all(|state| *state == Some(ProcessState::Running))
+                inner.drops.iter().all(Vec::is_empty)
+                    && inner.skews.iter().all(Option::is_none)
+                    && inner.states.iter().all(|state| *state == Some(ProcessState::Running))
             })
         }
     }
@@ -198,8 +212,40 @@ mod tests {
         fn primaries(&self, _: &Cluster) -> Vec<usize> {
             self.with(|inner| inner.leaders.clone())
         }
+        fn clocks(&self) -> Option<&dyn Clocks> {
+            Some(self)
+        }
         fn fetch_logs(&self, _: &Node, _: &Path) -> Result<Vec<PathBuf>, NodeError> {
             Ok(Vec::new())
+        }
+    }
+
+    impl Clocks for Pretended {
+        fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError> {
+            self.with(|inner| {
+                if inner.states[node.index] == Some(ProcessState::Down) {
+                    return Err(NodeError::new(&node.name, "it does not run"));
+                }
+                inner.skews[node.index] = Some((if inner.skews_do_nothing { Skew::None } else { *skew }, Instant::now()));
+                Ok(())
+            })
+        }
+
+        fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError> {
+            let skew = self.with(|inner| inner.skews[node.index]).ok_or_else(|| NodeError::new(&node.name, "it has its own clock"))?;
+            let since = skew.1.elapsed();
+            let offset_ns = match skew.0 {
+                Skew::None => 0,
+                Skew::Bump { offset_ns } => offset_ns,
+                Skew::Strobe { offset_ns, period, .. } => offset_ns * i64::from(since.as_nanos() / period.as_nanos() % 2 == 0),
+                Skew::Drift { per_billion } => (since.as_secs_f64() * per_billion as f64) as i64,
+            };
+            Ok(vec![Reading { pid: 1, at_ns: crate::agent::vdso::now_ns(), offset_ns, error_ns: 1000 }])
+        }
+
+        fn restore(&self, node: &Node) -> Result<(), NodeError> {
+            self.with(|inner| inner.skews[node.index] = None);
+            Ok(())
         }
     }
 
@@ -247,6 +293,10 @@ mod tests {
             "pause:minority",
             "pause:random",
             "pause:majority",
+            "clock",
+            "clock:bump@all",
+            "clock:strobe@n2",
+            "clock:drift@primaries",
         ] {
             for seed in 0..4 {
                 let pretended = Pretended::new(5);
@@ -346,6 +396,33 @@ mod tests {
         assert!(report.what.contains("not n1, down already"), "{}", report.what);
         assert!(first(&mut nemesis, Phase::Stop).observed);
         assert_eq!(pretended.with(|inner| inner.states[0]), Some(ProcessState::Down));
+    }
+
+    #[test]
+    fn a_clock_that_stays_right_is_not_observed() {
+        for text in ["clock:bump@n1", "clock:strobe@n1", "clock:drift@n1"] {
+            let pretended = Pretended::new(3);
+            pretended.with(|inner| inner.skews_do_nothing = true);
+            let mut nemesis = pretended.nemesis(text, 1);
+            let report = first(&mut nemesis, Phase::Start);
+            assert!(!report.observed, "{report:?}");
+            assert!(first(&mut nemesis, Phase::Stop).observed && pretended.is_healthy());
+        }
+    }
+
+    #[test]
+    fn the_clock_of_a_process_that_was_killed_has_nothing_to_heal() {
+        let pretended = Pretended::new(3);
+        let mut nemesis = pretended.nemesis("clock:bump@n1+n2", 1);
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(report.observed && report.what.contains("n1 is") && report.what.contains("n2 is"), "{report:?}");
+        pretended.with(|inner| inner.states[0] = Some(ProcessState::Down));
+        let report = first(&mut nemesis, Phase::Stop);
+        assert!(report.observed && report.seen.contains("n1 is down"), "{report:?}");
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(report.observed && report.nodes == [1] && report.what.contains("not n1, down already"), "{report:?}");
+        assert!(first(&mut nemesis, Phase::Stop).observed);
+        assert!(pretended.with(|inner| inner.skews.iter().all(Option::is_none)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! fault that draws one of them each time. `all` is every class, `none` is none.
 
 use crate::Cluster;
+use crate::clock::{ClockFault, Way};
 use crate::fault::Fault;
 use crate::partition::{Cut, Partition};
 use crate::process::{Harm, ProcessFault};
@@ -41,6 +42,15 @@ pub const CLASSES: &[Class] = &[
         name: "pause",
         help: "stops processes by SIGSTOP and lets them run on: a TARGET",
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Pause, choice(items, cluster)?))),
+    },
+    Class {
+        name: "clock",
+        help: "changes the time of day that processes see: bump, strobe, drift; HOW@TARGET",
+        make: |items, cluster| {
+            let ways: Result<Vec<Way>, String> = items.iter().map(|item| Way::parse(item.how, item.target, cluster)).collect();
+            let ways = ways.map(|ways| if ways.is_empty() { Way::parse(None, None, cluster).map(|way| vec![way]) } else { Ok(ways) })?;
+            Ok(Box::new(ClockFault::new(ways?)))
+        },
     },
 ];
 
@@ -138,10 +148,11 @@ mod tests {
             ("none", &[]),
             ("partition", &["partition"]),
             ("kill, partition", &["partition", "kill"]),
-            ("all", &["partition", "kill", "pause"]),
+            ("all", &["partition", "kill", "pause", "clock"]),
             ("kill:minority,kill@n1+n3,pause:all", &["kill", "pause"]),
             ("partition:halves,partition:one,partition:one-way@n2,partition@primary", &["partition"]),
             ("partition:majority,partition:n1+n2", &["partition"]),
+            ("clock:bump,clock:strobe@primaries,clock@n1+n2,clock", &["clock"]),
             ("partition:bridge,partition:majorities-ring,partition:one-way@primary", &["partition"]),
         ] {
             assert_eq!(names(text, 5).as_deref(), Ok(expected), "{text}");
@@ -151,7 +162,11 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_the_reason() {
         for (text, n, words) in [
-            ("clock", 5, "--nemesis clock: there is no such fault: say some of partition, kill, pause"),
+            ("earthquake", 5, "--nemesis earthquake: there is no such fault: say some of partition, kill, pause"),
+            ("clock:slow", 5, "--nemesis clock:slow: `slow` is no way for a clock to be wrong: say one of bump, strobe, drift"),
+            ("clock:bump@n9", 5, "`n9` is no target"),
+            ("clock@minority-third", 3, "selects no node of 3"),
+            ("clock:system", 5, "--nemesis clock:system: the clock of a whole node is left alone"),
             ("kill:minority-third", 3, "--nemesis kill:minority-third: `minority-third` selects no node of 3"),
             ("kill,kill:n9", 5, "--nemesis kill:n9: `n9` is no target"),
             ("kill:one@n1", 5, "`kill` takes one target"),

@@ -5,6 +5,7 @@
 //! the end and belongs to a fault that was not applied: it is skipped. The file is for its owner only: how to start a program may
 //! hold secrets.
 
+use super::clock::Skewed;
 use super::firewall::Cut;
 use super::process::{Killed, Paused};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub enum Entry {
     Killed(Killed),
     /// A program is stopped by a signal.
     Paused(Paused),
+    /// A program's clock is not its own.
+    Skewed(Skewed),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 //!
 //! The agent's life is a lease: when its input ends or heartbeats stop, it undoes every fault and exits.
 
+pub mod clock;
 pub mod install;
 pub mod journal;
 pub mod protocol;
@@ -31,6 +32,7 @@ pub use protocol::{About, Undone};
 use crate::command::{Command, Output, Program};
 use crate::remote::Access;
 use crate::{Cluster, Node, NodeError, ProcessState};
+use clock::Skew;
 use install::Binary;
 use line::Line;
 use protocol::{CHUNK_BYTES_MAX, Reply, Request};
@@ -40,6 +42,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use vdso::Reading;
 
 /// How long a request may take that ought to be answered at once.
 const SHORT: Duration = Duration::from_secs(20);
@@ -324,6 +327,26 @@ impl Agent {
     /// Lets a paused program run on. No harm if it is not paused.
     pub fn resume(&self, name: &str) -> Result<(), NodeError> {
         self.done(Request::Resume { name: name.into() })
+    }
+
+    /// Makes the clock of a program's processes wrong in this way, as a fault, and no longer in the way before. An error if it does
+    /// not run. Processes that it forks later have the same clock.
+    pub fn skew(&self, name: &str, skew: &Skew) -> Result<(), NodeError> {
+        self.done(Request::Skew { name: name.into(), skew: *skew })
+    }
+
+    /// Reads the clock of each process of a program as the process does, beside the node's own. An error unless it was skewed since
+    /// it was started ([`Skew::None`] will do).
+    pub fn read_clock(&self, name: &str) -> Result<Vec<Reading>, NodeError> {
+        match self.ask(Request::ReadClock { name: name.into() }, SHORT)? {
+            Reply::Clock(readings) => Ok(readings),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Ends the fault of [`Agent::skew`] and leaves no trace of it. No harm if there is none, or if the program is down.
+    pub fn restore_clock(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::RestoreClock { name: name.into() })
     }
 
     /// Looks at a program's processes.

@@ -9,6 +9,7 @@ use super::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
 use crate::ProcessState;
 use crate::command::{Program, tail};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal, setsid};
 use serde::{Deserialize, Serialize};
@@ -142,7 +143,7 @@ impl Programs {
             return Err(format!("{} ended at once ({how}); the end of its log {}: {}", program.name, program.log, tail(&log, 600)));
         }
         // Somebody has to wait for it, or it stays a zombie.
-        thread::spawn(move || child.wait());
+        thread::spawn(move || reap(child));
         Ok(())
     }
 
@@ -174,6 +175,11 @@ impl Programs {
     /// Kills all processes of a program and waits until they are gone. No harm if there are none.
     pub(super) fn kill(&self, name: &str) -> Result<(), String> {
         self.signal_until(name, Signal::KILL, |process| process.is_none())
+    }
+
+    /// All living processes of a program.
+    pub(super) fn pids(&self, name: &str) -> Result<Vec<i32>, String> {
+        Ok(self.record(name)?.map_or_else(Vec::new, |record| members(&record).into_iter().map(|process| process.pid).collect()))
     }
 
     /// An error if a program is down.
@@ -222,6 +228,15 @@ impl Programs {
             thread::sleep(Duration::from_millis(3));
         }
     }
+}
+
+/// Waits for a child's end, and only then fetches its status: whoever waits for a child whose clock is being changed is told, too,
+/// that it has stopped, takes that for its end, and the tracer is never told (ptrace(2): every thread of the tracer's process is).
+fn reap(mut child: Child) {
+    if let Ok(handle) = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+        while let Err(Errno::INTR) = poll(&mut [PollFd::new(&handle, PollFlags::IN)], None) {}
+    }
+    let _ = child.wait();
 }
 
 fn ended_at_once(child: &mut Child) -> Option<String> {

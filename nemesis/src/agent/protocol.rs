@@ -3,6 +3,8 @@
 //! The agent speaks first: a [`Greeting`]. Then each [`Question`] gets one [`Answer`] with its id, in any order: long requests
 //! do not hold up short ones.
 
+use super::clock::Skew;
+use super::vdso::Reading;
 use crate::command::{Command, Output, Program, bytes};
 use crate::database::ProcessState;
 use serde::{Deserialize, Serialize};
@@ -130,6 +132,23 @@ pub enum Request {
         /// The program's name.
         name: String,
     },
+    /// Make a program's clock wrong: undone by putting back what was there.
+    Skew {
+        /// The program's name.
+        name: String,
+        /// In what way; none at all only prepares it to be read.
+        skew: Skew,
+    },
+    /// Read a program's clock.
+    ReadClock {
+        /// The program's name.
+        name: String,
+    },
+    /// Make a program's clock its own again.
+    RestoreClock {
+        /// The program's name.
+        name: String,
+    },
     /// Look at a program.
     State {
         /// Its name.
@@ -197,6 +216,8 @@ pub enum Reply {
     },
     /// What a program does.
     State(ProcessState),
+    /// What the clocks of a program's processes say.
+    Clock(Vec<Reading>),
     /// Whether a probe was heard.
     Heard(bool),
     /// What was undone.

@@ -1,6 +1,7 @@
 //! The agent's life on the node: lock, journal, greeting, requests; and the undoing of everything at its end.
 
 use super::addresses;
+use super::clock::{Clocks, Skewed};
 use super::exec::Running;
 use super::files::{Directory, replace};
 use super::firewall::{Cut, Firewall};
@@ -297,6 +298,7 @@ struct Host {
     directory: Directory,
     journal: Mutex<Journal>,
     programs: Programs,
+    clocks: Clocks,
     /// One change of a program at a time.
     programs_gate: Mutex<()>,
     firewall: Firewall,
@@ -319,6 +321,7 @@ impl Host {
         Ok(Host {
             journal: Mutex::new(Journal::open(directory.root())?),
             programs: Programs::new(&directory)?,
+            clocks: Clocks::default(),
             programs_gate: Mutex::new(()),
             firewall: Firewall::find(running.clone()),
             firewall_gate: Mutex::new(()),
@@ -362,6 +365,7 @@ impl Host {
             Request::Read { path, offset } => self.directory.read(path, *offset),
             Request::RemoveTree { path } => self.directory.remove(path).map(|()| Reply::Nothing),
             Request::State { name } => self.programs.state(name).map(Reply::State),
+            Request::ReadClock { name } => self.read_clock(name),
             Request::ProbeSend { to, nonce } => self.probe.send(*to, *nonce).map(|()| Reply::Nothing),
             Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
             Request::Heal => Ok(Reply::Undone(self.undo_all())),
@@ -388,9 +392,11 @@ impl Host {
             Request::Stop { name } => {
                 self.programs.kill(name)?;
                 self.programs.forget(name)?;
+                self.clocks.forget(name);
                 self.journal().end_all(|entry| match entry {
                     Entry::Killed(killed) => killed.program.name == *name,
                     Entry::Paused(paused) => paused.name == *name,
+                    Entry::Skewed(skewed) => skewed.name == *name,
                     Entry::Cut(_) => false,
                 })
             }
@@ -408,8 +414,24 @@ impl Host {
                 self.programs.resume(name)?;
                 self.journal().end_all(|entry| matches!(entry, Entry::Paused(paused) if paused.name == *name))
             }
+            Request::Skew { name, skew } => {
+                self.programs.must_run(name)?;
+                self.journal().begin(&Entry::Skewed(Skewed { name: name.clone() }))?;
+                self.clocks.skew(name, || self.programs.pids(name), skew)
+            }
+            Request::RestoreClock { name } => {
+                self.clocks.restore(name, || self.programs.pids(name))?;
+                self.journal().end_all(|entry| matches!(entry, Entry::Skewed(skewed) if skewed.name == *name))
+            }
             other => Err(format!("this agent cannot {other:?}")),
         }
+    }
+
+    /// Reads a program's clocks, while nobody else does something to its processes.
+    fn read_clock(&self, name: &str) -> Result<Reply, String> {
+        let _here = self.leaving.read().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.programs_gate.lock().unwrap_or_else(PoisonError::into_inner);
+        super::clock::read(name, &self.programs.pids(name)?).map(Reply::Clock)
     }
 
     fn drop_from(&self, addresses: &[IpAddr]) -> Result<(), String> {
@@ -438,6 +460,7 @@ impl Host {
             Entry::Cut(cut) => self.firewall.clear(cut.backend),
             Entry::Killed(killed) => self.programs.start(&killed.program),
             Entry::Paused(paused) => self.programs.resume(&paused.name),
+            Entry::Skewed(skewed) => self.clocks.restore(&skewed.name, || self.programs.pids(&skewed.name)),
         }
     }
 
@@ -480,6 +503,7 @@ fn describe(entry: &Entry) -> String {
         Entry::Cut(_) => "packets were dropped".into(),
         Entry::Killed(killed) => format!("{} was killed", killed.program.name),
         Entry::Paused(paused) => format!("{} was paused", paused.name),
+        Entry::Skewed(skewed) => format!("the clock of {} was changed", skewed.name),
     }
 }
 

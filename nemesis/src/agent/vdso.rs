@@ -36,6 +36,7 @@ mod rewritten;
 
 pub use rewritten::Rewritten;
 
+use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
@@ -98,8 +99,10 @@ impl Setting {
 }
 
 /// A process's clock, compared with that of its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
+    /// The process.
+    pub pid: i32,
     /// When, by the node's own clock: nanoseconds since 1970.
     pub at_ns: i64,
     /// How far the process's `CLOCK_REALTIME` was ahead of the node's.

@@ -4,6 +4,7 @@
 //   c      asks that child
 //   b N    how long N calls of clock_gettime and N system calls take, in nanoseconds
 //   u      unmaps its vDSO
+// With an argument: writes the offsets of `o` again and again, from itself and a child, and ends when it is killed.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +60,11 @@ static void benchmark(long count) {
   fflush(stdout);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  (void)argv;
+  if (argc > 1) {
+    for (fork();; usleep(3000)) offsets(stdout);
+  }
   char line[64];
   int to[2], from[2];
   while (fgets(line, sizeof line, stdin)) {

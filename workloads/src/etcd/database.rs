@@ -2,7 +2,7 @@
 
 use super::server::{self, BINARY, DATA, DIRECTORY, LOG, Member, NAME};
 use super::{EtcdOptions, authority, status};
-use nemesis::{Agent, Agents, Cluster, Command, Database, Node, NodeError, ProcessState};
+use nemesis::{Agent, AgentClocks, Agents, Clocks, Cluster, Command, Database, Node, NodeError, ProcessState};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,13 +16,14 @@ const LAST_LINES: u32 = 6;
 pub(super) struct EtcdDatabase {
     options: EtcdOptions,
     members: Vec<Member>,
+    clocks: AgentClocks,
     agents: Agents,
 }
 
 impl EtcdDatabase {
     /// The servers on the nodes of `cluster`, whose agents these are.
     pub(super) fn new(options: EtcdOptions, cluster: &Cluster, agents: Agents) -> Result<EtcdDatabase, Vec<NodeError>> {
-        Ok(EtcdDatabase { members: Member::all(cluster)?, options, agents })
+        Ok(EtcdDatabase { members: Member::all(cluster)?, clocks: AgentClocks::new(agents.clone(), NAME), options, agents })
     }
 
     fn agent(&self, node: &Node) -> &Agent {
@@ -167,6 +168,10 @@ impl Database for EtcdDatabase {
 
     fn state(&self, node: &Node) -> Result<ProcessState, NodeError> {
         self.agent(node).state(NAME)
+    }
+
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        Some(&self.clocks)
     }
 
     fn primaries(&self, cluster: &Cluster) -> Vec<usize> {

@@ -92,7 +92,7 @@ impl Rewritten {
             self.memory.read_exact_at(&mut answer, data + stub::ANSWER_AT).map_err(|error| maps::lost(self.pid, &error))?;
             let [seconds, nanoseconds] = [0, 8].map(|at| i64::from_le_bytes(std::array::from_fn(|i| answer[at + i])));
             let at_ns = before + (after - before) / 2;
-            Ok(Reading { at_ns, offset_ns: seconds * SECOND + nanoseconds - at_ns, error_ns: (after - before) / 2 + 1 })
+            Ok(Reading { pid: self.pid, at_ns, offset_ns: seconds * SECOND + nanoseconds - at_ns, error_ns: (after - before) / 2 + 1 })
         })
     }
 

@@ -1,0 +1,434 @@
+//! Faults of the clock that the database's processes see: ahead or behind at once, by turns, or ever more.
+//!
+//! The node's own clock is not touched: on a lab, in containers, and wherever else several nodes share a kernel, it is that of all
+//! of them and of the control node. Each process is told another time of day instead; see [`crate::agent::vdso`] for how, and for
+//! what that does not reach.
+
+use crate::agent::Agents;
+use crate::agent::clock::Skew;
+use crate::agent::vdso::Reading;
+use crate::fault::{Context, Fault, Report};
+use crate::observe::Seen;
+use crate::target::{Choice, Target};
+use crate::{Cluster, Node, NodeError, ProcessState};
+use histories::Value;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use std::time::{Duration, Instant};
+
+/// How far a reading may be off besides its own error.
+const TOLERANCE_NS: i64 = 1_000_000;
+
+/// How long a wrong clock is given to show.
+const SHOWS_WITHIN: Duration = Duration::from_secs(3);
+
+/// The pauses between two readings of a clock that strobes, and of one that drifts.
+const STROBE_READ_EVERY: Duration = Duration::from_millis(7);
+const DRIFT_READ_EVERY: Duration = Duration::from_millis(100);
+
+/// The most readings of a node that go into the history at once.
+const READINGS_TOLD_MAX: usize = 32;
+
+const MS: f64 = 1e6;
+
+/// The clocks of the database's processes, node by node.
+pub trait Clocks: Send + Sync {
+    /// Makes them wrong in this way and no longer in the way before.
+    fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError>;
+
+    /// Reads them as the processes do. They must have been skewed since they were started; [`Skew::None`] will do.
+    fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError>;
+
+    /// Makes them their own again, without a trace. No harm if they are, or if there is no process.
+    fn restore(&self, node: &Node) -> Result<(), NodeError>;
+}
+
+/// The clocks of a program that was started by the nodes' agents.
+pub struct AgentClocks {
+    agents: Agents,
+    program: &'static str,
+}
+
+impl AgentClocks {
+    /// Those of the program of this name.
+    pub fn new(agents: Agents, program: &'static str) -> AgentClocks {
+        AgentClocks { agents, program }
+    }
+}
+
+impl Clocks for AgentClocks {
+    fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError> {
+        self.agents.of(node).skew(self.program, skew)
+    }
+
+    fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError> {
+        self.agents.of(node).read_clock(self.program)
+    }
+
+    fn restore(&self, node: &Node) -> Result<(), NodeError> {
+        self.agents.of(node).restore_clock(self.program)
+    }
+}
+
+/// A way to be wrong, in words of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Bump,
+    Strobe,
+    Drift,
+}
+
+const WORDS: [(&str, How); 3] = [("bump", How::Bump), ("strobe", How::Strobe), ("drift", How::Drift)];
+
+impl How {
+    fn parse(text: &str) -> Result<How, String> {
+        match WORDS.iter().find(|(word, _)| *word == text) {
+            Some((_, how)) => Ok(*how),
+            None if text == "system" => Err(
+                "the clock of a whole node is left alone: a node that shares its kernel shares it with everybody there. Say `clock`, which changes what the database's processes see"
+                    .into(),
+            ),
+            None => Err(format!("`{text}` is no way for a clock to be wrong: say one of bump, strobe, drift; a TARGET goes behind an @")),
+        }
+    }
+
+    /// How wrong: bumps of ±1.5^(6 + U[0, 25)) ms; strobes by 2^U[2, 18) ms every 2^U[0, 10) ms for 4 to 32 s; drifts of up to 10 %,
+    /// down to a 32nd of that.
+    fn draw(self, rng: &mut ChaCha8Rng) -> Skew {
+        let (sign, size, [pace, length]) = (if rng.random() { 1.0 } else { -1.0 }, rng.random::<f64>(), rng.random::<[f64; 2]>());
+        match self {
+            How::Bump => Skew::Bump { offset_ns: (sign * 1.5_f64.powf(6.0 + 25.0 * size) * MS) as i64 },
+            How::Strobe => Skew::Strobe {
+                offset_ns: (sign * 2_f64.powf(2.0 + 16.0 * size) * MS) as i64,
+                period: Duration::from_micros((1000.0 * 2_f64.powf(10.0 * pace)) as u64),
+                lasts: Duration::from_secs_f64(4.0 + 28.0 * length),
+            },
+            How::Drift => Skew::Drift { per_billion: (sign * 1e8 * 2_f64.powf(-5.0 * size)) as i64 },
+        }
+    }
+}
+
+/// Some ways to be wrong, and whose clock is.
+#[derive(Clone, Debug)]
+pub struct Way {
+    hows: Vec<How>,
+    choice: Choice,
+}
+
+impl Way {
+    /// Reads `bump@primaries`: any way if `how` is missing, the usual targets if `target` is.
+    pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Way, String> {
+        let hows = match how {
+            Some(how) => vec![How::parse(how)?],
+            None => WORDS.iter().map(|(_, how)| *how).collect(),
+        };
+        let target = target.map(|target| Target::parse(target, cluster)).transpose()?;
+        if let Some(target) = &target {
+            target.check(cluster.len())?;
+        }
+        Ok(Way { hows, choice: Choice::new(target.into_iter().collect(), cluster.len()) })
+    }
+}
+
+/// Makes the clocks of the database's processes on some nodes wrong, and right again.
+pub struct ClockFault {
+    ways: Vec<Way>,
+    active: Vec<usize>,
+}
+
+impl ClockFault {
+    /// Draws one of these ways each time; there must be one.
+    pub fn new(ways: Vec<Way>) -> ClockFault {
+        ClockFault { ways, active: Vec::new() }
+    }
+}
+
+fn clocks(context: &Context) -> Result<&dyn Clocks, NodeError> {
+    let name = context.database.name();
+    context.database.clocks().ok_or_else(|| NodeError::new("control node", format!("the clocks of {name} cannot be changed")))
+}
+
+impl Fault for ClockFault {
+    fn name(&self) -> &'static str {
+        "clock"
+    }
+
+    /// Rewrites every node's processes once and puts them back: what cannot be done is said before the first op.
+    fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
+        let clocks = clocks(context)?;
+        let tried = context.cluster.on_all(|node| {
+            let right = clocks.skew(node, &Skew::None).and_then(|()| are_ahead_by(clocks, node, 0));
+            clocks.restore(node)?;
+            right
+        })?;
+        match context.cluster.nodes.iter().zip(tried).find(|(_, look)| !look.as_wanted) {
+            Some((node, look)) => Err(NodeError::new(&node.name, format!("its clock is wrong before any fault: {}", look.said))),
+            None => Ok(()),
+        }
+    }
+
+    fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
+        let clocks = clocks(context)?;
+        let way = &self.ways[rng.random_range(0..self.ways.len())];
+        let how = way.hows[rng.random_range(0..way.hows.len())];
+        let skews: Vec<Skew> = context.cluster.nodes.iter().map(|_| how.draw(rng)).collect();
+        let (drawn, mut note) = way.choice.draw(context, rng);
+        let (down, nodes) = split(context, &drawn);
+        if !down.is_empty() {
+            note = format!("{note} (not {}, down already)", context.cluster.names(&down));
+        }
+        if nodes.is_empty() {
+            return Ok(Report::nothing(format!("no clock is changed{note}")));
+        }
+        self.active.clone_from(&nodes);
+        let words: Vec<String> = nodes.iter().map(|&i| format!("{} {}", context.cluster.nodes[i].name, words(&skews[i]))).collect();
+        let mut report = Report::of(nodes.clone(), format!("the clock of {}{note}", words.join(", ")));
+        let looks = context.cluster.on(&nodes, |node| hurt(clocks, node, &skews[node.index]));
+        tell(context, &mut report, &nodes, looks);
+        Ok(report)
+    }
+
+    fn recover(&mut self, context: &Context) -> Result<Report, NodeError> {
+        if self.active.is_empty() {
+            return Ok(Report::idle());
+        }
+        let clocks = clocks(context)?;
+        let nodes = self.active.clone();
+        let mut report = Report::of(nodes.clone(), format!("the clock of {} is right", context.cluster.names(&nodes)));
+        let looks = context.cluster.on(&nodes, |node| {
+            let healed = heal(clocks, node);
+            match context.database.state(node) {
+                // Killed meanwhile, and its clock with it: nothing is left but the journal's entry.
+                Ok(ProcessState::Down) => clocks.restore(node).map(|()| Look::of(true, format!("{} is down", node.name), Vec::new())),
+                _ => healed,
+            }
+        });
+        tell(context, &mut report, &nodes, looks);
+        if report.observed {
+            self.active.clear();
+        }
+        Ok(report)
+    }
+}
+
+/// The nodes without a process, and those with one.
+fn split(context: &Context, nodes: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let states = context.cluster.on(nodes, |node| context.database.state(node));
+    let (down, up): (Vec<_>, Vec<_>) = nodes.iter().zip(&states).partition(|(_, state)| matches!(state, Ok(ProcessState::Down)));
+    (down.into_iter().map(|(&node, _)| node).collect(), up.into_iter().map(|(&node, _)| node).collect())
+}
+
+/// What was seen of the clocks of a node.
+#[derive(Clone, Debug)]
+struct Look {
+    as_wanted: bool,
+    said: String,
+    readings: Vec<Reading>,
+}
+
+impl Look {
+    fn of(as_wanted: bool, said: String, readings: Vec<Reading>) -> Look {
+        Look { as_wanted, said, readings }
+    }
+}
+
+/// Notes what was seen, and every reading as `[nanoseconds since 1970, nanoseconds ahead, error]`.
+fn tell(context: &Context, report: &mut Report, nodes: &[usize], looks: Vec<Result<Look, NodeError>>) {
+    let mut said = Vec::new();
+    let mut errors = Vec::new();
+    let mut clocks = Vec::new();
+    let mut observed = !looks.is_empty();
+    for (&node, look) in nodes.iter().zip(looks) {
+        match look {
+            Ok(look) => {
+                observed &= look.as_wanted;
+                said.push(look.said);
+                let row = |r: &Reading| Value::Vector([r.at_ns, r.offset_ns, r.error_ns].map(Value::Int).to_vec());
+                // Enough to draw what the clock did.
+                let every = look.readings.len().div_ceil(READINGS_TOLD_MAX).max(1);
+                let name = Value::from(context.cluster.nodes[node].name.as_str());
+                clocks.push((name, Value::Vector(look.readings.iter().step_by(every).map(row).collect())));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    report.seen(Seen { observed, what: said.join(", ") });
+    report.failed(&errors);
+    report.facts.push(("clocks".into(), Value::Map(clocks)));
+}
+
+/// Makes the clocks of a node wrong, and looks at them before and after.
+fn hurt(clocks: &dyn Clocks, node: &Node, skew: &Skew) -> Result<Look, NodeError> {
+    clocks.skew(node, &Skew::None)?;
+    let before = are_ahead_by(clocks, node, 0)?;
+    clocks.skew(node, skew)?;
+    let mut look = match *skew {
+        Skew::None => are_ahead_by(clocks, node, 0),
+        Skew::Bump { offset_ns } => are_ahead_by(clocks, node, offset_ns),
+        Skew::Strobe { offset_ns, .. } => strobe(clocks, node, offset_ns),
+        Skew::Drift { per_billion } => drift(clocks, node, per_billion),
+    }?;
+    if !before.as_wanted {
+        look.as_wanted = false;
+        look.said = format!("{} and before that {}", look.said, before.said);
+    }
+    look.readings.splice(0..0, before.readings);
+    Ok(look)
+}
+
+/// Makes the clocks of a node right, sees that they are, and leaves no trace.
+fn heal(clocks: &dyn Clocks, node: &Node) -> Result<Look, NodeError> {
+    let look = clocks.skew(node, &Skew::None).and_then(|()| are_ahead_by(clocks, node, 0));
+    clocks.restore(node)?;
+    look
+}
+
+/// Whether all clocks of a node are ahead by this much.
+fn are_ahead_by(clocks: &dyn Clocks, node: &Node, offset_ns: i64) -> Result<Look, NodeError> {
+    let readings = clocks.read(node)?;
+    let as_wanted = readings.iter().all(|reading| is_ahead_by(reading, offset_ns));
+    let odd = readings.iter().find(|reading| !is_ahead_by(reading, offset_ns)).or(readings.first());
+    let said = odd.map_or_else(String::new, |reading| format!("{} {}", node.name, ahead(reading)));
+    Ok(Look::of(as_wanted && !readings.is_empty(), said, readings))
+}
+
+fn is_ahead_by(reading: &Reading, offset_ns: i64) -> bool {
+    (reading.offset_ns - offset_ns).abs() <= reading.error_ns + TOLERANCE_NS
+}
+
+/// Reads until each clock of a node was seen both right and wrong, or time is over.
+fn strobe(clocks: &dyn Clocks, node: &Node, offset_ns: i64) -> Result<Look, NodeError> {
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    let mut readings: Vec<Reading> = Vec::new();
+    loop {
+        readings.extend(clocks.read(node)?);
+        let seen = |wanted: i64| readings.iter().all(|one| readings.iter().any(|other| other.pid == one.pid && is_ahead_by(other, wanted)));
+        let as_wanted = seen(offset_ns) && seen(0);
+        if as_wanted || Instant::now() >= deadline {
+            let words = if as_wanted { "is right and wrong by turns" } else { "was not seen both right and wrong" };
+            let said = readings.last().map_or_else(String::new, |reading| format!("{} {words}, now {}", node.name, ahead(reading)));
+            return Ok(Look::of(as_wanted, said, readings));
+        }
+        std::thread::sleep(STROBE_READ_EVERY);
+    }
+}
+
+/// Reads until each clock of a node has gained what it should, as exactly as it can be told, or time is over.
+fn drift(clocks: &dyn Clocks, node: &Node, per_billion: i64) -> Result<Look, NodeError> {
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    let mut readings = clocks.read(node)?;
+    loop {
+        std::thread::sleep(DRIFT_READ_EVERY);
+        let now = clocks.read(node)?;
+        let rates: Vec<Rate> =
+            now.iter().filter_map(|last| Rate::between(readings.iter().find(|first| first.pid == last.pid)?, last)).collect();
+        readings.extend(&now);
+        let as_wanted = !rates.is_empty() && rates.len() == now.len() && rates.iter().all(|rate| rate.is(per_billion));
+        if as_wanted || Instant::now() >= deadline {
+            let said = rates.last().map_or_else(String::new, |rate| format!("{} {}", node.name, gains(rate.per_billion)));
+            return Ok(Look::of(as_wanted, said, readings));
+        }
+    }
+}
+
+/// How much a clock gained between two readings.
+struct Rate {
+    per_billion: i64,
+    error: i64,
+}
+
+impl Rate {
+    fn between(first: &Reading, last: &Reading) -> Option<Rate> {
+        let billion = |ns: i64| i64::try_from(i128::from(ns) * 1_000_000_000 / i128::from(last.at_ns - first.at_ns)).ok();
+        if last.at_ns <= first.at_ns {
+            return None;
+        }
+        Some(Rate { per_billion: billion(last.offset_ns - first.offset_ns)?, error: billion(first.error_ns + last.error_ns)? })
+    }
+
+    /// Whether it is this rate, give or take a quarter.
+    fn is(&self, per_billion: i64) -> bool {
+        let quarter = per_billion.abs() / 4;
+        self.error <= quarter && (self.per_billion - per_billion).abs() <= quarter
+    }
+}
+
+/// What a skew does, in words.
+fn words(skew: &Skew) -> String {
+    match *skew {
+        Skew::None => "is right".into(),
+        Skew::Bump { offset_ns } => format!("is {}", seconds(offset_ns)),
+        Skew::Strobe { offset_ns, period, lasts } => {
+            let (period, lasts) = (period.as_secs_f64() * 1e3, lasts.as_secs_f64());
+            format!("is {} and right by turns of {period:.1} ms for {lasts:.1} s", seconds(offset_ns))
+        }
+        Skew::Drift { per_billion } => gains(per_billion),
+    }
+}
+
+fn seconds(offset_ns: i64) -> String {
+    format!("{:.3} s {}", (offset_ns as f64 / 1e9).abs(), if offset_ns < 0 { "behind" } else { "ahead" })
+}
+
+fn gains(per_billion: i64) -> String {
+    format!("runs {:.2} % too {}", (per_billion as f64 / 1e7).abs(), if per_billion < 0 { "slow" } else { "fast" })
+}
+
+/// `is 1.234 s ahead, ±0.05 ms`; `is right, ±0.05 ms`.
+fn ahead(reading: &Reading) -> String {
+    let error = reading.error_ns as f64 / MS;
+    if is_ahead_by(reading, 0) {
+        format!("is right, ±{error:.2} ms")
+    } else {
+        format!("is {}, ±{error:.2} ms", seconds(reading.offset_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn draws_are_within_their_bounds_and_fill_them() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (mut bumps, mut strobes, mut drifts) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..2000 {
+            for how in [How::Bump, How::Strobe, How::Drift] {
+                match how.draw(&mut rng) {
+                    Skew::Bump { offset_ns } => bumps.push(offset_ns as f64 / 1e6),
+                    Skew::Strobe { offset_ns, period, lasts } => {
+                        strobes.push(offset_ns as f64 / 1e6);
+                        assert!((1..=1024).contains(&period.as_millis()) && (4..=32).contains(&lasts.as_secs()));
+                    }
+                    Skew::Drift { per_billion } => drifts.push(per_billion as f64 / 1e9),
+                    Skew::None => panic!("no skew was drawn"),
+                }
+            }
+        }
+        for (all, least, most) in [(bumps, 11.39, 287_627.0), (strobes, 4.0, 262_144.0), (drifts, 0.1 / 32.0, 0.1)] {
+            let sizes = || all.iter().map(|x| x.abs());
+            assert!(sizes().all(|x| x > 0.99 * least && x < 1.01 * most), "{all:?}");
+            assert!(sizes().any(|x| x < 1.3 * least) && sizes().any(|x| x > most / 1.3));
+            assert!(all.iter().any(|x| *x > 0.0) && all.iter().any(|x| *x < 0.0));
+        }
+    }
+
+    #[test]
+    fn a_rate_is_told_only_if_the_readings_are_exact_enough() {
+        let reading = |at_ns, offset_ns, error_ns| Reading { pid: 1, at_ns, offset_ns, error_ns };
+        let rate = |last: Reading| Rate::between(&reading(1_000_000_000, 0, 10_000), &last);
+        assert!(rate(reading(1_100_000_000, 1_000_000, 10_000)).unwrap().is(10_000_000));
+        assert!(!rate(reading(1_100_000_000, 700_000, 10_000)).unwrap().is(10_000_000));
+        assert!(!rate(reading(1_100_000_000, 1_000_000, 300_000)).unwrap().is(10_000_000));
+        assert!(rate(reading(1_000_000_000, 0, 0)).is_none());
+    }
+
+    #[test]
+    fn words_say_which_way() {
+        assert_eq!(words(&Skew::Bump { offset_ns: -1_500_000_000 }), "is 1.500 s behind");
+        assert_eq!(words(&Skew::Drift { per_billion: 12_300_000 }), "runs 1.23 % too fast");
+        let strobe = Skew::Strobe { offset_ns: 4_000_000, period: Duration::from_micros(2500), lasts: Duration::from_secs(5) };
+        assert_eq!(words(&strobe), "is 0.004 s ahead and right by turns of 2.5 ms for 5.0 s");
+    }
+}

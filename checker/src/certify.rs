@@ -149,6 +149,8 @@ impl<'a, M: Model> Claims<'a, M> {
             Others::AnyNumber => self.contradict_any_number(&is_needed, effort),
             Others::AtMostOnce => once::contradict(self, &is_needed, effort),
             Others::SameValues => same_values::contradict(self, &is_needed, effort),
+            // No contradiction to linearizability is of this kind.
+            Others::AsRecorded => Err(Unanswered::TooHard),
         }
     }
 

@@ -134,7 +134,7 @@ pub(crate) fn check<M: Model>(
 }
 
 /// Why no verdict on this history would mean anything.
-fn refusal(history: &History) -> Option<Reason> {
+pub(crate) fn refusal(history: &History) -> Option<Reason> {
     if let Some(why) = histories::lint::refusal(history) {
         return Some(Reason::History(why));
     }

@@ -11,8 +11,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod certify;
+mod certify_convergence;
 mod certify_weaker;
 mod check;
+mod convergence;
 mod explain;
 mod linear;
 mod sequential;
@@ -77,6 +79,7 @@ pub fn check(history: &histories::History, consistency: Consistency, options: &O
         Consistency::Linearizable => check::check_linearizable(history, options, budget),
         Consistency::Sequential => sequential::check(history, options, false, budget),
         Consistency::SequentialPerKey => sequential::check(history, options, true, budget),
+        Consistency::Eventual => convergence::check(history, options, budget),
         weaker => weaker::check(history, weaker, options, budget),
     }
 }

@@ -142,6 +142,14 @@ pub enum Pattern {
     /// What would have to come before what in the one order of all processes is cyclic.
     #[serde(rename = "CyclicSC")]
     CyclicSc,
+    /// Two final reads are not the same.
+    FinalReadsDiffer,
+    /// What was acknowledged is not there in the end.
+    Lost,
+    /// What was put there once is there twice.
+    Duplicate,
+    /// A counter's end is no sum of what was done to it.
+    WrongSum,
 }
 
 impl Pattern {
@@ -161,6 +169,10 @@ impl Pattern {
             Pattern::CyclicHb => "CyclicHB",
             Pattern::CyclicView => "CyclicView",
             Pattern::CyclicSc => "CyclicSC",
+            Pattern::FinalReadsDiffer => "FinalReadsDiffer",
+            Pattern::Lost => "Lost",
+            Pattern::Duplicate => "Duplicate",
+            Pattern::WrongSum => "WrongSum",
         }
     }
 }
@@ -243,6 +255,8 @@ pub enum Others {
     /// Once each, or never, and all ops on values that no needed op concerns are left out: what happens to one value of a
     /// collection does not depend on which others there are.
     SameValues,
+    /// As their outcomes say: once, never, or perhaps. The contradiction is to all of them together.
+    AsRecorded,
 }
 
 /// The states that were possible from one event on.

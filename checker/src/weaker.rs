@@ -58,11 +58,14 @@ pub enum Consistency {
     MonotonicWrites,
     /// Such an order in which each write comes after those that its session had read before it.
     WritesFollowReads,
+    /// In the end, when the updates are over, everybody reads the same, and nothing that was acknowledged is missing: see
+    /// `convergence`. It stands beside the others: none implies it, and it implies none.
+    Eventual,
 }
 
 impl Consistency {
     /// The rungs of the ladder, each before those that it implies.
-    pub const ALL: [Consistency; 10] = [
+    pub const ALL: [Consistency; 11] = [
         Consistency::Linearizable,
         Consistency::Sequential,
         Consistency::CausalMemory,
@@ -73,6 +76,7 @@ impl Consistency {
         Consistency::MonotonicReads,
         Consistency::MonotonicWrites,
         Consistency::WritesFollowReads,
+        Consistency::Eventual,
     ];
 
     /// Those that are judged on request only.
@@ -113,7 +117,14 @@ impl Consistency {
             Consistency::MonotonicReads => "monotonic-reads",
             Consistency::MonotonicWrites => "monotonic-writes",
             Consistency::WritesFollowReads => "writes-follow-reads",
+            Consistency::Eventual => "eventual",
         }
+    }
+
+    /// Whether it is one of those that imply each other. Eventual consistency stands beside them: it speaks of the end only, and
+    /// of updates of unknown outcome it assumes what the others do not.
+    pub fn is_ordered(self) -> bool {
+        self != Consistency::Eventual
     }
 
     /// Whether every history that keeps this model keeps the other.

@@ -63,7 +63,7 @@ fn registers_that_count_up_are_causal() {
     for (file, ..) in cases {
         let history = read_path(directory.join(&file), None).unwrap();
         let options = Options { initial: Some(Value::Int(0)), ..Options::from("register") };
-        for consistency in Consistency::ALL {
+        for consistency in Consistency::ALL.into_iter().filter(|model| model.is_ordered()) {
             let verdict = check(&history, consistency, &options, &Budget::unlimited()).unwrap();
             assert_eq!(verdict.answer, Summary::Valid, "{file} {consistency:?}: {:?} {:?}", verdict.reason, verdict.keys);
         }

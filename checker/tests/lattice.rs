@@ -114,18 +114,23 @@ fn keeps(text: &str, consistency: Consistency) -> bool {
     verdict.answer == Summary::Valid
 }
 
+/// The models that imply each other.
+fn ordered() -> impl Iterator<Item = Consistency> {
+    Consistency::ALL.into_iter().filter(|model| model.is_ordered())
+}
+
 #[test]
 fn every_example_keeps_what_it_says() {
     for (text, kept) in EXAMPLES {
-        let found: Vec<Consistency> = Consistency::ALL.into_iter().filter(|&consistency| keeps(text, consistency)).collect();
+        let found: Vec<Consistency> = ordered().filter(|&consistency| keeps(text, consistency)).collect();
         assert_eq!(found, kept, "{text}");
     }
 }
 
 #[test]
 fn no_arrow_is_missing() {
-    for stronger in Consistency::ALL {
-        for weaker in Consistency::ALL.into_iter().filter(|&weaker| !stronger.implies(weaker)) {
+    for stronger in ordered() {
+        for weaker in ordered().filter(|&weaker| !stronger.implies(weaker)) {
             let shown = EXAMPLES.iter().any(|(_, kept)| kept.contains(&stronger) && !kept.contains(&weaker));
             assert!(shown, "no example keeps {stronger:?} and not {weaker:?}");
         }

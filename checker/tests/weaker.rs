@@ -198,7 +198,9 @@ impl World<'_> {
                         })
                     })
             }
-            Consistency::Linearizable | Consistency::SequentialPerKey => unreachable!("have oracles of their own"),
+            Consistency::Linearizable | Consistency::SequentialPerKey | Consistency::Eventual => {
+                unreachable!("have oracles of their own")
+            }
         }
     }
 
@@ -358,7 +360,7 @@ fn decide(history: &History, consistency: Consistency, transactions: bool) -> Ve
 }
 
 fn weaker() -> impl Iterator<Item = Consistency> {
-    Consistency::ALL.into_iter().filter(|&c| c != Consistency::Linearizable)
+    Consistency::ALL.into_iter().filter(|&c| c != Consistency::Linearizable && c.is_ordered())
 }
 
 fn size() -> usize {

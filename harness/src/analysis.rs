@@ -77,7 +77,10 @@ pub fn judge_file(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync
     let mut guessed = None;
     if options.model.is_empty() {
         match (how.consistency, guess::model(&history)) {
-            (Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey, Ok((model, why))) => {
+            (
+                Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::Eventual,
+                Ok((model, why)),
+            ) => {
                 options.model = model;
                 guessed = Some(why);
             }
@@ -169,10 +172,10 @@ fn checked_line(history: &History, verdict: &Verdict) -> String {
     format!("{keys}{}, model {}", words::many(history.ops().len(), "op"), verdict.model)
 }
 
-/// Whether each key has a verdict of its own. Linearizability is local; the weaker models are not, and judge all keys together
-/// unless they are asked not to.
+/// Whether each key has a verdict of its own. Linearizability and convergence are local; the other models are not, and
+/// judge all keys together unless they are asked not to.
 pub fn is_by_key(verdict: &Verdict) -> bool {
-    let by_key = [Consistency::Linearizable, Consistency::SequentialPerKey];
+    let by_key = [Consistency::Linearizable, Consistency::SequentialPerKey, Consistency::Eventual];
     verdict.keyed && by_key.iter().any(|consistency| consistency.name() == verdict.consistency)
 }
 

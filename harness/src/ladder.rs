@@ -73,7 +73,10 @@ fn hold_true(told: &[Rung]) -> Vec<Rung> {
 /// The models that are kept and that no other kept one implies.
 pub fn strongest(rungs: &[Rung]) -> Vec<Consistency> {
     let kept: Vec<Consistency> = rungs.iter().filter(|rung| rung.summary == Summary::Valid).map(|rung| rung.consistency).collect();
-    kept.iter().copied().filter(|&mine| kept.iter().all(|&other| other == mine || !other.implies(mine))).collect()
+    // Of a history that is linearizable, what is read in the end is no news.
+    let is_news = |mine: Consistency| mine.is_ordered() || !kept.contains(&Consistency::Linearizable);
+    let is_strongest = |mine: Consistency| kept.iter().all(|&other| other == mine || !other.implies(mine));
+    kept.iter().copied().filter(|&mine| is_strongest(mine) && is_news(mine)).collect()
 }
 
 /// Valid if some model is kept; invalid if none is; else unknown.
@@ -168,9 +171,9 @@ mod tests {
     fn two_models_may_be_the_strongest() {
         let one_order = [Consistency::Linearizable, Consistency::Sequential];
         let rungs = ladder(|model| if one_order.contains(&model) { Summary::Invalid } else { Summary::Valid });
-        assert_eq!(strongest(&rungs), [Consistency::CausalMemory, Consistency::CausalConvergence]);
+        assert_eq!(strongest(&rungs), [Consistency::CausalMemory, Consistency::CausalConvergence, Consistency::Eventual]);
         let text = block(&rungs, Console::plain());
-        assert!(text.starts_with("strongest model kept: causal-memory and causal-convergence\n"), "{text}");
+        assert!(text.starts_with("strongest model kept: causal-memory and causal-convergence and eventual\n"), "{text}");
         assert!(text.contains("valid    pram                it is causal-memory\n"), "{text}");
     }
 }

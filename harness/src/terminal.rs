@@ -139,6 +139,9 @@ fn valid_sentence(run: &Run) -> String {
         Ok(Consistency::Sequential | Consistency::SequentialPerKey) => "by one order that keeps that of each process",
         Ok(Consistency::Linearizable | Consistency::CausalConvergence) | Err(_) => "by one order",
         Ok(Consistency::Causal) => "by an order of what came causally before it",
+        Ok(Consistency::Eventual) => {
+            return format!("In the end everybody read the same in this {what}, and nothing that was acknowledged is missing.");
+        }
         Ok(_) => "by one order per process",
     };
     format!("Every answer of this {what} is explained {how}.")

@@ -144,6 +144,7 @@ fn relaxed_order_exists(object: &Object, ops: &[Interval], needed: &BTreeSet<OpI
     let ops = match others {
         Others::SameValues => of_same_values(ops, needed),
         Others::AtMostOnce => ops.to_vec(),
+        Others::AsRecorded => unreachable!("no contradiction to linearizability is of this kind"),
         Others::AnyNumber => ops.iter().flat_map(|op| vec![op.clone(); if needed.contains(&op.id) { 1 } else { 2 }]).collect(),
     };
     let musts: Vec<bool> = ops.iter().map(|op| needed.contains(&op.id) && op.ret != usize::MAX).collect();

@@ -336,7 +336,7 @@ fn needed(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
     let others = example.key.ops.saturating_sub(core.len());
     let often = match example.proof.others {
         Others::AnyNumber => "as often as it likes",
-        Others::AtMostOnce | Others::SameValues => "at most once",
+        Others::AtMostOnce | Others::SameValues | Others::AsRecorded => "at most once",
     };
     let needed = &example.proof.needed;
     html! {

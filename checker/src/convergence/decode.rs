@@ -1,0 +1,205 @@
+//! Ops as updates and reads of a replicated object: a register, a set, a list or a counter, or many of them by key.
+
+use crate::model::{Call, Counter, Decoded, ListAppend, Model, Set, counter, list, set};
+use crate::options::Options;
+use crate::weaker::decode::{Micro, Rules};
+use histories::keyed::Keys;
+use histories::{History, OpId, Outcome, Value, ValueId};
+use std::sync::Arc;
+
+/// What an update does to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Act {
+    /// Replaces its value.
+    Write(ValueId),
+    /// Appends to its string, which is not followed further.
+    Extend,
+    /// Puts an element in; at the end, if it is a list.
+    Add(ValueId),
+    /// Takes an element out.
+    Remove(ValueId),
+    /// Adds to its number.
+    Increase(i64),
+}
+
+/// What a read returned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Seen {
+    /// A value.
+    Value(ValueId),
+    /// The elements: of a set sorted by word, of a list in their order.
+    Elements(Arc<[ValueId]>),
+    /// A number.
+    Number(i64),
+}
+
+/// What an op does to one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// It changes it.
+    Update(Act),
+    /// It returns all of it.
+    Read(Seen),
+}
+
+/// The kind of object.
+#[derive(Debug)]
+enum Kind {
+    Register,
+    Set(Set),
+    List(ListAppend),
+    Counter(Counter),
+}
+
+/// How the ops of a history are to be understood.
+#[derive(Debug)]
+pub(crate) struct Objects<'a> {
+    keys: &'a Keys,
+    kind: Kind,
+    rules: Rules<'a>,
+    /// What a counter holds at first.
+    pub(crate) initial_number: i64,
+}
+
+impl<'a> Objects<'a> {
+    /// The objects that the options name.
+    ///
+    /// # Errors
+    /// A model of which it is not defined what its replicas agree on, in a sentence.
+    pub(crate) fn new(history: &History, options: &Options, keys: &'a Keys) -> Result<Objects<'a>, String> {
+        let mut initial_number = 0;
+        let kind = match options.model.as_str() {
+            "" | "register" | "cas-register" | "kv" | "multi-register" => Kind::Register,
+            "set" => Kind::Set(Set::new(options)),
+            "list-append" => Kind::List(ListAppend::new(options)),
+            "counter" => {
+                initial_number = options.initial.as_ref().and_then(Value::as_int).unwrap_or(0);
+                Kind::Counter(Counter::new(options)?)
+            }
+            other if crate::MODELS.iter().any(|model| model.0 == other) => {
+                return Err(format!(
+                    "eventual consistency is judged of register, cas-register, kv, multi-register, set, list-append and counter, not of {other}"
+                ));
+            }
+            other => {
+                let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();
+                return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
+            }
+        };
+        Ok(Objects { keys, kind, rules: Rules::new(history, options, keys), initial_number })
+    }
+
+    /// The model's name.
+    pub(crate) fn name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Register => "register",
+            Kind::Set(_) => "set",
+            Kind::List(_) => "list-append",
+            Kind::Counter(_) => "counter",
+        }
+    }
+
+    /// Whether an element can be in the object at most once.
+    pub(crate) fn is_set(&self) -> bool {
+        matches!(self.kind, Kind::Set(_))
+    }
+
+    /// What was assumed where the options say nothing, in sentences.
+    pub(crate) fn notes(&self, options: &Options) -> Vec<String> {
+        match self.kind {
+            Kind::Register => self.rules.notes(options),
+            Kind::Set(_) if options.nil_read.is_none() => {
+                vec!["a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)".into()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a value is what a register holds at first.
+    pub(crate) fn is_initial(&self, history: &History, value: ValueId) -> bool {
+        match &self.rules.initial {
+            Value::Nil => value.is_nil(),
+            initial => history.values.get(value) == *initial,
+        }
+    }
+
+    /// Appends what an op did, or what it may have done if its outcome is unknown, with the objects' keys (nil where there are
+    /// none). A failed op did nothing; `attempted` asks for what it would have done. Reads of unknown result, and ops that
+    /// neither change an object nor return all of it, are left out.
+    ///
+    /// # Errors
+    /// Why the op is none of the model's, in words.
+    pub(crate) fn decode(&self, history: &History, id: OpId, attempted: bool, out: &mut Vec<(ValueId, Fact)>) -> Result<(), String> {
+        let op = history.op(id);
+        let outcome = history.outcome(op);
+        if outcome == Outcome::Fail && !attempted {
+            return Ok(());
+        }
+        if matches!(self.kind, Kind::Register) {
+            return self.decode_register(history, id, out);
+        }
+        let Some(key) = self.key(history, id) else { return Ok(()) };
+        let call = Call {
+            f: history.name(history.op_function(op)),
+            input: self.keys.input(history, op),
+            output: self.keys.output(history, op),
+            // What a failed op would have done is what one of unknown outcome may have done.
+            outcome: if outcome == Outcome::Ok { outcome } else { Outcome::Info },
+            process: history.op_process(op).0,
+            values: &history.values,
+        };
+        let fact = match &self.kind {
+            Kind::Register => None,
+            Kind::Set(model) => only(model.decode(&call)?).and_then(|op| match op {
+                set::Op::Add(element, _) => Some(Fact::Update(Act::Add(element))),
+                set::Op::Remove(element, _) => Some(Fact::Update(Act::Remove(element))),
+                set::Op::Contains(..) => None,
+                set::Op::Read(elements) => Some(Fact::Read(Seen::Elements(elements))),
+            }),
+            Kind::List(model) => only(model.decode(&call)?).map(|op| match op {
+                list::Op::Append(element) => Fact::Update(Act::Add(element)),
+                list::Op::Read(elements) => Fact::Read(Seen::Elements(elements)),
+            }),
+            Kind::Counter(model) => only(model.decode(&call)?).map(|op| match op {
+                counter::Op::Add(amount) => Fact::Update(Act::Increase(amount)),
+                counter::Op::Read(number) => Fact::Read(Seen::Number(number)),
+            }),
+        };
+        out.extend(fact.map(|fact| (key, fact)));
+        Ok(())
+    }
+
+    /// The key of an op: nil where there are none; `None` if it has none and should.
+    fn key(&self, history: &History, id: OpId) -> Option<ValueId> {
+        if !self.keys.is_keyed() {
+            return Some(ValueId::NIL);
+        }
+        history.values.as_pair(history.input(history.op(id))).map(|pair| pair.0)
+    }
+
+    fn decode_register(&self, history: &History, id: OpId, out: &mut Vec<(ValueId, Fact)>) -> Result<(), String> {
+        let op = history.op(id);
+        let act = match history.name(history.op_function(op)) {
+            "delete" => Act::Write(ValueId::NIL),
+            "append" => Act::Extend,
+            _ => {
+                let mut micros: Vec<Micro> = Vec::new();
+                self.rules.attempted(history, id, &mut micros)?;
+                let fact = |&Micro { is_write, value, .. }: &Micro| {
+                    if is_write { Fact::Update(Act::Write(value)) } else { Fact::Read(Seen::Value(value)) }
+                };
+                out.extend(micros.iter().map(|micro| (micro.key, fact(micro))));
+                return Ok(());
+            }
+        };
+        out.extend(self.key(history, id).map(|key| (key, Fact::Update(act))));
+        Ok(())
+    }
+}
+
+fn only<O>(decoded: Decoded<O>) -> Option<O> {
+    match decoded {
+        Decoded::Op(op) => Some(op),
+        Decoded::Nothing => None,
+    }
+}

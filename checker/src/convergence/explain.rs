@@ -1,0 +1,179 @@
+//! What did not converge, in words.
+
+use super::Object;
+use super::decode::Act;
+use super::rules::Wrong;
+use crate::describe::{count, many};
+use crate::verdict::{Counterexample, Others, Pattern, Step, StepKind, Words};
+use histories::{History, OpId, ValueId};
+use std::fmt::Write;
+
+fn text(text: &str) -> Words {
+    Words::Text(text.into())
+}
+
+/// The few ops that show it, and what they show.
+pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -> Counterexample {
+    let value = |value: ValueId| Words::Value(history.values.display(value));
+    let proof = match *wrong {
+        Wrong::Nowhere { read, value: seen } => nowhere(object, read, seen, value(seen)),
+        Wrong::Twice { read, value: seen, times, attempted } => {
+            let often = if times == 2 { "twice".into() } else { format!("{} times", count(times as u64, false)) };
+            let attempted = match attempted {
+                1 => "once".into(),
+                n => format!("{} times", count(n as u64, false)),
+            };
+            let sentence = vec![
+                Words::Who(read),
+                text(" read "),
+                value(seen),
+                text(&format!(" {often} after the last update had ended, and it can be there {attempted}.")),
+            ];
+            Counterexample { sentence, pattern: Some(Pattern::Duplicate), ..of(&[read], read) }
+        }
+        Wrong::Lost { read, value: seen, there, others } => missing(object, read, (seen, value(seen)), there, others),
+        Wrong::AllLost { read, update, value: seen } => {
+            let mut sentence = vec![
+                Words::Who(read),
+                text(" read the initial value ("),
+                value(seen),
+                text(") after the last update had ended, although "),
+                Words::Op(update),
+                text(" of "),
+                Words::Who(update),
+                text(" had been acknowledged"),
+            ];
+            sentence.extend([text(" at "), Words::Completed(update), text(".")]);
+            let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(" as if nothing had been written.")];
+            Counterexample { sentence, steps: lost(read, update, against), pattern: Some(Pattern::Lost), ..of(&[update, read], read) }
+        }
+        Wrong::Sum { read, seen, sum } => sum_of(read, seen, sum),
+        Wrong::Differ { here, there, element } => differ(history, object, here, there, element),
+    };
+    Counterexample { others: if matches!(wrong, Wrong::Sum { .. }) { Others::AsRecorded } else { Others::AtMostOnce }, ..proof }
+}
+
+/// A counter-example of these ops, of which none has been said yet.
+fn of(needed: &[OpId], stuck: OpId) -> Counterexample {
+    let mut core = needed.to_vec();
+    core.sort_unstable();
+    Counterexample { core: core.clone(), needed: core, stuck: Some(stuck), ..Counterexample::default() }
+}
+
+/// An element that was added and is not there, or not as often as it was added.
+fn missing(object: &Object, read: OpId, (element, shown): (ValueId, Words), there: usize, others: usize) -> Counterexample {
+    let is_add = |update: &&super::Update| update.is_done && update.act == Act::Add(element);
+    let adds: Vec<OpId> = object.updates.iter().filter(is_add).take(there + 1).map(|update| update.op).collect();
+    let Some(&update) = adds.last() else { return Counterexample::default() };
+    let mut sentence = vec![shown.clone(), text(", which "), Words::Who(update), text(" added ")];
+    sentence.extend(acknowledged(update));
+    let is_missing = match there {
+        0 => ", is missing from what ".to_owned(),
+        n => format!(
+            " when it had been added {} before, is there only so often in what ",
+            if n == 1 { "once".into() } else { format!("{n} times") }
+        ),
+    };
+    sentence.extend([text(&is_missing), Words::Who(read), text(" read after the last update had ended")]);
+    if others > 0 {
+        sentence.push(text(&format!("; so {} {} more", if others == 1 { "is" } else { "are" }, count(others as u64, false))));
+    }
+    sentence.push(text("."));
+    let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(", and "), shown, text(" was not there.")];
+    let needed = [adds, vec![read]].concat();
+    Counterexample { sentence, steps: lost(read, update, against), pattern: Some(Pattern::Lost), ..of(&needed, read) }
+}
+
+fn acknowledged(update: OpId) -> [Words; 3] {
+    [text("(acknowledged at "), Words::Completed(update), text(")")]
+}
+
+fn lost(read: OpId, update: OpId, against: Vec<Words>) -> Vec<Step> {
+    let words =
+        vec![Words::Op(update), text(" of "), Words::Who(update), text(" was acknowledged at "), Words::Completed(update), text(".")];
+    let because = vec![text("The read began later, when all updates had ended.")];
+    vec![
+        Step { words, because, from: update, to: read, kind: StepKind::RealTime },
+        Step {
+            words: against,
+            because: vec![text("No other update can have taken it away.")],
+            from: read,
+            to: update,
+            kind: StepKind::Contradiction,
+        },
+    ]
+}
+
+fn nowhere(object: &Object, read: OpId, seen: ValueId, shown: Words) -> Counterexample {
+    let mut proof = of(&[read], read);
+    let failed = object.failed.iter().find(|(_, act)| matches!(act, Act::Write(value) | Act::Add(value) if *value == seen));
+    proof.sentence = vec![Words::Who(read), text(" read "), shown, text(" after the last update had ended, ")];
+    match failed {
+        None => proof.sentence.push(text("which nobody put there.")),
+        Some((failed, _)) => {
+            proof.core.push(*failed);
+            proof.core.sort_unstable();
+            proof.sentence.extend([text("which only "), Words::Op(*failed), text(" of "), Words::Who(*failed)]);
+            proof.sentence.push(text(" would have put there, which had failed."));
+        }
+    }
+    proof.pattern = Some(Pattern::ThinAirRead);
+    proof
+}
+
+fn sum_of(read: OpId, seen: i64, sum: super::rules::Sum) -> Counterexample {
+    let (low, high) = (sum.acknowledged + sum.unknown.0, sum.acknowledged + sum.unknown.1);
+    let mut told = format!(
+        " after the last update had ended; {} acknowledged {} {}",
+        if sum.changes == 1 { "the one".into() } else { format!("the {}", count(sum.changes as u64, false)) },
+        if sum.changes == 1 { "change makes it" } else { "changes make it" },
+        sum.acknowledged
+    );
+    if sum.unknown != (0, 0) {
+        let _ = write!(told, ", or with those of unknown outcome between {low} and {high}");
+    }
+    let seen_wide = i128::from(seen);
+    let _ = match () {
+        () if seen_wide < low => write!(told, ": {} is gone.", low - seen_wide),
+        () if seen_wide > high => write!(told, ": {} came from nowhere.", seen_wide - high),
+        () => write!(told, ": none of the sums between is it."),
+    };
+    let sentence = vec![Words::Who(read), text(" read "), Words::Value(seen.to_string()), text(&told)];
+    Counterexample { sentence, pattern: Some(Pattern::WrongSum), ..of(&[read], read) }
+}
+
+fn differ(history: &History, object: &Object, here: OpId, there: OpId, element: Option<ValueId>) -> Counterexample {
+    let shown = |op: OpId| {
+        let read = object.reads.iter().find(|read| read.op == op).map(|read| &read.seen);
+        Words::Value(match read {
+            Some(super::Seen::Value(value)) => history.values.display(*value),
+            Some(super::Seen::Number(number)) => number.to_string(),
+            Some(super::Seen::Elements(elements)) => many(elements.len(), "element"),
+            None => String::new(),
+        })
+    };
+    let is_list = object.reads.iter().any(|read| matches!(read.seen, super::Seen::Elements(_)));
+    let both = [Words::Who(here), text(" and "), Words::Who(there)];
+    let (sentence, against) = match element {
+        Some(element) => {
+            let element = Words::Value(history.values.display(element));
+            let start = [both.to_vec(), vec![text(" differ after the last update had ended: the former read ")]].concat();
+            let end = vec![element.clone(), text(", the latter did not.")];
+            let against = vec![Words::Who(there), text(" did not read "), element, text(" at "), Words::Completed(there), text(".")];
+            ([start, end].concat(), against)
+        }
+        None if is_list => {
+            let end = vec![text(" read the same elements in different orders after the last update had ended.")];
+            ([both.to_vec(), end].concat(), vec![Words::Who(there), text(" read them in another order.")])
+        }
+        None => {
+            let end =
+                vec![text(" read different values after the last update had ended: "), shown(here), text(" and "), shown(there), text(".")];
+            let against = vec![Words::Who(there), text(" read "), shown(there), text(" at "), Words::Completed(there), text(".")];
+            ([both.to_vec(), end].concat(), against)
+        }
+    };
+    let because = vec![text("Nothing was updated any more: all final reads should be the same.")];
+    let steps = vec![Step { words: against, because, from: here, to: there, kind: StepKind::Contradiction }];
+    Counterexample { sentence, steps, pattern: Some(Pattern::FinalReadsDiffer), ..of(&[here, there], there) }
+}

@@ -17,7 +17,10 @@ use rand_chacha::ChaCha8Rng;
 use std::time::{Duration, Instant};
 
 /// How far a reading may be off besides its own error.
-const TOLERANCE_NS: i64 = 1_000_000;
+const TOLERANCE_NS: i64 = 100_000;
+
+/// How exactly a clock must have been read to be called right.
+const RIGHT_NS: i64 = 5_000_000;
 
 /// How long a wrong clock is given to show.
 const SHOWS_WITHIN: Duration = Duration::from_secs(3);
@@ -283,17 +286,26 @@ fn heal(clocks: &dyn Clocks, node: &Node) -> Result<Look, NodeError> {
     look
 }
 
-/// Whether all clocks of a node are ahead by this much.
+/// Reads until all clocks of a node are ahead by this much, or time is over.
 fn are_ahead_by(clocks: &dyn Clocks, node: &Node, offset_ns: i64) -> Result<Look, NodeError> {
-    let readings = clocks.read(node)?;
-    let as_wanted = readings.iter().all(|reading| is_ahead_by(reading, offset_ns));
-    let odd = readings.iter().find(|reading| !is_ahead_by(reading, offset_ns)).or(readings.first());
-    let said = odd.map_or_else(String::new, |reading| format!("{} {}", node.name, ahead(reading)));
-    Ok(Look::of(as_wanted && !readings.is_empty(), said, readings))
+    let apart_ns = if offset_ns == 0 { 2 * RIGHT_NS } else { offset_ns };
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    loop {
+        let readings = clocks.read(node)?;
+        let odd = readings.iter().find(|reading| !is_ahead_by(reading, offset_ns, apart_ns));
+        let as_wanted = odd.is_none() && !readings.is_empty();
+        if as_wanted || Instant::now() >= deadline {
+            let said = odd.or(readings.first()).map_or_else(String::new, |reading| format!("{} {}", node.name, ahead(reading)));
+            return Ok(Look::of(as_wanted, said, readings));
+        }
+        std::thread::sleep(STROBE_READ_EVERY);
+    }
 }
 
-fn is_ahead_by(reading: &Reading, offset_ns: i64) -> bool {
-    (reading.offset_ns - offset_ns).abs() <= reading.error_ns + TOLERANCE_NS
+/// Whether a clock is ahead by this much, and was read so exactly that this can be told from right, or wrong, that is so far apart.
+fn is_ahead_by(reading: &Reading, offset_ns: i64, apart_ns: i64) -> bool {
+    let error_ns = reading.error_ns + TOLERANCE_NS;
+    (reading.offset_ns - offset_ns).abs() <= error_ns && error_ns <= apart_ns.abs() / 2
 }
 
 /// Reads until each clock of a node was seen both right and wrong, or time is over.
@@ -302,7 +314,9 @@ fn strobe(clocks: &dyn Clocks, node: &Node, offset_ns: i64) -> Result<Look, Node
     let mut readings: Vec<Reading> = Vec::new();
     loop {
         readings.extend(clocks.read(node)?);
-        let seen = |wanted: i64| readings.iter().all(|one| readings.iter().any(|other| other.pid == one.pid && is_ahead_by(other, wanted)));
+        let seen = |wanted: i64| {
+            readings.iter().all(|one| readings.iter().any(|other| other.pid == one.pid && is_ahead_by(other, wanted, offset_ns)))
+        };
         let as_wanted = seen(offset_ns) && seen(0);
         if as_wanted || Instant::now() >= deadline {
             let words = if as_wanted { "is right and wrong by turns" } else { "was not seen both right and wrong" };
@@ -377,7 +391,7 @@ fn gains(per_billion: i64) -> String {
 /// `is 1.234 s ahead, ±0.05 ms`; `is right, ±0.05 ms`.
 fn ahead(reading: &Reading) -> String {
     let error = reading.error_ns as f64 / MS;
-    if is_ahead_by(reading, 0) {
+    if is_ahead_by(reading, 0, i64::MAX) {
         format!("is right, ±{error:.2} ms")
     } else {
         format!("is {}, ±{error:.2} ms", seconds(reading.offset_ns))
@@ -422,6 +436,15 @@ mod tests {
         assert!(!rate(reading(1_100_000_000, 700_000, 10_000)).unwrap().is(10_000_000));
         assert!(!rate(reading(1_100_000_000, 1_000_000, 300_000)).unwrap().is(10_000_000));
         assert!(rate(reading(1_000_000_000, 0, 0)).is_none());
+    }
+
+    #[test]
+    fn a_reading_that_fits_right_and_wrong_shows_neither() {
+        let reading = |offset_ns, error_ns| Reading { pid: 1, at_ns: 0, offset_ns, error_ns };
+        let bump = 11_000_000;
+        assert!(is_ahead_by(&reading(11_100_000, 200_000), bump, bump) && !is_ahead_by(&reading(11_400_000, 200_000), bump, bump));
+        assert!(!is_ahead_by(&reading(9_000_000, 6_000_000), bump, bump));
+        assert!(is_ahead_by(&reading(-bump, 1000), -bump, -bump) && !is_ahead_by(&reading(0, 1000), -bump, -bump));
     }
 
     #[test]

@@ -6,7 +6,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rashomon_nemesis::agent::vdso::{ClockError, Rewritten, Setting, now_ns, restore};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
@@ -289,10 +290,131 @@ fn a_java_program_is_told_another_time_and_then_the_right_one() {
     is_ahead_by(&mut talk, 0);
 }
 
+/// A free port of this machine, for now.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// An HTTP request to this machine: the head and the body of the answer.
+fn http(port: u16, head: &str, body: &str) -> std::io::Result<(String, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "{head} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok((head.to_owned(), body.to_owned()))
+}
+
+/// The seconds since 1970 of a date like `Fri, 20 Nov 2026 15:47:02 GMT`, by counting days.
+fn seconds_of(date: &str) -> i64 {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let words: Vec<&str> = date.split([' ', ':']).collect();
+    let number = |word: usize| words[word].parse::<i64>().unwrap();
+    let (day, year) = (number(1), number(3));
+    let month = MONTHS.iter().position(|month| *month == words[2]).unwrap();
+    let years: i64 = (1970..year).map(|year| 365 + i64::from(is_leap(year))).sum();
+    let lengths = [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let days = years + lengths[..month].iter().sum::<i64>() + day - 1;
+    ((days * 24 + number(4)) * 60 + number(5)) * 60 + number(6)
+}
+
+/// An etcd of one node.
+struct Etcd {
+    server: Talk,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Etcd {
+    /// `None` if there is no etcd on this machine.
+    fn start() -> Option<Etcd> {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, peers) = (port(), port());
+        let [client, peer] = [port, peers].map(|port| format!("http://127.0.0.1:{port}"));
+        let mut command = Command::new("etcd");
+        command.arg("--data-dir").arg(folder.path().join("data"));
+        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client, "--listen-peer-urls", &peer]);
+        command.args(["--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("default={peer}")]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let etcd = Etcd { server: Talk { child, input, output }, port, _folder: folder };
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !http(etcd.port, "GET /health", "").is_ok_and(|(_, body)| body.contains("true")) {
+            assert!(Instant::now() < deadline, "etcd does not get healthy");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Some(etcd)
+    }
+
+    /// How far its clock is ahead, by the date of its answers, in nanoseconds.
+    fn ahead(&self) -> i64 {
+        let (head, _) = http(self.port, "GET /health", "").unwrap();
+        let date = head.lines().find_map(|line| line.strip_prefix("Date: ")).unwrap_or_else(|| panic!("{head}"));
+        seconds_of(date.trim()) * SECOND - now_ns()
+    }
+
+    #[track_caller]
+    fn is_ahead_by(&self, offset: i64) {
+        let ahead = self.ahead();
+        assert!((ahead - offset).abs() < 2 * SECOND, "{ahead}, not {offset}");
+    }
+
+    /// It still takes writes and answers reads.
+    #[track_caller]
+    fn works(&self, value: &str) {
+        let put = http(self.port, "POST /v3/kv/put", &format!(r#"{{"key": "YQ==", "value": "{value}"}}"#)).unwrap();
+        assert!(put.0.contains(" 200 "), "{put:?}");
+        let range = http(self.port, "POST /v3/kv/range", r#"{"key": "YQ=="}"#).unwrap();
+        assert!(range.1.contains(&format!(r#""value":"{value}""#)), "{range:?}");
+    }
+}
+
+#[test]
+fn etcd_is_told_another_time_while_it_works_and_then_the_right_one() {
+    let Some(mut etcd) = Etcd::start() else {
+        println!("skipped: there is no etcd here");
+        return;
+    };
+    etcd.is_ahead_by(0);
+    let before = vdso(etcd.server.pid());
+    for round in 0..20 {
+        let rewritten = Rewritten::install(etcd.server.pid()).unwrap();
+        for offset in [HOUR, -HOUR] {
+            rewritten.set(&Setting::ahead(offset)).unwrap();
+            reads(&rewritten, offset);
+            etcd.is_ahead_by(offset);
+            etcd.works(if round % 2 == 0 { "MQ==" } else { "Mg==" });
+        }
+        rewritten.restore().unwrap();
+        etcd.is_ahead_by(0);
+    }
+    // Strobing as fast as it goes.
+    let rewritten = Rewritten::install(etcd.server.pid()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let mut strobes = 0;
+    while Instant::now() < deadline {
+        for _ in 0..500 {
+            strobes += 1;
+            rewritten.set(&Setting::ahead(if strobes % 2 == 0 { HOUR } else { 0 })).unwrap();
+        }
+        etcd.works("Mw==");
+        let ahead = etcd.ahead();
+        assert!([0, HOUR].iter().any(|offset| (ahead - offset).abs() < 2 * SECOND), "{ahead}");
+    }
+    rewritten.restore().unwrap();
+    assert!(vdso(etcd.server.pid()) == before);
+    etcd.is_ahead_by(0);
+    etcd.works("NA==");
+    assert!(etcd.server.child.try_wait().unwrap().is_none());
+    println!("{strobes} strobes");
+}
+
 /// Why a process is refused.
 fn refused(pid: i32) -> String {
     match Rewritten::install(pid) {
-        Err(ClockError::Refused(why)) => why,
+        Err(ClockError::Refused(why) | ClockError::Unfit(why)) => why,
         other => panic!("{other:?}"),
     }
 }

@@ -8,11 +8,14 @@
 //! have the same pages and follow. The idea is that of Chaos Mesh's `TimeChaos`.
 //!
 //! All threads are stopped while the jumps are written (`ptrace`), and let go again if one of them, or a signal handler's return,
-//! stands within the bytes that a jump replaces. Whatever else is asked of the process then happens while it runs: a new
+//! stands within the bytes that a jump replaces, or does not stop at once because it waits for a disk. Whatever else is asked of the process then happens while it runs: a new
 //! [`Setting`] is two writes into a page of it, which code that reads meanwhile sees wholly or not at all.
 //!
 //! [`Rewritten::restore`] puts back the bytes that were there. The two pages stay, and are used again by the next one: a thread
 //! may still stand in them, and nothing shows when the last one has left.
+//!
+//! A thread that makes a call for us, once for a process to get the pages and for each reading, is on its way for some tens of
+//! microseconds. If we are killed just then, by a signal that nobody can catch, the process does not survive it.
 //!
 //! What this does not reach: programs that make the system call themselves, waits in the kernel until a time of
 //! `CLOCK_REALTIME`, the times that the kernel gives files. A program that a child executes has a vDSO of its own, as it was.
@@ -52,7 +55,13 @@ pub enum ClockError {
     /// The process has ended.
     #[error("process {0} is gone")]
     Gone(i32),
-    /// It is there, but it cannot be done; the text says why, and what to do.
+    /// It can never be done with such a process; the text says why.
+    #[error("{0}")]
+    Unfit(String),
+    /// It could not be done for now, because a thread was busy with something else for long; the text says with what.
+    #[error("{0}")]
+    Busy(String),
+    /// It may not be done, or went wrong; the text says why, and what to do.
     #[error("{0}")]
     Refused(String),
 }

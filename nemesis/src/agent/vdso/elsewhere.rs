@@ -8,7 +8,7 @@ use std::convert::Infallible;
 pub struct Rewritten(Infallible);
 
 fn refused() -> ClockError {
-    ClockError::Refused(format!("clocks of processes can be changed on x86-64 only, not on {}", std::env::consts::ARCH))
+    ClockError::Unfit(format!("clocks of processes can be changed on x86-64 only, not on {}", std::env::consts::ARCH))
 }
 
 impl Rewritten {

@@ -13,8 +13,8 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a thread may take to stop: one that waits for a disk cannot.
-const STOPS_WITHIN: Duration = Duration::from_secs(2);
+/// How long a thread may take to stop while the others stand still: one that waits for a disk cannot stop.
+const STOPS_WITHIN: Duration = Duration::from_millis(300);
 
 /// How long a thread may be on a detour. It waits for nothing but a processor, and must not be left half-way.
 const BACK_WITHIN: Duration = Duration::from_mins(1);
@@ -144,8 +144,7 @@ fn interrupt(tid: i32) -> Result<bool, i32> {
 }
 
 /// Waits until a traced thread that was asked to is in an event stop. `false`: it ended.
-fn settle(tid: i32) -> Result<bool, i32> {
-    let deadline = Instant::now() + STOPS_WITHIN;
+fn settle(tid: i32, deadline: Instant) -> Result<bool, i32> {
     loop {
         let signal = match await_stop(tid, deadline)? {
             Stop::Event => return Ok(true),
@@ -189,6 +188,7 @@ impl Drop for Stopped {
 impl Stopped {
     /// Stops all threads of a process: again and again until no new one appears. A stopped thread makes no more.
     pub(super) fn all(pid: i32) -> Result<Stopped, ClockError> {
+        let deadline = Instant::now() + STOPS_WITHIN;
         let mut stopped = Stopped { pid, threads: Vec::new() };
         let mut seen = Vec::new();
         loop {
@@ -205,7 +205,7 @@ impl Stopped {
                 }
             }
             for tid in asked {
-                stopped.settle(tid)?;
+                stopped.settle(tid, deadline)?;
             }
         }
     }
@@ -216,7 +216,7 @@ impl Stopped {
         let mut tasks = tasks(pid)?;
         tasks.sort_by_key(|&tid| rank(pid, tid));
         for tid in tasks {
-            if stopped.ask(tid)? && stopped.settle(tid)? {
+            if stopped.ask(tid)? && stopped.settle(tid, Instant::now() + STOPS_WITHIN)? {
                 return Ok(stopped);
             }
         }
@@ -236,8 +236,8 @@ impl Stopped {
     }
 
     /// Waits for a thread that was asked to stop. `false`: it has ended.
-    fn settle(&mut self, tid: i32) -> Result<bool, ClockError> {
-        let stopped = settle(tid).map_err(|error| self.failed("stop", error))?;
+    fn settle(&mut self, tid: i32, deadline: Instant) -> Result<bool, ClockError> {
+        let stopped = settle(tid, deadline).map_err(|error| self.failed("stop", error))?;
         if stopped {
             self.threads.push(tid);
             self.restart_what_would_see_eintr(tid)?;
@@ -258,9 +258,7 @@ impl Stopped {
     fn failed(&self, what: &str, error: i32) -> ClockError {
         match error {
             libc::ESRCH => ClockError::Gone(self.pid),
-            libc::ETIMEDOUT => {
-                ClockError::Refused(format!("a thread of process {} does not stop: it waits for a disk or a device", self.pid))
-            }
+            libc::ETIMEDOUT => ClockError::Busy(format!("a thread of process {} does not stop: it waits for a disk or a device", self.pid)),
             _ => ClockError::Refused(format!("cannot {what} process {}: {}", self.pid, io::Error::from_raw_os_error(error))),
         }
     }
@@ -312,8 +310,14 @@ impl Stopped {
     }
 
     /// Calls a C function in the process on a stack that is given. Its return address is the instruction at `syscall_at`, where we
-    /// wait for it. Returns what it returns.
-    pub(super) fn run(&self, function: u64, arguments: [u64; 2], stack_top: u64, syscall_at: u64) -> Result<u64, ClockError> {
+    /// wait for it. Returns what it returns, and what `now` said just before and after the last system call that it made.
+    pub(super) fn run<T: Copy>(
+        &self,
+        function: u64,
+        arguments: [u64; 2],
+        [stack_top, syscall_at]: [u64; 2],
+        now: impl Fn() -> T,
+    ) -> Result<(u64, Option<[T; 2]>), ClockError> {
         const DIRECTION_FLAG: u64 = 1 << 10;
         // As if just called: the return address is on top, and the stack was aligned to 16 bytes before.
         self.poke(stack_top - 8, &syscall_at.to_le_bytes())?;
@@ -327,17 +331,20 @@ impl Stopped {
             ..before
         };
         self.detour(prepare, |worker| {
+            let mut times = None;
             loop {
                 // Calls that the function makes go by; the one that has its stack empty is none of its own.
                 worker.next_call()?;
-                let now = registers(worker.tid)?;
-                if now.rip == syscall_at + SYSCALL_BYTES && now.rsp == stack_top {
+                let there = registers(worker.tid)?;
+                if there.rip == syscall_at + SYSCALL_BYTES && there.rsp == stack_top {
                     // Its result is the number of this call, which must not happen.
-                    set_registers(worker.tid, &Registers { orig_rax: u64::MAX, ..now })?;
+                    set_registers(worker.tid, &Registers { orig_rax: u64::MAX, ..there })?;
                     worker.next_call()?;
-                    return Ok(now.orig_rax);
+                    return Ok((there.orig_rax, times));
                 }
+                let before = now();
                 worker.next_call()?;
+                times = Some([before, now()]);
             }
         })
     }
@@ -358,7 +365,7 @@ impl Stopped {
             let result = act(&Worker { tid, deadline: Instant::now() + BACK_WITHIN });
             set_registers(tid, &before)?;
             set_signal_mask(tid, mask)?;
-            if resume_to_event_stop(tid, 0)? && settle(tid)? { result } else { Err(libc::ESRCH) }
+            if resume_to_event_stop(tid, 0)? && settle(tid, Instant::now() + BACK_WITHIN)? { result } else { Err(libc::ESRCH) }
         };
         go().map_err(|error| self.failed("make a call in", error))
     }

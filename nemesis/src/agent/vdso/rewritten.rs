@@ -9,8 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often all threads are stopped until none stands where a jump is to be written.
-const ATTEMPTS: u32 = 200;
+/// How long is tried until no thread is in the way.
+const TRIED_FOR: Duration = Duration::from_secs(5);
 
 /// The pause between two attempts: a thread is out of five bytes in nanoseconds, unless it was preempted there.
 const ATTEMPT_EVERY: Duration = Duration::from_millis(1);
@@ -39,15 +39,7 @@ impl Rewritten {
             return Ok(found);
         }
         may_make_calls(pid)?;
-        alone(|| {
-            for _ in 0..ATTEMPTS {
-                if let Some(rewritten) = try_install(pid)? {
-                    return Ok(rewritten);
-                }
-                thread::sleep(ATTEMPT_EVERY);
-            }
-            Err(busy(pid))
-        })
+        patiently(|| try_install(pid))
     }
 
     /// The process, if its vDSO is rewritten. Does not stop it.
@@ -79,15 +71,13 @@ impl Rewritten {
     pub fn read(&self) -> Result<Reading, ClockError> {
         const CLOCK_REALTIME: u64 = 0;
         let data = self.page + stub::PAGE_BYTES;
-        alone(|| {
+        patiently(|| {
             let stopped = Stopped::one(self.pid)?;
-            let before = now_ns();
-            let stack = data + stub::STACK_AT;
-            let result = stopped.run(self.clock_gettime, [CLOCK_REALTIME, data + stub::ANSWER_AT], stack, self.syscall)?;
-            let after = now_ns();
-            if result != 0 {
+            let arguments = [CLOCK_REALTIME, data + stub::ANSWER_AT];
+            let (result, times) = stopped.run(self.clock_gettime, arguments, [data + stub::STACK_AT, self.syscall], now_ns)?;
+            let (0, Some([before, after])) = (result, times) else {
                 return Err(ClockError::Refused(format!("process {} may not ask for the time: error {}", self.pid, result as i64)));
-            }
+            };
             let mut answer = [0; 16];
             self.memory.read_exact_at(&mut answer, data + stub::ANSWER_AT).map_err(|error| maps::lost(self.pid, &error))?;
             let [seconds, nanoseconds] = [0, 8].map(|at| i64::from_le_bytes(std::array::from_fn(|i| answer[at + i])));
@@ -101,7 +91,7 @@ impl Rewritten {
         self.set(&Setting::default())?;
         let mut saved = [0; 16 * stub::SAVED_MAX];
         self.memory.read_exact_at(&mut saved, self.page + stub::SAVED_AT).map_err(|error| maps::lost(self.pid, &error))?;
-        alone(|| {
+        patiently(|| {
             let stopped = Stopped::all(self.pid)?;
             for entry in saved.chunks_exact(16) {
                 let address = u64::from_le_bytes(std::array::from_fn(|i| entry[i]));
@@ -129,13 +119,13 @@ impl Vdso {
             return Err(if maps.is_empty() {
                 ptrace::denied(pid)
             } else {
-                ClockError::Refused(format!("process {pid} has no vDSO: its clock cannot be changed alone"))
+                ClockError::Unfit(format!("process {pid} has no vDSO: its clock cannot be changed alone"))
             });
         };
         let mut image = vec![0; usize::try_from(vdso.end - vdso.start).unwrap_or(0).min(1 << 20)];
         maps::open(pid)?.read_exact_at(&mut image, vdso.start).map_err(|error| maps::lost(pid, &error))?;
-        let refused = |why| ClockError::Refused(format!("the clock of process {pid} cannot be changed: {why}"));
-        let functions = elf::functions(&image, stub::JUMP_BYTES).map_err(refused)?;
+        let unfit = |why| ClockError::Unfit(format!("the clock of process {pid} cannot be changed: {why}"));
+        let functions = elf::functions(&image, stub::JUMP_BYTES).map_err(unfit)?;
         Ok(Vdso { start: vdso.start, image, functions, maps })
     }
 
@@ -181,13 +171,24 @@ fn await_vdso(pid: i32) -> Result<(), ClockError> {
     Ok(())
 }
 
-/// Stops the process and rewrites it. `None` if a thread stands in the way: it has to run on first.
-fn try_install(pid: i32) -> Result<Option<Rewritten>, ClockError> {
+/// Tries something that stops threads until none of them is in the way, or time is over.
+fn patiently<T: Send>(mut act: impl FnMut() -> Result<T, ClockError> + Send) -> Result<T, ClockError> {
+    let deadline = Instant::now() + TRIED_FOR;
+    loop {
+        match alone(&mut act) {
+            Err(ClockError::Busy(_)) if Instant::now() < deadline => thread::sleep(ATTEMPT_EVERY),
+            other => return other,
+        }
+    }
+}
+
+/// Stops the process and rewrites it.
+fn try_install(pid: i32) -> Result<Rewritten, ClockError> {
     let stopped = Stopped::all(pid)?;
     let vdso = Vdso::of(pid)?;
     let memory = maps::open(pid)?;
     if is_in_the_way(&stopped, &vdso, &memory)? {
-        return Ok(None);
+        return Err(ClockError::Busy(format!("a thread of process {pid} does not leave the beginning of a function of its vDSO")));
     }
     let syscall = vdso.start + vdso.functions.syscall;
     let page = match vdso.leftover(&memory) {
@@ -202,7 +203,7 @@ fn try_install(pid: i32) -> Result<Option<Rewritten>, ClockError> {
         let jump = jump.ok_or_else(|| ClockError::Refused(format!("the pages in process {pid} are too far from its vDSO")))?;
         stopped.poke(start, &jump)?;
     }
-    Ok(Some(rewritten))
+    Ok(rewritten)
 }
 
 /// Maps the two pages and fills the first: mark, saved bytes, code.
@@ -264,16 +265,12 @@ fn is_in_the_way(stopped: &Stopped, vdso: &Vdso, memory: &File) -> Result<bool, 
 fn may_make_calls(pid: i32) -> Result<(), ClockError> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| access(pid, &error))?;
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
-    let refused = |why: &str| Err(ClockError::Refused(format!("the clock of process {pid} cannot be changed: {why}")));
+    let unfit = |why: &str| Err(ClockError::Unfit(format!("the clock of process {pid} cannot be changed: {why}")));
     if field("Seccomp:") == "1" {
-        return refused("it may only read, write and exit (strict seccomp)");
+        return unfit("it may only read, write and exit (strict seccomp)");
     }
     if field("x86_Thread_features:").contains("shstk") {
-        return refused("it has a shadow stack, which calls made by us would not fit");
+        return unfit("it has a shadow stack, which calls made by us would not fit");
     }
     Ok(())
-}
-
-fn busy(pid: i32) -> ClockError {
-    ClockError::Refused(format!("a thread of process {pid} never leaves the beginning of a function of its vDSO; try again"))
 }

@@ -8,19 +8,48 @@
 use crate::Consistency;
 use crate::verdict::{Edge, EdgeKind, SessionView};
 use crate::weaker::decode::{Micro, Rules};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use histories::{History, OpId, Outcome, ValueId};
+use rayon::prelude::*;
 use rustc_hash::FxBuildHasher;
+use std::ops::Range;
 
 type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
 
+/// No op, or none yet.
+const NONE: u32 = u32::MAX;
+/// The initial value was read.
+const INITIAL: u32 = u32::MAX - 1;
+/// A value was read that several ops left, or an op left although it is the initial one.
+const SEVERAL: u32 = u32::MAX - 2;
+/// A value was read that nobody left.
+const NOBODY: u32 = u32::MAX - 3;
+
 struct Op {
     id: OpId,
-    session: usize,
+    session: u32,
     /// The number of its session's ops before it.
-    position: usize,
+    position: u32,
     is_done: bool,
-    micros: (usize, usize),
+    steps: (u32, u32),
+    reads: (u32, u32),
+    writes: (u32, u32),
+}
+
+/// A read or write of a key, which has a number.
+#[derive(Clone, Copy)]
+struct Step {
+    is_write: bool,
+    key: u32,
+    value: ValueId,
+}
+
+/// A read of a key that its op had not written itself: the op whose value it returned, or one of the words above.
+#[derive(Clone, Copy)]
+struct Seen {
+    key: u32,
+    source: u32,
 }
 
 /// The ops of a history, as the definitions see them.
@@ -28,63 +57,127 @@ pub(crate) struct Claims<'a> {
     history: &'a History,
     rules: &'a Rules<'a>,
     ops: Vec<Op>,
-    micros: Vec<Micro>,
-    sessions: Vec<Vec<usize>>,
-    /// Which op leaves a value in a key; `None` if several do.
-    writer: FxMap<(ValueId, ValueId), Option<usize>>,
+    steps: Vec<Step>,
+    reads: Vec<Seen>,
+    /// The keys in which ops leave values.
+    writes: Vec<u32>,
+    keys: usize,
+    sessions: Vec<Vec<u32>>,
+    /// The place of each op of the history among the ops.
+    places: Vec<u32>,
 }
 
 impl<'a> Claims<'a> {
     /// Reads the ops. Those that cannot be decoded were refused before.
     pub(crate) fn new(history: &'a History, rules: &'a Rules<'a>) -> Claims<'a> {
-        let mut claims = Claims { history, rules, ops: Vec::new(), micros: Vec::new(), sessions: Vec::new(), writer: FxMap::default() };
-        let mut open: FxMap<u32, usize> = FxMap::default();
+        let mut claims = Claims {
+            history,
+            rules,
+            ops: Vec::with_capacity(history.ops().len()),
+            steps: Vec::with_capacity(history.ops().len()),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            keys: 0,
+            sessions: Vec::new(),
+            places: vec![NONE; history.ops().len()],
+        };
+        let mut open: Vec<u32> = vec![NONE; history.process_count()];
+        let mut keys: FxMap<ValueId, u32> = FxMap::default();
+        let has_processes = history.has_processes();
+        let mut micros = Vec::new();
         for id in history.op_ids() {
             let op = history.op(id);
-            let first = claims.micros.len();
             let outcome = history.outcome(op);
-            if rules.decode(history, id, &mut claims.micros).is_err() {
+            let process = history.op_process(op).0 as usize;
+            micros.clear();
+            if rules.decode(history, id, &mut micros).is_err() {
                 continue;
             }
-            let process = history.op_process(op).0;
-            if claims.micros.len() > first {
-                let session = *open.entry(process).or_insert_with(|| {
+            if !micros.is_empty() {
+                if open[process] == NONE {
+                    open[process] = claims.sessions.len() as u32;
                     claims.sessions.push(Vec::new());
-                    claims.sessions.len() - 1
-                });
-                let position = claims.sessions[session].len();
-                claims.sessions[session].push(claims.ops.len());
-                let micros = (first, claims.micros.len());
-                claims.ops.push(Op { id, session, position, is_done: outcome == Outcome::Ok, micros });
+                }
+                claims.push(id, open[process], outcome == Outcome::Ok, &micros, &mut keys);
             }
-            if outcome == Outcome::Info || !history.has_processes() {
-                open.remove(&process);
+            if outcome == Outcome::Info || !has_processes {
+                open[process] = NONE;
             }
         }
-        for at in 0..claims.ops.len() {
-            for (key, value) in claims.left_behind(at) {
-                claims.writer.entry((key, value)).and_modify(|writer| *writer = None).or_insert(Some(at));
-            }
-        }
+        claims.keys = keys.len();
+        claims.find_sources();
         claims
     }
 
-    fn micros(&self, at: usize) -> &[Micro] {
-        &self.micros[self.ops[at].micros.0..self.ops[at].micros.1]
+    fn push(&mut self, id: OpId, session: u32, is_done: bool, micros: &[Micro], keys: &mut FxMap<ValueId, u32>) {
+        let first = self.steps.len() as u32;
+        for &Micro { is_write, key, value } in micros {
+            let next = keys.len() as u32;
+            self.steps.push(Step { is_write, key: *keys.entry(key).or_insert(next), value });
+        }
+        let at = self.ops.len() as u32;
+        self.places[id.0 as usize] = at;
+        let own = &mut self.sessions[session as usize];
+        let position = own.len() as u32;
+        own.push(at);
+        let steps = (first, self.steps.len() as u32);
+        self.ops.push(Op { id, session, position, is_done, steps, reads: (0, 0), writes: (0, 0) });
     }
 
-    /// What an op leaves in the keys that it writes.
-    fn left_behind(&self, at: usize) -> Vec<(ValueId, ValueId)> {
-        let micros = self.micros(at);
-        let is_last = |i: usize| micros[i].is_write && !micros[i + 1..].iter().any(|later| later.is_write && later.key == micros[i].key);
-        (0..micros.len()).filter(|&i| is_last(i)).map(|i| (micros[i].key, micros[i].value)).collect()
+    /// What each op leaves in which keys, and from whom it read.
+    fn find_sources(&mut self) {
+        let mut writer: FxMap<(u32, ValueId), u32> = FxMap::with_capacity_and_hasher(self.steps.len(), FxBuildHasher);
+        for at in 0..self.ops.len() {
+            let first = self.writes.len();
+            for i in self.step_range(at) {
+                let Step { is_write, key, value } = self.steps[i];
+                let is_last = || !self.steps[i + 1..self.step_range(at).end].iter().any(|later| later.is_write && later.key == key);
+                if is_write && is_last() {
+                    self.writes.push(key);
+                    match writer.entry((key, value)) {
+                        Entry::Occupied(mut entry) => *entry.get_mut() = SEVERAL,
+                        Entry::Vacant(entry) => {
+                            entry.insert(at as u32);
+                        }
+                    }
+                }
+            }
+            self.ops[at].writes = (first as u32, self.writes.len() as u32);
+        }
+        for at in 0..self.ops.len() {
+            let first = self.reads.len();
+            for i in self.step_range(at) {
+                let Step { is_write, key, value } = self.steps[i];
+                let is_own = || self.steps[self.step_range(at).start..i].iter().any(|earlier| earlier.is_write && earlier.key == key);
+                if !is_write && !is_own() {
+                    let source = match (writer.get(&(key, value)), self.is_initial(value)) {
+                        (Some(&writer), false) => writer,
+                        (Some(&writer), true) if self.rules.initial_may_be_written => writer,
+                        (Some(_), true) => SEVERAL,
+                        (None, true) => INITIAL,
+                        (None, false) => NOBODY,
+                    };
+                    self.reads.push(Seen { key, source });
+                }
+            }
+            self.ops[at].reads = (first as u32, self.reads.len() as u32);
+        }
     }
 
-    /// What an op read of keys that it had not written itself.
-    fn read_from_others(&self, at: usize) -> Vec<(ValueId, ValueId)> {
-        let micros = self.micros(at);
-        let is_own = |i: usize| micros[..i].iter().any(|earlier| earlier.is_write && earlier.key == micros[i].key);
-        (0..micros.len()).filter(|&i| !micros[i].is_write && !is_own(i)).map(|i| (micros[i].key, micros[i].value)).collect()
+    fn step_range(&self, at: usize) -> Range<usize> {
+        self.ops[at].steps.0 as usize..self.ops[at].steps.1 as usize
+    }
+
+    fn steps(&self, at: usize) -> &[Step] {
+        &self.steps[self.step_range(at)]
+    }
+
+    fn reads(&self, at: usize) -> &[Seen] {
+        &self.reads[self.ops[at].reads.0 as usize..self.ops[at].reads.1 as usize]
+    }
+
+    fn writes(&self, at: usize) -> &[u32] {
+        &self.writes[self.ops[at].writes.0 as usize..self.ops[at].writes.1 as usize]
     }
 
     fn is_initial(&self, value: ValueId) -> bool {
@@ -96,113 +189,127 @@ impl<'a> Claims<'a> {
     }
 
     fn at(&self, id: OpId) -> Result<usize, String> {
-        self.ops.binary_search_by_key(&id, |op| op.id).map_err(|_| format!("op {} does not belong here", id.0))
+        match self.places.get(id.0 as usize) {
+            Some(&at) if at != NONE => Ok(at as usize),
+            _ => Err(format!("op {} does not belong here", id.0)),
+        }
     }
 
-    fn writes(&self, at: usize) -> bool {
-        self.micros(at).iter().any(|micro| micro.is_write)
+    fn all_at(&self, ids: &[OpId]) -> Result<Vec<u32>, String> {
+        ids.iter().map(|&id| self.at(id).map(|at| at as u32)).collect()
     }
 
     /// The op whose value was read, `None` if it is the initial one.
-    fn source(&self, read: (ValueId, ValueId)) -> Result<Option<usize>, String> {
-        match self.writer.get(&read) {
-            Some(Some(writer)) if !self.is_initial(read.1) || self.rules.initial_may_be_written => Ok(Some(*writer)),
-            Some(_) => Err("a value that was read was stored more than once".into()),
-            None if self.is_initial(read.1) => Ok(None),
-            None => Err("a value was read that nobody stored".into()),
+    fn source(seen: Seen) -> Result<Option<usize>, String> {
+        match seen.source {
+            INITIAL => Ok(None),
+            SEVERAL => Err("a value that was read was stored more than once".into()),
+            NOBODY => Err("a value was read that nobody stored".into()),
+            source => Ok(Some(source as usize)),
         }
     }
 
     /// Whether the views are legal, one for each session that reads, keep what the model asks for, and leave no op out.
     pub(crate) fn views(&self, views: &[SessionView], consistency: Consistency) -> Result<(), String> {
-        let mut crashed: Option<Vec<usize>> = None;
+        let found: Vec<(usize, Vec<u32>)> = views.par_iter().map(|view| self.view(view, consistency)).collect::<Result<_, String>>()?;
+        if found.windows(2).any(|pair| pair[0].1 != pair[1].1) {
+            return Err("an op of unknown outcome happened in one view and not in another".into());
+        }
         let mut seen = vec![false; self.sessions.len()];
-        for view in views {
-            let first = self.at(view.first.ok_or("a view of no session")?)?;
-            let session = self.ops[first].session;
-            let order = view.order.iter().map(|&id| self.at(id)).collect::<Result<Vec<usize>, String>>()?;
-            self.legal(&order, session)?;
-            self.complete(&order, session, consistency == Consistency::CausalMemory)?;
-            self.keeps(&order, session, consistency)?;
-            let mut used: Vec<usize> = order.iter().copied().filter(|&at| !self.ops[at].is_done).collect();
-            used.sort_unstable();
-            if crashed.get_or_insert_with(|| used.clone()) != &used {
-                return Err("an op of unknown outcome happened in one view and not in another".into());
-            }
+        for (session, _) in found {
             seen[session] = true;
         }
-        let reads = |session: &Vec<usize>| session.iter().any(|&at| self.ops[at].is_done && !self.read_from_others(at).is_empty());
-        match (0..seen.len()).find(|&session| !seen[session] && reads(&self.sessions[session])) {
+        let reads = |&at: &u32| self.ops[at as usize].is_done && !self.reads(at as usize).is_empty();
+        match (0..seen.len()).find(|&session| !seen[session] && self.sessions[session].iter().any(reads)) {
             Some(session) => Err(format!("session {session} reads and has no view")),
             None => Ok(()),
         }
     }
 
+    /// The session of a view that holds, and the ops of unknown outcome that happened in it.
+    fn view(&self, view: &SessionView, consistency: Consistency) -> Result<(usize, Vec<u32>), String> {
+        let first = self.at(view.first.ok_or("a view of no session")?)?;
+        let session = self.ops[first].session as usize;
+        let order = self.all_at(&view.order)?;
+        self.legal(&order, session)?;
+        self.complete(&order, session, consistency == Consistency::CausalMemory)?;
+        self.keeps(&order, session, consistency)?;
+        let mut used: Vec<u32> = order.into_iter().filter(|&at| !self.ops[at as usize].is_done).collect();
+        used.sort_unstable();
+        Ok((session, used))
+    }
+
     /// Whether every read of the session finds its value where it stands.
-    fn legal(&self, order: &[usize], session: usize) -> Result<(), String> {
-        let mut state: FxMap<ValueId, ValueId> = FxMap::default();
+    fn legal(&self, order: &[u32], session: usize) -> Result<(), String> {
+        let mut state: Vec<Option<ValueId>> = vec![None; self.keys];
         for &at in order {
-            for micro in self.micros(at) {
-                if micro.is_write {
-                    state.insert(micro.key, micro.value);
-                } else if self.ops[at].session == session {
-                    let finds = state.get(&micro.key).map_or_else(|| self.is_initial(micro.value), |held| *held == micro.value);
-                    if !finds {
-                        return Err(format!("op {} does not find its value where it stands in the view", self.ops[at].id.0));
-                    }
+            let is_own = self.ops[at as usize].session as usize == session;
+            for step in self.steps(at as usize) {
+                let held = &mut state[step.key as usize];
+                if step.is_write {
+                    *held = Some(step.value);
+                } else if is_own && !held.map_or_else(|| self.is_initial(step.value), |held| held == step.value) {
+                    return Err(format!("op {} does not find its value where it stands in the view", self.id(at)));
                 }
             }
         }
         Ok(())
     }
 
+    /// The number of an op in the history, for messages.
+    fn id(&self, at: u32) -> u32 {
+        self.ops[at as usize].id.0
+    }
+
     /// Whether an order holds each write that is done, and the session's own ops, or all ops, once.
-    fn complete(&self, order: &[usize], session: usize, all: bool) -> Result<(), String> {
+    fn complete(&self, order: &[u32], session: usize, all: bool) -> Result<(), String> {
         let mut seen = vec![false; self.ops.len()];
         for &at in order {
-            if std::mem::replace(&mut seen[at], true) {
-                return Err(format!("op {} is in an order twice", self.ops[at].id.0));
+            if std::mem::replace(&mut seen[at as usize], true) {
+                return Err(format!("op {} is in an order twice", self.id(at)));
             }
         }
-        let is_needed = |at: &usize| self.ops[*at].is_done && (all || self.ops[*at].session == session || self.writes(*at));
-        match (0..seen.len()).find(|at| !seen[*at] && is_needed(at)) {
+        let is_needed =
+            |at: usize| self.ops[at].is_done && (all || self.ops[at].session as usize == session || !self.writes(at).is_empty());
+        match (0..seen.len()).find(|&at| !seen[at] && is_needed(at)) {
             Some(at) => Err(format!("op {} is missing from an order", self.ops[at].id.0)),
             None => Ok(()),
         }
     }
 
-    fn keeps(&self, order: &[usize], session: usize, consistency: Consistency) -> Result<(), String> {
+    fn keeps(&self, order: &[u32], session: usize, consistency: Consistency) -> Result<(), String> {
         match consistency {
             Consistency::CausalMemory => {
                 self.keeps_sessions(order, |_| true)?;
-                self.keeps_reads_from(order)
+                self.keeps_reads_from(order, &self.places(order))
             }
             Consistency::Pram => self.keeps_sessions(order, |_| true),
-            Consistency::MonotonicWrites => self.keeps_sessions(order, |at| self.writes(at)),
+            Consistency::MonotonicWrites => self.keeps_sessions(order, |at| !self.writes(at).is_empty()),
             Consistency::ReadYourWrites => {
                 let place = self.places(order);
-                let mut latest = None;
+                // The place after the latest own write.
+                let mut latest = 0;
                 for &at in &self.sessions[session] {
-                    if place[at].is_some() && !self.read_from_others(at).is_empty() && place[at] < latest {
-                        return Err(format!("op {} stands before a write of its own session", self.ops[at].id.0));
+                    let mine = place[at as usize];
+                    if mine != NONE && mine < latest && !self.reads(at as usize).is_empty() {
+                        return Err(format!("op {} stands before a write of its own session", self.id(at)));
                     }
-                    if self.writes(at) {
-                        latest = latest.max(place[at]);
+                    if mine != NONE && !self.writes(at as usize).is_empty() {
+                        latest = latest.max(mine + 1);
                     }
                 }
                 Ok(())
             }
             Consistency::MonotonicReads => {
                 let place = self.places(order);
-                let mut latest = None;
+                let mut latest = 0;
                 for &at in &self.sessions[session] {
-                    let reads = self.read_from_others(at);
-                    if place[at].is_some() && !reads.is_empty() && place[at] < latest {
-                        return Err(format!("op {} stands before a write that its session had read", self.ops[at].id.0));
+                    let reads = self.reads(at as usize);
+                    // An op may have read what it writes itself.
+                    if place[at as usize] != NONE && !reads.is_empty() && place[at as usize] + 1 < latest {
+                        return Err(format!("op {} stands before a write that its session had read", self.id(at)));
                     }
-                    for read in reads {
-                        latest = latest.max(self.source(read)?.and_then(|source| place[source]));
-                    }
+                    latest = latest.max(Self::latest(reads, &place)?);
                 }
                 Ok(())
             }
@@ -210,50 +317,60 @@ impl<'a> Claims<'a> {
         }
     }
 
-    fn places(&self, order: &[usize]) -> Vec<Option<usize>> {
-        let mut place = vec![None; self.ops.len()];
-        for (i, &at) in order.iter().enumerate() {
-            place[at] = Some(i);
+    /// The place after the last of what was read; 0 if none of it is placed.
+    fn latest(reads: &[Seen], place: &[u32]) -> Result<u32, String> {
+        let mut latest = 0;
+        for &seen in reads {
+            if let Some(source) = Self::source(seen)?
+                && place[source] != NONE
+            {
+                latest = latest.max(place[source] + 1);
+            }
+        }
+        Ok(latest)
+    }
+
+    fn places(&self, order: &[u32]) -> Vec<u32> {
+        let mut place = vec![NONE; self.ops.len()];
+        for (i, &at) in (0..).zip(order) {
+            place[at as usize] = i;
         }
         place
     }
 
-    fn keeps_sessions(&self, order: &[usize], concerns: impl Fn(usize) -> bool) -> Result<(), String> {
+    fn keeps_sessions(&self, order: &[u32], concerns: impl Fn(usize) -> bool) -> Result<(), String> {
         let mut next = vec![0; self.sessions.len()];
-        for &at in order.iter().filter(|&&at| concerns(at)) {
-            let Op { session, position, id, .. } = self.ops[at];
-            if position < next[session] {
+        for &at in order.iter().filter(|&&at| concerns(at as usize)) {
+            let Op { session, position, id, .. } = self.ops[at as usize];
+            if position < next[session as usize] {
                 return Err(format!("op {} stands after a later one of its session", id.0));
             }
-            next[session] = position + 1;
+            next[session as usize] = position + 1;
         }
         Ok(())
     }
 
-    fn keeps_reads_from(&self, order: &[usize]) -> Result<(), String> {
-        let place = self.places(order);
+    fn keeps_reads_from(&self, order: &[u32], place: &[u32]) -> Result<(), String> {
         for &at in order {
-            for read in self.read_from_others(at) {
-                if let Some(source) = self.source(read)?
-                    && place[source].is_none_or(|before| Some(before) >= place[at])
+            for &seen in self.reads(at as usize) {
+                if let Some(source) = Self::source(seen)?
+                    && place[source] >= place[at as usize]
                 {
-                    return Err(format!("op {} stands before one that it read from", self.ops[at].id.0));
+                    return Err(format!("op {} stands before one that it read from", self.id(at)));
                 }
             }
         }
         Ok(())
     }
 
-    fn keeps_writes_after_reads(&self, order: &[usize]) -> Result<(), String> {
+    fn keeps_writes_after_reads(&self, order: &[u32]) -> Result<(), String> {
         let place = self.places(order);
         for session in &self.sessions {
-            let mut latest = None;
-            for &at in session.iter().filter(|&&at| self.ops[at].is_done || place[at].is_some()) {
-                for read in self.read_from_others(at) {
-                    latest = latest.max(self.source(read)?.and_then(|source| place[source]));
-                }
-                if self.writes(at) && place[at] < latest {
-                    return Err(format!("op {} stands before a write that its session had read", self.ops[at].id.0));
+            let mut latest = 0;
+            for &at in session.iter().filter(|&&at| self.ops[at as usize].is_done || place[at as usize] != NONE) {
+                latest = latest.max(Self::latest(self.reads(at as usize), &place)?);
+                if !self.writes(at as usize).is_empty() && place[at as usize].wrapping_add(1) < latest {
+                    return Err(format!("op {} stands before a write that its session had read", self.id(at)));
                 }
             }
         }
@@ -263,35 +380,40 @@ impl<'a> Claims<'a> {
     /// Whether an order keeps the causal order, and explains every read by its causal past: for `causal-convergence` by the last
     /// write of the key in this order, for `causal` by a write that no other of the key has replaced.
     pub(crate) fn one_order(&self, order: &[OpId], converges: bool) -> Result<(), String> {
-        let order = order.iter().map(|&id| self.at(id)).collect::<Result<Vec<usize>, String>>()?;
+        let order = self.all_at(order)?;
+        let place = self.places(&order);
         self.complete(&order, 0, true)?;
         self.keeps_sessions(&order, |_| true)?;
-        self.keeps_reads_from(&order)?;
-        let place = self.places(&order);
+        self.keeps_reads_from(&order, &place)?;
         let past = self.past(&order)?;
-        let writes = self.writes_by_session(&order);
+        let writes = Writes::new(self, &place);
         let count = self.sessions.len();
-        let comes_before = |a: usize, b: usize| past[b * count + self.ops[a].session] as usize > self.ops[a].position;
+        let comes_before = |a: u32, b: u32| {
+            let Op { session, position, .. } = self.ops[a as usize];
+            past[b as usize * count + session as usize] > position
+        };
+        let mut forced: Vec<(u32, u32)> = Vec::new();
         for &at in &order {
-            let mut forced: Vec<(usize, usize)> = Vec::new();
-            for read in self.read_from_others(at) {
-                let source = self.source(read)?;
-                for (session, own) in writes.get(&read.0).into_iter().flatten() {
-                    let end = past[at * count + session] as usize;
-                    let visible = own[..own.partition_point(|&write| self.ops[write].position < end)].iter().rev();
+            forced.clear();
+            for &seen in self.reads(at as usize) {
+                let source = Self::source(seen)?.map(|source| source as u32);
+                for group in writes.groups(seen.key) {
+                    let end = past[at as usize * count + group.session as usize];
+                    let own = writes.of(group);
+                    let visible = own[..own.partition_point(|&write| self.ops[write as usize].position < end)].iter().rev();
                     let Some(&write) = visible.clone().find(|&&write| write != at) else { continue };
                     match source {
-                        None => return Err(format!("op {} read an initial value that was replaced", self.ops[at].id.0)),
+                        None => return Err(format!("op {} read an initial value that was replaced", self.id(at))),
                         Some(source) if source == write => {}
-                        Some(source) if converges && place[write] > place[source] => {
-                            return Err(format!("op {} read what a later write had replaced", self.ops[at].id.0));
+                        Some(source) if converges && place[write as usize] > place[source as usize] => {
+                            return Err(format!("op {} read what a later write had replaced", self.id(at)));
                         }
                         Some(source) => forced.push((write, source)),
                     }
                 }
             }
-            if !converges && !Self::can_all_come_first(&forced, comes_before) {
-                return Err(format!("op {} read what another write had replaced", self.ops[at].id.0));
+            if !converges && !Self::can_all_come_first(&mut forced, comes_before) {
+                return Err(format!("op {} read what another write had replaced", self.id(at)));
             }
         }
         Ok(())
@@ -299,71 +421,50 @@ impl<'a> Claims<'a> {
 
     /// Whether the first of each pair can come before the second, along with the causal order: takes away pairs of which
     /// the second comes before the first of no pair left.
-    fn can_all_come_first(pairs: &[(usize, usize)], comes_before: impl Fn(usize, usize) -> bool) -> bool {
-        let mut left = pairs.to_vec();
+    fn can_all_come_first(left: &mut Vec<(u32, u32)>, comes_before: impl Fn(u32, u32) -> bool) -> bool {
         loop {
-            let stays = |pair: &(usize, usize)| left.iter().any(|other| pair.1 == other.0 || comes_before(pair.1, other.0));
-            let fewer: Vec<(usize, usize)> = left.iter().copied().filter(stays).collect();
-            if fewer.len() == left.len() {
-                return left.is_empty();
+            let before = left.len();
+            let stays = |pair: (u32, u32)| left.iter().any(|other| pair.1 == other.0 || comes_before(pair.1, other.0));
+            let fewer: Vec<(u32, u32)> = left.iter().copied().filter(|&pair| stays(pair)).collect();
+            if fewer.len() == before {
+                return before == 0;
             }
-            left = fewer;
+            *left = fewer;
         }
     }
 
     /// For each op, how many ops of each session come before it or are it.
-    fn past(&self, order: &[usize]) -> Result<Vec<u32>, String> {
+    fn past(&self, order: &[u32]) -> Result<Vec<u32>, String> {
         let count = self.sessions.len();
         let mut past = vec![0u32; self.ops.len() * count];
-        let mut last: Vec<Option<usize>> = vec![None; count];
+        let mut last = vec![NONE; count];
         for &at in order {
-            let Op { session, position, .. } = self.ops[at];
-            let mut before: Vec<usize> = last[session].replace(at).into_iter().collect();
-            for read in self.read_from_others(at) {
-                before.extend(self.source(read)?);
+            let Op { session, position, .. } = self.ops[at as usize];
+            let previous = std::mem::replace(&mut last[session as usize], at);
+            if previous != NONE {
+                join(&mut past, count, previous as usize, at as usize);
             }
-            for other in before {
-                for s in 0..count {
-                    past[at * count + s] = past[at * count + s].max(past[other * count + s]);
+            for &seen in self.reads(at as usize) {
+                if let Some(source) = Self::source(seen)? {
+                    join(&mut past, count, source, at as usize);
                 }
             }
-            past[at * count + session] = position as u32 + 1;
+            past[at as usize * count + session as usize] = position + 1;
         }
         Ok(past)
-    }
-
-    /// For each key, its writes by session, in the session's order.
-    fn writes_by_session(&self, order: &[usize]) -> FxMap<ValueId, Vec<(usize, Vec<usize>)>> {
-        let mut writes: FxMap<ValueId, Vec<(usize, Vec<usize>)>> = FxMap::default();
-        let mut index: FxMap<(ValueId, usize), usize> = FxMap::default();
-        for &at in order {
-            for (key, _) in self.left_behind(at) {
-                let session = self.ops[at].session;
-                let of_key = writes.entry(key).or_default();
-                let place = *index.entry((key, session)).or_insert_with(|| {
-                    of_key.push((session, Vec::new()));
-                    of_key.len() - 1
-                });
-                of_key[place].1.push(at);
-            }
-        }
-        writes
     }
 
     /// Whether an op contradicts itself, or read what nobody can have left for it.
     pub(crate) fn is_impossible(&self, id: OpId) -> Result<bool, String> {
         let at = self.at(id)?;
-        let mut held: FxMap<ValueId, ValueId> = FxMap::default();
-        for micro in self.micros(at) {
-            let known = held.insert(micro.key, micro.value);
-            if !micro.is_write && known.is_some_and(|known| known != micro.value) {
+        let mut held: FxMap<u32, ValueId> = FxMap::default();
+        for step in self.steps(at) {
+            let known = held.insert(step.key, step.value);
+            if !step.is_write && known.is_some_and(|known| known != step.value) {
                 return Ok(true);
             }
         }
-        Ok(self.read_from_others(at).iter().any(|read| match self.writer.get(read) {
-            Some(writer) => *writer == Some(at) && (!self.is_initial(read.1) || self.rules.initial_may_be_written),
-            None => !self.is_initial(read.1),
-        }))
+        Ok(self.reads(at).iter().any(|seen| seen.source == NOBODY || seen.source == at as u32))
     }
 
     /// Whether these ops alone contradict the model, with the cycle given as one of what must come before what.
@@ -379,7 +480,7 @@ impl<'a> Claims<'a> {
             let (from, to) = (self.at(edge.from)?, self.at(edge.to)?);
             let is_true = match edge.kind {
                 EdgeKind::SessionOrder => self.ops[from].session == self.ops[to].session && from < to,
-                EdgeKind::ReadsFrom => self.read_from_others(to).into_iter().any(|read| self.source(read) == Ok(Some(from))),
+                EdgeKind::ReadsFrom => self.reads(to).iter().any(|seen| seen.source == from as u32),
                 _ => true,
             };
             if !is_true {
@@ -402,17 +503,71 @@ impl<'a> Claims<'a> {
     }
 }
 
+/// Takes over into one row of a table what is larger in another.
+fn join(table: &mut [u32], width: usize, from: usize, to: usize) {
+    for column in 0..width {
+        let more = table[from * width + column];
+        let mine = &mut table[to * width + column];
+        *mine = (*mine).max(more);
+    }
+}
+
+/// The writes of each key that were placed, by session and in its order.
+struct Writes {
+    starts: Vec<u32>,
+    groups: Vec<Group>,
+    ops: Vec<u32>,
+}
+
+/// A session's writes of one key.
+struct Group {
+    session: u32,
+    from: u32,
+    to: u32,
+}
+
+impl Writes {
+    fn new(claims: &Claims<'_>, place: &[u32]) -> Writes {
+        let mut all: Vec<(u32, u32, u32, u32)> = Vec::new();
+        for at in (0..claims.ops.len()).filter(|&at| place[at] != NONE) {
+            let Op { session, position, .. } = claims.ops[at];
+            all.extend(claims.writes(at).iter().map(|&key| (key, session, position, at as u32)));
+        }
+        all.sort_unstable();
+        let mut writes = Writes { starts: vec![0], groups: Vec::new(), ops: all.iter().map(|write| write.3).collect() };
+        let mut from = 0;
+        for key in 0..claims.keys as u32 {
+            while from < all.len() && all[from].0 == key {
+                let session = all[from].1;
+                let to = from + all[from..].iter().take_while(|write| (write.0, write.1) == (key, session)).count();
+                writes.groups.push(Group { session, from: from as u32, to: to as u32 });
+                from = to;
+            }
+            writes.starts.push(writes.groups.len() as u32);
+        }
+        writes
+    }
+
+    fn groups(&self, key: u32) -> &[Group] {
+        &self.groups[self.starts[key as usize] as usize..self.starts[key as usize + 1] as usize]
+    }
+
+    fn of(&self, group: &Group) -> &[u32] {
+        &self.ops[group.from as usize..group.to as usize]
+    }
+}
+
 /// A read of one core op: its place, the key, and the place of its source; `None` for the initial value.
 struct CoreRead {
     by: usize,
-    key: ValueId,
+    key: u32,
     source: Option<usize>,
 }
 
 /// A few ops and what they say of each other. A read of what none of them wrote says nothing.
 struct Core {
-    sessions: Vec<usize>,
-    writes: Vec<HashSet<ValueId, FxBuildHasher>>,
+    sessions: Vec<u32>,
+    writes: Vec<Vec<u32>>,
     reads: Vec<CoreRead>,
 }
 
@@ -427,23 +582,15 @@ impl Core {
         let mut core = Core { sessions: Vec::new(), writes: Vec::new(), reads: Vec::new() };
         for (place, &at) in nodes.iter().enumerate() {
             core.sessions.push(claims.ops[at].session);
-            core.writes.push(claims.left_behind(at).into_iter().map(|left| left.0).collect());
-            for read in claims.read_from_others(at) {
-                // A value of several sources may be from any of them: the read is ignored.
-                let is_unclear = claims
-                    .writer
-                    .get(&read)
-                    .is_some_and(|writer| writer.is_none() || claims.is_initial(read.1) && !claims.rules.initial_may_be_written);
-                if is_unclear {
-                    continue;
-                }
-                let source = claims.source(read)?;
-                let source = match source.map(|source| nodes.binary_search(&source)) {
+            core.writes.push(claims.writes(at).to_vec());
+            // A value of several sources may be from any of them: the read is ignored.
+            for &seen in claims.reads(at).iter().filter(|seen| seen.source != SEVERAL) {
+                let source = match Claims::source(seen)?.map(|source| nodes.binary_search(&source)) {
                     None => None,
                     Some(Ok(source)) => Some(source),
                     Some(Err(_)) => continue,
                 };
-                core.reads.push(CoreRead { by: place, key: read.0, source });
+                core.reads.push(CoreRead { by: place, key: seen.key, source });
             }
         }
         Ok(core)
@@ -457,8 +604,9 @@ impl Core {
         let n = self.len();
         let causal = self.causal();
         let is_cyclic = |before: &Before| (0..n).any(|op| before[op][op]);
-        let own = |session: usize| move |read: &&CoreRead| self.sessions[read.by] == session;
+        let own = |session: u32| move |read: &&CoreRead| self.sessions[read.by] == session;
         match consistency {
+            Consistency::Sequential => self.is_stuck(causal, |_| true, true),
             Consistency::Causal => is_cyclic(&causal) || (0..n).any(|op| self.is_stuck(causal.clone(), |read| read.by == op, false)),
             Consistency::CausalConvergence => {
                 self.contradicts(Consistency::Causal) || {
@@ -507,7 +655,7 @@ impl Core {
     }
 
     /// What the view of a session keeps, from the definitions.
-    fn kept(&self, session: usize, consistency: Consistency) -> Before {
+    fn kept(&self, session: u32, consistency: Consistency) -> Before {
         let mut before = vec![vec![false; self.len()]; self.len()];
         for read in self.reads.iter().filter(|read| self.sessions[read.by] == session) {
             if let Some(source) = read.source {

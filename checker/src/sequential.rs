@@ -4,7 +4,13 @@
 //! It is not local: two keys can each be sequentially consistent while both together are not, so all keys are judged
 //! together. To decide it is NP-complete even where it is known which write each read saw (Gibbons and Korach 1997, section 3).
 
+//!
+//! So: where ops are reads and writes and it is known which write a read saw, `saturate` finds what must come before what; most
+//! violations are cycles of that, and most orders are found by giving one write after the other its place. What is left, and
+//! all other models, are searched: see `search`.
+
 pub(crate) mod program;
+mod saturate;
 mod search;
 mod shrink;
 
@@ -16,13 +22,16 @@ use crate::linear::problem::Unread;
 use crate::model::{CasRegister, Kv, Model, Mutex, Register};
 use crate::options::{FailedCas, Options};
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Summary, Verdict, Witness, Words};
-use crate::weaker::Consistency;
 use crate::weaker::decode::Rules;
-use histories::history::NO_EVENT;
+use crate::weaker::execution::Execution;
+use crate::weaker::{self, Consistency};
+use hashbrown::HashMap;
 use histories::keyed::Keys;
-use histories::{History, OpId, ValueId};
+use histories::{History, OpId, Outcome, ValueId};
 use program::{ByModel, ByRules, Program, Reading};
-use search::{Found, Search};
+use rustc_hash::FxBuildHasher;
+use saturate::{Ended, Saturation};
+use search::Search;
 
 /// Models whose ops are reads and writes, unless they turn out to do something else.
 const OF_CELLS: [&str; 5] = ["", "register", "cas-register", "kv", "multi-register"];
@@ -36,11 +45,7 @@ pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget:
         && !matches!(options.initial, Some(histories::Value::Map(_)))
     {
         match ByRules::new(history, &rules) {
-            Ok(reading) => {
-                let name = if options.model.is_empty() { "register" } else { &options.model };
-                let judge = Judge { history, reading: &reading, budget, kinds: &[Others::AnyNumber, Others::AtMostOnce] };
-                return judge.verdict(name, rules.notes(options), &keys, per_key);
-            }
+            Ok(reading) => return of_cells(history, options, &keys, &rules, &reading, per_key, budget),
             Err((op, why)) if options.model.is_empty() => return Err(located(history, op, &why)),
             // The model knows more.
             Err(_) => {}
@@ -93,23 +98,119 @@ struct Judge<'a, R> {
     kinds: &'a [Others],
 }
 
+/// Of reads and writes: saturation first, for it is known which write most reads saw.
+fn of_cells(
+    history: &History,
+    options: &Options,
+    keys: &Keys,
+    rules: &Rules<'_>,
+    reading: &ByRules<'_>,
+    per_key: bool,
+    budget: &Budget,
+) -> Result<Verdict, String> {
+    let model = if options.model.is_empty() { "register" } else { &options.model };
+    let mut verdict = begun(history, model, rules.notes(options), keys, per_key);
+    if verdict.reason.is_some() {
+        return Ok(verdict);
+    }
+    let execution = Execution::new(history, rules).map_err(|(op, why)| located(history, op, &why))?;
+    let judge = Judge { history, reading, budget, kinds: &[Others::AnyNumber, Others::AtMostOnce] };
+    let cells = Cells { judge: &judge, rules };
+    if !per_key {
+        let ids: Vec<OpId> = history.op_ids().collect();
+        let (answer, algorithm, steps) = cells.answer(&ids, &execution)?;
+        verdict.keys.push(KeyVerdict { key: None, ops: ids.len(), answer, algorithm, steps });
+    } else if keys.is_keyed() || execution.keys.len() < 2 {
+        let node_of: HashMap<OpId, u32, FxBuildHasher> = execution.ops.iter().copied().zip(0..).collect();
+        for group in keys.groups() {
+            let mut nodes: Vec<u32> = group.ops.iter().filter_map(|id| node_of.get(id)).copied().collect();
+            nodes.sort_unstable();
+            let mut part = execution.restricted(&nodes);
+            part.doubts.clone_from(&execution.doubts);
+            // What is impossible is missing from it: the search sees that.
+            let is_whole = execution.impossible.is_none();
+            let (answer, algorithm, steps) =
+                if is_whole { cells.answer(&group.ops, &part)? } else { judge.searched(&group.ops, |op| by_completion(history, op))? };
+            verdict.keys.push(KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps });
+        }
+    } else {
+        return Err("transactions cannot be judged key by key; --consistency sequential judges all keys together".into());
+    }
+    verdict.answer = Verdict::compose(None, &verdict.keys);
+    Ok(verdict)
+}
+
+/// A verdict that knows no answers yet; and, if there can be none, why.
+fn begun(history: &History, model: &str, mut notes: Vec<String>, keys: &Keys, per_key: bool) -> Verdict {
+    notes.extend(notes_on_keys(history, keys));
+    let consistency = if per_key { Consistency::SequentialPerKey } else { Consistency::Sequential };
+    Verdict {
+        consistency: consistency.name(),
+        model: model.into(),
+        keyed: keys.is_keyed(),
+        answer: Summary::Unknown,
+        reason: histories::lint::refusal(history).map(Reason::History),
+        keys: Vec::new(),
+        notes,
+    }
+}
+
+/// An answer, the procedure that gave it, and its steps.
+type Found = (Answer, &'static str, u64);
+
+/// What reads and writes are judged with.
+struct Cells<'a> {
+    judge: &'a Judge<'a, ByRules<'a>>,
+    rules: &'a Rules<'a>,
+}
+
+impl Cells<'_> {
+    /// The answer for the ops of an execution.
+    fn answer(&self, ids: &[OpId], execution: &Execution) -> Result<Found, String> {
+        let Judge { history, budget, .. } = *self.judge;
+        if let Some(answer) = weaker::impossible(history, self.rules, execution) {
+            return Ok((answer, "saturation", 0));
+        }
+        let mut account = Account::new(budget);
+        let ready = account.hold(Saturation::bytes(execution)).map_err(Ended::Out);
+        let mut saturation = match ready.and_then(|()| Saturation::new(execution, &mut account)) {
+            Ok(saturation) => saturation,
+            Err(Ended::Out(limit)) => return Ok((Answer::Unknown(limit.reason(0, 0)), "saturation", 0)),
+            Err(Ended::Cycle(suspects)) => {
+                let claims = weaker::Claims::new(history, self.rules);
+                let answer = weaker::refuted(history, &claims, execution, &suspects, Consistency::Sequential);
+                return Ok((answer, "saturation", 0));
+            }
+        };
+        if !history.has_processes() {
+            return Ok((Answer::Unknown(Reason::History(execution.doubts.join("; "))), "saturation", 0));
+        }
+        let priority: Vec<u32> = execution.ops.iter().map(|&op| by_completion(history, op)).collect();
+        let mut guess = saturation.guess(&priority);
+        match saturation.line_up(&guess, &mut account) {
+            Err(limit) => return Ok((Answer::Unknown(limit.reason(0, 0)), "saturation", 0)),
+            Ok(is_in_line) => {
+                guess = saturation.guess(&priority);
+                if is_in_line && execution.doubts.is_empty() {
+                    let order = guess.iter().map(|&node| execution.ops[node as usize]).collect();
+                    return Ok((self.judge.certified(ids, order), "saturation", 0));
+                }
+            }
+        }
+        drop((saturation, account));
+        let mut rank: HashMap<OpId, u32, FxBuildHasher> = HashMap::with_capacity_and_hasher(guess.len(), FxBuildHasher);
+        rank.extend((0..).zip(&guess).map(|(at, &node)| (execution.ops[node as usize], at)));
+        self.judge.searched(ids, |op| rank.get(&op).copied().unwrap_or(u32::MAX))
+    }
+}
+
 impl<R> Judge<'_, R> {
-    fn verdict<M: Model>(&self, model: &str, mut notes: Vec<String>, keys: &Keys, per_key: bool) -> Result<Verdict, String>
+    fn verdict<M: Model>(&self, model: &str, notes: Vec<String>, keys: &Keys, per_key: bool) -> Result<Verdict, String>
     where
         R: Reading<M>,
     {
-        let Judge { history, .. } = *self;
-        notes.extend(notes_on_keys(history, keys));
-        let consistency = if per_key { Consistency::SequentialPerKey } else { Consistency::Sequential };
-        let mut verdict = Verdict {
-            consistency: consistency.name(),
-            model: model.into(),
-            keyed: keys.is_keyed(),
-            answer: Summary::Unknown,
-            reason: histories::lint::refusal(history).map(Reason::History),
-            keys: Vec::new(),
-            notes,
-        };
+        let history = self.history;
+        let mut verdict = begun(history, model, notes, keys, per_key);
         if verdict.reason.is_some() {
             return Ok(verdict);
         }
@@ -119,15 +220,15 @@ impl<R> Judge<'_, R> {
             vec![(None, history.op_ids().collect())]
         };
         for (key, ids) in groups {
-            let (answer, algorithm, steps) = self.answer(&ids)?;
+            let (answer, algorithm, steps) = self.searched(&ids, |op| by_completion(history, op))?;
             verdict.keys.push(KeyVerdict { key, ops: ids.len(), answer, algorithm, steps });
         }
         verdict.answer = Verdict::compose(None, &verdict.keys);
         Ok(verdict)
     }
 
-    /// The answer for some ops, the procedure that gave it, and its steps.
-    fn answer<M: Model>(&self, ids: &[OpId]) -> Result<(Answer, &'static str, u64), String>
+    /// The answer of the search for some ops, which tries those of lower rank first.
+    fn searched<M: Model>(&self, ids: &[OpId], rank: impl Fn(OpId) -> u32) -> Result<Found, String>
     where
         R: Reading<M>,
     {
@@ -138,23 +239,23 @@ impl<R> Judge<'_, R> {
             Err(Unread::Out(limit)) => return Ok((Answer::Unknown(limit.reason(0, 0)), "search", 0)),
             Err(Unread::Malformed(op, why)) => return Err(located(history, op, &why)),
         };
-        let rank = by_completion(history, &program);
+        let rank: Vec<u32> = program.ops.iter().map(|op| rank(op.id)).collect();
         let mut held = Account::new(budget);
         let (found, steps) = match held.hold(Search::bytes(&program)) {
             Ok(()) => Search::new(reading.model(), &program, &rank).run(budget.steps.unwrap_or(u64::MAX), &mut held),
-            Err(limit) => (Found::Out(limit, 0), 0),
+            Err(limit) => (search::Found::Out(limit, 0), 0),
         };
         drop(held);
         let answer = match found {
-            Found::Order(order) => self.certified(&program, ids, &order),
-            Found::Nothing(stuck) => self.refuted(&program, ids, &stuck),
-            Found::Out(limit, placed) => Answer::Unknown(limit.reason(placed, 0)),
+            search::Found::Order(order) => self.certified(ids, order.iter().map(|&op| program.ops[op as usize].id).collect()),
+            search::Found::Nothing(stuck) => self.refuted(&program, ids, &stuck),
+            search::Found::Out(limit, placed) => Answer::Unknown(limit.reason(placed, 0)),
         };
         Ok((answer, "search", steps))
     }
 
     /// An order, replayed from the history.
-    fn certified<M: Model>(&self, program: &Program<M>, ids: &[OpId], order: &[u32]) -> Answer
+    fn certified<M: Model>(&self, ids: &[OpId], order: Vec<OpId>) -> Answer
     where
         R: Reading<M>,
     {
@@ -162,7 +263,6 @@ impl<R> Judge<'_, R> {
             let why = "it records no processes, so nobody knows which operations were of one session";
             return Answer::Unknown(Reason::History(why.into()));
         }
-        let order: Vec<OpId> = order.iter().map(|&op| program.ops[op as usize].id).collect();
         let mut account = Account::new(self.budget);
         let claims = Claims::new(self.history, self.reading, ids.iter().copied(), &mut account);
         match claims.map_err(Refused::Out).and_then(|claims| claims.holds(&order, &mut Account::new(self.budget))) {
@@ -191,13 +291,11 @@ impl<R> Judge<'_, R> {
     }
 }
 
-/// The order in which ops are tried: that of their completions, which is nearly right where a store is nearly linearizable.
-fn by_completion<M: Model>(history: &History, program: &Program<M>) -> Vec<u32> {
-    let at = |op: &program::Op| {
-        let events = history.op(op.id);
-        if op.is_done && events.complete != NO_EVENT { events.complete } else { history.first_event(events) }
-    };
-    program.ops.iter().map(at).collect()
+/// Ops are tried in the order of their completions, which is nearly right where a store is nearly linearizable; those of unknown
+/// outcome by their invocations.
+fn by_completion(history: &History, id: OpId) -> u32 {
+    let op = history.op(id);
+    if history.outcome(op) == Outcome::Info { history.first_event(op) } else { op.complete }
 }
 
 /// All ops, the nearest to where the search got stuck first.

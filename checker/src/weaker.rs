@@ -6,18 +6,18 @@
 //! A fast procedure finds either a proof or a few guilty ops (`causal`, `views`, `session`). Of these the ones that are not
 //! needed are left out, and what must come before what is said edge by edge (`small`). `certify_weaker` checks both answers again.
 
-mod causal;
+pub(crate) mod causal;
 pub(crate) mod decode;
-mod execution;
+pub(crate) mod execution;
 mod explain;
-mod graph;
+pub(crate) mod graph;
 mod search;
 mod session;
 mod small;
 mod views;
 
 use crate::budget::Budget;
-use crate::certify_weaker::Claims;
+pub(crate) use crate::certify_weaker::Claims;
 use crate::check::{located, notes_on_keys};
 use crate::options::Options;
 use crate::verdict::{Answer, KeyVerdict, Reason, SessionView, Summary, Verdict, Witness};
@@ -197,12 +197,8 @@ fn algorithm(consistency: Consistency) -> &'static str {
 
 fn answer(history: &History, rules: &Rules<'_>, execution: &Execution, consistency: Consistency, budget: &Budget) -> Answer {
     let claims = || Claims::new(history, rules);
-    if let Some(impossible) = execution.impossible {
-        return match claims().is_impossible(impossible.reader()) {
-            Ok(true) => Answer::Invalid(Box::new(explain::impossible(history, &impossible))),
-            Ok(false) => uncertified("an op that was taken for impossible is not".into()),
-            Err(why) => uncertified(why),
-        };
+    if let Some(answer) = impossible(history, rules, execution) {
+        return answer;
     }
     match decide(execution, consistency, budget) {
         Decision::Unknown(reason) => Answer::Unknown(reason),
@@ -223,12 +219,22 @@ fn answer(history: &History, rules: &Rules<'_>, execution: &Execution, consisten
     }
 }
 
+/// The answer, if the history holds an op that no order explains.
+pub(crate) fn impossible(history: &History, rules: &Rules<'_>, execution: &Execution) -> Option<Answer> {
+    let impossible = execution.impossible?;
+    Some(match Claims::new(history, rules).is_impossible(impossible.reader()) {
+        Ok(true) => Answer::Invalid(Box::new(explain::impossible(history, &impossible))),
+        Ok(false) => uncertified("an op that was taken for impossible is not".into()),
+        Err(why) => uncertified(why),
+    })
+}
+
 fn uncertified(why: String) -> Answer {
     Answer::Unknown(Reason::Uncertified(why))
 }
 
 /// The contradiction among the suspects, without those that are not needed, and certified.
-fn refuted(history: &History, claims: &Claims<'_>, execution: &Execution, suspects: &[u32], consistency: Consistency) -> Answer {
+pub(crate) fn refuted(history: &History, claims: &Claims<'_>, execution: &Execution, suspects: &[u32], consistency: Consistency) -> Answer {
     let mut suspects = suspects.to_vec();
     suspects.sort_unstable();
     suspects.dedup();

@@ -250,6 +250,39 @@ fn agree(kinds: Kinds, seed: u64, count: usize) {
     assert!(found.iter().all(|&found| found > count / 100), "{found:?}");
 }
 
+/// All histories of so many ops of up to three sessions, on two keys, each a write of a value of its own or a read of any that
+/// is written, in any order. The oracle is the definition; here the answers come from what must come before what.
+#[test]
+fn all_small_histories() {
+    let large = std::env::var("RASHOMON_TEST_SIZE").is_ok_and(|size| size.parse().unwrap_or(1) > 1);
+    let count = if large { 4 } else { 3 };
+    let each: usize = 3 * 2 * (count + 2);
+    let mut found = [0, 0];
+    for number in 0..each.pow(count as u32) {
+        let (mut rest, mut ops, mut sessions) = (number, Vec::new(), 0);
+        for at in 0..count {
+            let (session, key, what) = (rest % 3, rest / 3 % 2, rest / 6 % (count + 2));
+            rest /= each;
+            // Sessions are named in the order in which they appear.
+            if session > sessions {
+                break;
+            }
+            sessions = sessions.max(session + 1);
+            let call = if what == count + 1 { Call::Write(at as i64 + 1) } else { Call::Read(what as i64) };
+            ops.push(Op { session, key: key as i64, call, crashed: false });
+        }
+        if ops.len() < count {
+            continue;
+        }
+        let history = history(&ops);
+        let answer = check(&history, Consistency::Sequential, &options(Kinds::Register), &Budget::unlimited()).unwrap().answer;
+        let expected = is_sequential(&ops);
+        assert_eq!(answer, if expected { Summary::Valid } else { Summary::Invalid }, "{ops:#?}");
+        found[usize::from(expected)] += 1;
+    }
+    assert!(found.iter().all(|&found| found > 300), "{found:?}");
+}
+
 #[test]
 fn registers_of_few_values() {
     agree(Kinds::Register, 1, 20_000);

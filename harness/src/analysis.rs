@@ -65,43 +65,83 @@ pub enum FileError {
     Model(String),
 }
 
-/// Judges a recorded file.
-///
-/// # Errors
-/// See [`FileError`].
-pub fn judge_file(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<Run, FileError> {
-    progress.begin("reading");
-    progress.update(|| path.display().to_string());
-    let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(format!("{error:#}")))?;
-    let mut options = how.options.clone();
-    let mut guessed = None;
-    if options.model.is_empty() {
-        match (how.consistency, guess::model(&history)) {
-            (
-                Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::Eventual,
-                Ok((model, why)),
-            ) => {
-                options.model = model;
-                guessed = Some(why);
+/// A recorded file in memory, to be judged as often as one likes.
+#[derive(Debug)]
+pub struct RecordedFile {
+    run: Run,
+    /// What is noted whatever the model.
+    notes: Vec<String>,
+}
+
+impl RecordedFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`FileError::Read`].
+    pub fn read(path: &Path, how: &FileOptions, progress: &Progress) -> Result<RecordedFile, FileError> {
+        progress.begin("reading");
+        progress.update(|| path.display().to_string());
+        let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(format!("{error:#}")))?;
+        let mut notes = misuse(&history, &how.options, path);
+        notes.extend(
+            history
+                .meta
+                .torn_line
+                .map(|line| format!("the recording was cut off in line {line}; that line is left out, what comes before it is judged")),
+        );
+        let nodes = node_names(&history);
+        let windows = faults::windows(&history, &nodes);
+        let phases = faults::phases(&history);
+        let run = Run { windows, phases, ..bare(history, path.into(), unjudged(), how.limits, parse) };
+        Ok(RecordedFile { run, notes })
+    }
+
+    /// Judges it.
+    ///
+    /// # Errors
+    /// [`FileError::Model`].
+    pub fn judge(&mut self, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<&mut Run, FileError> {
+        let RecordedFile { run, notes } = self;
+        let unfit = |why: &dyn std::fmt::Display| FileError::Model(format!("{}: {why}", run.history_path.display()));
+        let mut options = how.options.clone();
+        let mut guessed = None;
+        if options.model.is_empty() {
+            match (how.consistency, guess::model(&run.history)) {
+                (
+                    Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::Eventual,
+                    Ok((model, why)),
+                ) => {
+                    options.model = model;
+                    guessed = Some(why);
+                }
+                (Consistency::Linearizable, Err(why)) => return Err(unfit(&why)),
+                // The weaker models are about reads and writes of any object that has them; and so is sequential consistency
+                // of transactions.
+                _ => {}
             }
-            (Consistency::Linearizable, Err(why)) => return Err(FileError::Model(format!("{}: {why}", path.display()))),
-            // The weaker models are about reads and writes of any object that has them; and so is sequential consistency of
-            // transactions.
-            _ => {}
         }
+        let judged = judge(&run.history, how.consistency, &options, how.limits, stop, progress);
+        let Judgement { verdict, took, search_bytes } = judged.map_err(|error| unfit(&format!("{error:#}")))?;
+        run.verdict = verdict;
+        run.verdict.notes.extend(guessed);
+        run.verdict.notes.extend(notes.iter().cloned());
+        run.check = CheckFacts { check: took, search_bytes, peak_rss_bytes: memory::peak_rss_bytes(), ..run.check };
+        Ok(run)
     }
-    let misuse = misuse(&history, &options, path);
-    let judgement = judge(&history, how.consistency, &options, how.limits, stop, progress)
-        .map_err(|error| FileError::Model(format!("{}: {error:#}", path.display())))?;
-    let nodes = node_names(&history);
-    let mut run = Run { windows: faults::windows(&history, &nodes), ..bare(history, path.into(), judgement, how.limits, parse) };
-    run.phases = faults::phases(&run.history);
-    run.verdict.notes.extend(guessed);
-    run.verdict.notes.extend(misuse);
-    if let Some(line) = run.history.meta.torn_line {
-        run.verdict.notes.push(format!("the recording was cut off in line {line}; that line is left out, what comes before it is judged"));
-    }
-    Ok(run)
+}
+
+/// Before anybody has judged.
+fn unjudged() -> Judgement {
+    let verdict = Verdict {
+        consistency: Consistency::default().name(),
+        model: String::new(),
+        keyed: false,
+        answer: checker::verdict::Summary::Unknown,
+        reason: None,
+        keys: Vec::new(),
+        notes: Vec::new(),
+    };
+    Judgement { verdict, took: Duration::ZERO, search_bytes: 0 }
 }
 
 /// What the verdict itself says of a history: errors are its reason, the others are among its notes.

@@ -3,7 +3,7 @@
 //! Models imply each other ([`Consistency::implies`]): what one procedure leaves open, the answer to a stronger or a weaker
 //! model may decide. Should two answers contradict that, neither is given.
 
-use crate::analysis::{self, FileError, FileOptions};
+use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::console::{Console, Ink};
 use crate::progress::Progress;
 use crate::{results, terminal};
@@ -24,17 +24,22 @@ pub struct Rung {
     pub reason: Option<String>,
 }
 
-/// Judges a file against every model, each before those that it implies. Reads the file once for each.
+/// Judges a file against every model, each before those that it implies.
 ///
 /// # Errors
-/// The file cannot be read, or no model at all can be judged on it.
-pub fn climb(path: &Path, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<Vec<Rung>, FileError> {
+/// No model at all can be judged on it.
+pub fn climb(
+    file: &mut RecordedFile,
+    how: &FileOptions,
+    stop: impl Fn() -> bool + Sync,
+    progress: &Progress,
+) -> Result<Vec<Rung>, FileError> {
     let mut rungs = Vec::new();
     let mut unfit = None;
     for consistency in Consistency::ALL {
         let how = FileOptions { consistency, ..how.clone() };
-        rungs.push(match analysis::judge_file(path, &how, &stop, progress) {
-            Ok(run) => Rung { consistency, summary: run.summary(), reason: results::reason(&run) },
+        rungs.push(match file.judge(&how, &stop, progress) {
+            Ok(run) => Rung { consistency, summary: run.summary(), reason: results::reason(run) },
             Err(FileError::Model(why)) => {
                 unfit.get_or_insert(why.clone());
                 Rung { consistency, summary: Summary::Unknown, reason: Some(why) }

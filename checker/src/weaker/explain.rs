@@ -98,6 +98,11 @@ fn sentence(pattern: Pattern, cycle: &[Edge], viewer: Option<OpId>) -> Vec<Words
     let initial = cycle.iter().find(|edge| edge.kind == EdgeKind::InitialRead);
     let mut words = Vec::new();
     match (pattern, forced, initial) {
+        (Pattern::CyclicSc, ..) => {
+            words.push(text("no one order of all processes explains the reads: "));
+            listed(&mut words, cycle);
+            words.push(text(" would each have to come before themselves."));
+        }
         (Pattern::WriteCoInitRead | Pattern::WriteHbInitRead | Pattern::CyclicView, _, Some(edge)) => {
             words.push(Words::Who(edge.from));
             words.extend([text(" read an initial value ("), Words::Op(edge.from), text("), although ")]);

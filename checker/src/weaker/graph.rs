@@ -74,7 +74,7 @@ pub(crate) fn order(execution: &Execution, edges: &[(u32, u32)], reads: bool) ->
 }
 
 /// The op after, in its session.
-fn next(execution: &Execution, node: u32) -> Option<u32> {
+pub(crate) fn next(execution: &Execution, node: u32) -> Option<u32> {
     (node + 1 < execution.starts[execution.session[node as usize] as usize + 1]).then_some(node + 1)
 }
 

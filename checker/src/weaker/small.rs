@@ -56,6 +56,11 @@ pub(crate) fn shrink(execution: &Execution, suspects: &[u32], consistency: Consi
 pub(crate) fn contradiction(execution: &Execution, consistency: Consistency) -> Option<Contradiction> {
     let sessions = 0..execution.sessions() as u32;
     match consistency {
+        Consistency::Sequential | Consistency::SequentialPerKey => {
+            let all: Vec<u32> = (0..execution.len() as u32).collect();
+            let cycle = saturated(execution, causality(execution), &all, true)?;
+            Some(Contradiction { pattern: Pattern::CyclicSc, cycle, session: None })
+        }
         Consistency::Causal => causal(execution),
         Consistency::CausalConvergence => causal(execution).or_else(|| convergence(execution)),
         Consistency::CausalMemory => causal(execution).or_else(|| {

@@ -1,7 +1,7 @@
 //! `rashomon check`: judge recorded files, with no cluster.
 
 use super::{Failure, Global, Outcome, options};
-use crate::analysis::{self, FileError, FileOptions};
+use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::interrupt::Interrupt;
 use crate::ladder;
 use crate::progress::Progress;
@@ -77,42 +77,75 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
     let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
     let interrupt = Interrupt::listen()?;
     let mut how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits(), ..Default::default() };
+    let judge = Judge { args, progress: &progress, interrupt: &interrupt, global };
     let mut code = exit::VALID;
-    for (file, asked) in args.files.iter().flat_map(|file| args.consistency.iter().map(move |asked| (file, asked))) {
-        code = exit::worse(
-            code,
-            match asked {
+    for path in &args.files {
+        let mut file = match RecordedFile::read(path, &how, &progress) {
+            Ok(file) => file,
+            Err(error) => {
+                progress.clear();
+                code = exit::worse(code, refuse(path, error, args, global)?);
+                continue;
+            }
+        };
+        for asked in &args.consistency {
+            let told = match asked {
                 Asked::Model(consistency) => {
                     how.consistency = *consistency;
-                    check(file, args, &how, &progress, &interrupt, global)?
+                    judge.check(path, &mut file, &how)?
                 }
-                Asked::Strongest => climb(file, args, &how, &progress, &interrupt, global)?,
-            },
-        );
-        if interrupt.times() > 0 {
-            break;
+                Asked::Strongest => judge.climb(path, &mut file, &how)?,
+            };
+            code = exit::worse(code, told);
+            if interrupt.times() > 0 {
+                return Ok(code);
+            }
         }
     }
     Ok(code)
 }
 
-/// Judges one file and says so. A file that cannot be judged is told and does not keep the others from being judged.
-fn check(file: &Path, args: &CheckArgs, how: &FileOptions, progress: &Progress, interrupt: &Interrupt, global: Global) -> Outcome {
-    let judged = analysis::judge_file(file, how, || interrupt.times() > 0, progress);
-    progress.clear();
-    let (mut run, code) = match judged {
-        Ok(run) => {
-            let code = exit::of(run.summary());
-            (run, code)
+/// What files are judged with.
+struct Judge<'a> {
+    args: &'a CheckArgs,
+    progress: &'a Progress,
+    interrupt: &'a Interrupt,
+    global: Global,
+}
+
+impl Judge<'_> {
+    /// Judges one file and says so. A file that cannot be judged is told and does not keep the others from being judged.
+    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions) -> Outcome {
+        let judged = file.judge(how, || self.interrupt.times() > 0, self.progress);
+        self.progress.clear();
+        let run = match judged {
+            Ok(run) => run,
+            Err(error) => return refuse(path, error, self.args, self.global),
+        };
+        run.repeat = super::command_line();
+        if let Some(page) = &self.args.report {
+            store::write(page, report::render(run).as_bytes())?;
         }
-        Err(error) => return refuse(file, error, args, global),
-    };
-    run.repeat = super::command_line();
-    if let Some(page) = &args.report {
-        store::write(page, report::render(&run).as_bytes())?;
+        console::print(&told(run, self.args, self.global))?;
+        Ok(exit::of(run.summary()))
     }
-    console::print(&told(&run, args, global))?;
-    Ok(code)
+
+    /// Says of one file what it keeps of all models, strongest first.
+    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions) -> Outcome {
+        let climbed = ladder::climb(file, how, || self.interrupt.times() > 0, self.progress);
+        self.progress.clear();
+        let rungs = match climbed {
+            Ok(rungs) => rungs,
+            Err(error) => return refuse(path, error, self.args, self.global),
+        };
+        if self.args.json {
+            console::print(&format!("{}\n", ladder::json(path, &rungs)))?;
+        } else {
+            let name = if self.args.files.len() > 1 { format!("{}\n", path.display()) } else { String::new() };
+            console::print(&format!("{name}{}", ladder::block(&rungs, self.global.stdout())))?;
+        }
+        Ok(exit::of(ladder::summary(&rungs)))
+    }
 }
 
 /// Says why a file was not judged; the exit code.
@@ -127,23 +160,6 @@ fn refuse(file: &Path, error: FileError, args: &CheckArgs, global: Global) -> Ou
     let console = global.stderr();
     console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), why));
     Ok(code)
-}
-
-/// Says of one file what it keeps of all models, strongest first.
-fn climb(file: &Path, args: &CheckArgs, how: &FileOptions, progress: &Progress, interrupt: &Interrupt, global: Global) -> Outcome {
-    let climbed = ladder::climb(file, how, || interrupt.times() > 0, progress);
-    progress.clear();
-    let rungs = match climbed {
-        Ok(rungs) => rungs,
-        Err(error) => return refuse(file, error, args, global),
-    };
-    if args.json {
-        console::print(&format!("{}\n", ladder::json(file, &rungs)))?;
-    } else {
-        let name = if args.files.len() > 1 { format!("{}\n", file.display()) } else { String::new() };
-        console::print(&format!("{name}{}", ladder::block(&rungs, global.stdout())))?;
-    }
-    Ok(exit::of(ladder::summary(&rungs)))
 }
 
 /// What `--consistency` asks for.

@@ -68,6 +68,11 @@ const SURVEY_STEPS: u64 = 1 << 19;
 
 /// Decides whether the ops of one object can be ordered.
 pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, rules: Rules, budget: &Budget) -> Decision {
+    decide_within(model, problem, rules, budget, budget.steps.unwrap_or(u64::MAX))
+}
+
+/// The same, with so many steps at most where it has to be searched.
+pub(crate) fn decide_within<M: Model>(model: &M, problem: &Problem<M::Op>, rules: Rules, budget: &Budget, steps: u64) -> Decision {
     let mut account = Account::new(budget);
     let algorithm = model.collection().map_or("zones", deciders::name);
     let out = |limit: Limit| Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm, steps: 0 };
@@ -82,7 +87,7 @@ pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, rules: Rules
             let too_long = model.collection().is_some() && problem.entries.len() > OPS_WITH_PREFIX;
             Answer::Stuck(Stuck { blocked, suspects, prefix: too_long.then(Vec::new) })
         }
-        Ok(Zones::Open) => return search(model, problem, &events, rules, budget, Most::steps(budget.steps.unwrap_or(u64::MAX))),
+        Ok(Zones::Open) => return search(model, problem, &events, rules, budget, Most::steps(steps)),
         Err(limit) => return out(limit),
     };
     Decision { found, algorithm, steps: 0 }

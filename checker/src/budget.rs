@@ -20,7 +20,7 @@ pub struct Budget {
     pub steps: Option<u64>,
     /// Bytes that all searches of this check may hold at once, if limited.
     pub bytes: Option<u64>,
-    stop: AtomicU8,
+    stop: StopFlag,
     bytes_used: AtomicU64,
     bytes_peak: AtomicU64,
     /// Keys decided so far.
@@ -38,6 +38,21 @@ pub struct Budget {
     stop_at_look: Option<u64>,
 }
 
+/// On a cache line of its own: all look at it all the time, and nearly nobody writes to it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct StopFlag(AtomicU8);
+
+impl StopFlag {
+    fn raised(&self) -> Option<Stop> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Stop::Deadline),
+            _ => Some(Stop::Interrupt),
+        }
+    }
+}
+
 impl Budget {
     /// No limit but the stop flag.
     pub fn unlimited() -> Budget {
@@ -46,7 +61,7 @@ impl Budget {
 
     /// Asks every search of this check to end soon. The first reason stays.
     pub fn stop(&self, why: Stop) {
-        let _ = self.stop.compare_exchange(0, why as u8, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.stop.0.compare_exchange(0, why as u8, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Whether and why the check was asked to stop. All that takes long asks every few thousand steps.
@@ -55,11 +70,7 @@ impl Budget {
         if Some(self.looks.fetch_add(1, Ordering::Relaxed)) == self.stop_at_look {
             self.stop(Stop::Interrupt);
         }
-        match self.stop.load(Ordering::Relaxed) {
-            0 => None,
-            1 => Some(Stop::Deadline),
-            _ => Some(Stop::Interrupt),
-        }
+        self.stop.raised()
     }
 
     /// Takes `bytes` from the memory budget. False if so much is not left; then nothing is taken, and who needs it ends with
@@ -140,6 +151,15 @@ impl<'b> Account<'b> {
         }
         self.until_look = WORK_BETWEEN_LOOKS;
         self.budget.stopped().map_or(Ok(()), |why| Err(Limit::Stopped(why)))
+    }
+
+    /// Says that a step of the model was just made. A model of somebody's own may take long for it, so this looks at the stop flag
+    /// each time: a check ends with the step that is being made.
+    ///
+    /// # Errors
+    /// The check was asked to end.
+    pub(crate) fn stepped(&self) -> Result<(), Limit> {
+        self.budget.stop.raised().map_or(Ok(()), |why| Err(Limit::Stopped(why)))
     }
 
     /// Says how many bytes are held from now on, in all. To be said before they are allocated.

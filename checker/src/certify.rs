@@ -51,6 +51,9 @@ struct Item {
     ret: u32,
 }
 
+/// Where so many ops were all different, most are.
+const MANY_KINDS: u32 = 4096;
+
 /// Why a question got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unanswered {
@@ -112,6 +115,11 @@ impl<'a, M: Model> Claims<'a, M> {
             account.work(4)?;
             let Ok(Some((op, ret))) = decode_op(model, history, keys, id) else { continue };
             let next = claims.kinds.len() as u32;
+            if next == MANY_KINDS {
+                // There will be more: not to be copied over and over.
+                kind_of.reserve(group.ops.len());
+                claims.kinds.reserve(group.ops.len());
+            }
             let kind = *kind_of.entry(op).or_insert_with_key(|op| {
                 claims.kinds.push(op.clone());
                 next
@@ -133,11 +141,43 @@ impl<'a, M: Model> Claims<'a, M> {
         self.model
     }
 
-    /// Whether the needed ops contradict each other, with all others relaxed as described above.
+    /// The same without the ops that make no difference where these are needed, or some of them, and the others may happen any
+    /// number of times. *Why it does not matter that these may be fewer later:* fewer needed ops can tell fewer states apart, so
+    /// what makes no difference to all makes none to some.
     ///
     /// # Errors
     /// See [`Unanswered`].
-    pub(crate) fn contradict(&self, needed: &[OpId], others: Others, effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
+    pub(crate) fn focused(&self, needed: &[OpId], effort: &mut Effort<'_>) -> Result<Claims<'a, M>, Unanswered> {
+        let is_needed = self.are_needed(needed, effort)?;
+        let matters = Sweep::new(self, &is_needed, effort)?.matters;
+        let stays = |index: usize| is_needed[index] || matters[self.ops[index].kind as usize];
+        let many = (0..self.ops.len()).filter(|&index| stays(index)).count();
+        // Each may be of its own kind.
+        effort.account.hold(self.kinds.len() * 4 + many * (size_of::<Item>() + 2 * size_of::<(u32, u32)>() + size_of::<M::Op>()))?;
+        let mut focused = Claims { model: self.model, ops: Vec::with_capacity(many), kinds: Vec::new(), events: Vec::new() };
+        let mut kind_of = vec![u32::MAX; self.kinds.len()];
+        for index in (0..self.ops.len()).filter(|&index| stays(index)) {
+            let item = self.ops[index];
+            let kind = &mut kind_of[item.kind as usize];
+            if *kind == u32::MAX {
+                *kind = focused.kinds.len() as u32;
+                focused.kinds.push(self.kinds[item.kind as usize].clone());
+            }
+            let index = focused.ops.len() as u32;
+            focused.events.push((item.call, index));
+            focused.events.extend((item.ret != NEVER).then_some((item.ret, index)));
+            focused.ops.push(Item { kind: *kind, ..item });
+        }
+        focused.events.sort_unstable();
+        Ok(focused)
+    }
+
+    /// How many ops there are.
+    pub(crate) fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    fn are_needed(&self, needed: &[OpId], effort: &mut Effort<'_>) -> Result<Vec<bool>, Unanswered> {
         // To read the question costs something too.
         effort.take((self.ops.len() + needed.len()) as u64 / 8)?;
         let mut is_needed = vec![false; self.ops.len()];
@@ -145,6 +185,15 @@ impl<'a, M: Model> Claims<'a, M> {
             let i = self.ops.binary_search_by_key(id, |item| item.id).map_err(|_| Unanswered::TooHard)?;
             is_needed[i] = true;
         }
+        Ok(is_needed)
+    }
+
+    /// Whether the needed ops contradict each other, with all others relaxed as described above.
+    ///
+    /// # Errors
+    /// See [`Unanswered`].
+    pub(crate) fn contradict(&self, needed: &[OpId], others: Others, effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
+        let is_needed = self.are_needed(needed, effort)?;
         match others {
             Others::AnyNumber => self.contradict_any_number(&is_needed, effort),
             Others::AtMostOnce => once::contradict(self, &is_needed, effort),
@@ -208,18 +257,22 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
             claims.ops.iter().zip(is_needed).filter(|(_, needed)| **needed).map(|(item, _)| &claims.kinds[item.kind as usize]).collect();
         let visible = visible(model, &needed, claims.kinds.iter().zip(&updates).filter(|(_, update)| **update).map(|(op, _)| op));
         let any_all_but = needed.iter().any(|op| matches!(model.sees(op), Sees::AllBut(_)));
-        let matters = claims.kinds.iter().zip(&updates).map(|(op, &update)| match (model.sees(op), &visible) {
-            // From states that are not told apart it leads to others that are not.
-            (Sees::Only(from), Some(visible)) => update && visible.has(model, &from),
-            // To be where nothing can be seen helps only those that want not to see something.
-            (Sees::Nothing, Some(visible)) => {
-                update && (any_all_but || model.step(&model.init(), op).is_some_and(|next| visible.has(model, &next)))
-            }
-            (_, _) => update,
-        });
+        let mut matters = Vec::with_capacity(claims.kinds.len());
+        for (op, &update) in claims.kinds.iter().zip(&updates) {
+            effort.account.stepped()?;
+            matters.push(match (model.sees(op), &visible) {
+                // From states that are not told apart it leads to others that are not.
+                (Sees::Only(from), Some(visible)) => update && visible.has(model, &from),
+                // To be where nothing can be seen helps only those that want not to see something.
+                (Sees::Nothing, Some(visible)) => {
+                    update && (any_all_but || model.step(&model.init(), op).is_some_and(|next| visible.has(model, &next)))
+                }
+                (_, _) => update,
+            });
+        }
         let mut sweep = Sweep {
             claims,
-            matters: matters.collect(),
+            matters,
             visible,
             open: vec![0; claims.kinds.len()],
             in_flight: Vec::new(),
@@ -296,6 +349,7 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
                 if let Some(next) = self.step(state.as_ref(), self.open_kinds[i]) {
                     self.reach((next, done));
                 }
+                effort.account.stepped()?;
             }
             for i in 0..self.in_flight.len() {
                 let (op, slot) = self.in_flight[i];
@@ -305,6 +359,7 @@ impl<'c, 'a, M: Model> Sweep<'c, 'a, M> {
                 {
                     self.reach((next, done | bit));
                 }
+                effort.account.stepped()?;
             }
         }
         Ok(())
@@ -410,7 +465,7 @@ mod tests {
         let budget = Budget::unlimited();
         let judge = |order: &[u32], until: u32| {
             let order: Vec<OpId> = order.iter().map(|&i| OpId(i)).collect();
-            order::holds(&model, &history, &keys, &keys.groups()[0], &order, until, &mut Account::new(&budget))
+            order::holds(&order::Of { model: &model, history: &history, keys: &keys }, &keys.groups()[0], &order, until, &budget)
         };
         assert_eq!(judge(&[0, 2, 1, 3], NEVER), Ok(()));
         for (wrong, why) in [

@@ -4,7 +4,7 @@ use crate::budget::{Account, Budget, Limit};
 use crate::certify::Claims;
 use crate::certify::order::{self, Refused};
 use crate::explain::{Crossing, Explainer};
-use crate::linear::problem::{NEVER, Problem, Unread, decode};
+use crate::linear::problem::{Problem, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
 use crate::model::{
     AnyModel, Bank, CasRegister, Counter, EtcdKv, FencingLock, FifoQueue, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
@@ -13,6 +13,7 @@ use crate::model::{
 use crate::options::Options;
 use crate::rules::Rules;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
+use crate::together;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Verdict, Witness};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
@@ -73,9 +74,6 @@ pub(crate) fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
     vec![note.into()]
 }
 
-/// What is read of a key, and the account of its memory.
-type Read<'b, M> = (Account<'b>, Result<Problem<<M as Model>::Op>, Unread>);
-
 /// See [`crate::check_linearizable_with`].
 pub(crate) fn check<M: Model>(
     model: &M,
@@ -103,23 +101,17 @@ pub(crate) fn check<M: Model>(
         verdict.reason = Some(limit.reason(0, 0));
         return Ok(verdict);
     }
-    let read: Vec<Read<'_, M>> = (keys.groups().par_iter())
-        .map(|group| {
-            let mut account = Account::new(budget);
-            let problem = decode(model, history, &keys, group, &mut account);
-            (account, problem)
-        })
-        .collect();
-    let malformed =
-        read.iter().filter_map(|(_, problem)| if let Err(Unread::Malformed(op, why)) = problem { Some((*op, why)) } else { None });
+    let parts = together::parts(keys.groups());
+    let read: Vec<_> = parts.par_iter().flat_map_iter(|part| decode(model, history, &keys, part, budget)).collect();
+    let malformed = read.iter().filter_map(|read| if let Err(Unread::Malformed(op, why)) = read { Some((*op, why)) } else { None });
     if let Some((op, why)) = malformed.min_by_key(|malformed| malformed.0) {
         return Err(located(history, op, why));
     }
     budget.keys_total.store(read.len() as u64, Ordering::Relaxed);
     verdict.keys = (keys.groups().par_iter().zip(read))
-        .map(|(group, (_account, problem))| {
-            let key = match problem {
-                Ok(problem) => decide_key(model, history, &keys, group, &problem, options.rules, budget),
+        .map(|(group, read)| {
+            let key = match read {
+                Ok((_account, problem)) => decide_key(model, history, &keys, group, &problem, options.rules, budget),
                 Err(Unread::Out(limit)) => unknown(group, limit),
                 // Refused above.
                 Err(Unread::Malformed(..)) => unknown(group, Limit::Steps),
@@ -129,8 +121,36 @@ pub(crate) fn check<M: Model>(
             key
         })
         .collect();
+    certify_orders(&order::Of { model, history, keys: &keys }, &mut verdict.keys, budget);
     verdict.answer = Verdict::compose(verdict.reason.as_ref(), &verdict.keys);
     Ok(verdict)
+}
+
+/// Takes back every `valid` whose order does not hold.
+fn certify_orders<M: Model>(of: &order::Of<'_, M>, verdicts: &mut [KeyVerdict], budget: &Budget) {
+    let mut rest = verdicts;
+    let mut parts = Vec::new();
+    for groups in together::parts(of.keys.groups()) {
+        let (part, others) = rest.split_at_mut(groups.len());
+        parts.push((groups, part));
+        rest = others;
+    }
+    parts.into_par_iter().for_each(|(groups, verdicts)| {
+        let orders: Vec<Option<&[OpId]>> = verdicts
+            .iter()
+            .map(|verdict| if let Answer::Valid(witness) = &verdict.answer { Some(&witness.order[..]) } else { None })
+            .collect();
+        let held = order::all_hold(of, groups, &orders, budget);
+        for (verdict, held) in verdicts.iter_mut().zip(held) {
+            match held {
+                None | Some(Ok(())) => {}
+                Some(Err(Refused::Wrong(why))) => {
+                    verdict.answer = Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}")));
+                }
+                Some(Err(Refused::Out(limit))) => verdict.answer = Answer::Unknown(limit.reason(verdict.ops, 1)),
+            }
+        }
+    });
 }
 
 /// Why no verdict on this history would mean anything.
@@ -193,11 +213,8 @@ fn decide_key<M: Model>(
     let explainer = Explainer { model, history, keys, group, problem };
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),
-        linear::Answer::Order(order) => match order::holds(model, history, keys, group, &order, NEVER, &mut Account::new(budget)) {
-            Ok(()) => Answer::Valid(Witness { order, ..Witness::default() }),
-            Err(Refused::Wrong(why)) => Answer::Unknown(Reason::Uncertified(format!("the order that was found does not hold: {why}"))),
-            Err(Refused::Out(limit)) => Answer::Unknown(limit.reason(order.len(), 1)),
-        },
+        // Not to be believed yet.
+        linear::Answer::Order(order) => Answer::Valid(Witness { order, ..Witness::default() }),
         linear::Answer::Stuck(stuck) => match counterexample(&explainer, &stuck, rules, budget) {
             Ok(Some(found)) => Answer::Invalid(Box::new(found)),
             Ok(None) => {
@@ -254,7 +271,7 @@ fn counterexample<M: Model>(
     let crossed = crossed(explainer, &claims, &core, end, budget);
     let (core, crossing) = crossed.map_or((core, None), |(core, crossing)| (core, Some(crossing)));
     drop((claims, account));
-    let held = order::holds(model, history, keys, group, &prefix, end, &mut Account::new(budget));
+    let held = order::holds(&order::Of { model, history, keys }, group, &prefix, end, budget);
     let prefix = if held.is_ok() { prefix } else { Vec::new() };
     let blocked_id = problem.entries[blocked as usize].id;
     let mut counterexample = explainer.explain(&core, crossing.as_ref(), blocked_id);

@@ -16,9 +16,13 @@ mod certify_weaker;
 mod check;
 mod convergence;
 mod explain;
+mod interner;
 mod linear;
 mod sequential;
 mod shrink;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod testing;
+mod together;
 mod weaker;
 
 pub mod budget;

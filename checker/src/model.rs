@@ -50,6 +50,8 @@ use std::hash::Hash;
 ///
 /// [`Model::name`], [`Model::init`], [`Model::decode`] and [`Model::step`] are enough; the other methods only make searches
 /// faster or explanations better, and a wrong answer is never the price of leaving them out.
+///
+/// A step may take long: time limits and interrupts are noticed between steps, and a check ends with the step that is being made.
 pub trait Model: Sync {
     /// The object's state.
     type State: Clone + Eq + Hash + Debug + Send + Sync;
@@ -96,6 +98,25 @@ pub trait Model: Sync {
     fn may_become(&self, from: &Self::State, to: &Self::State) -> bool {
         let _ = (from, to);
         true
+    }
+
+    /// Bytes that the state takes besides its own size: what it points to. Memory limits are kept only as well as this is told.
+    fn state_bytes(&self, state: &Self::State) -> usize {
+        let _ = state;
+        0
+    }
+
+    /// A number that tells `op` apart from all other ops that have one; the smaller they are, the better. What has one is found
+    /// in a table, not by its hash: worth writing where most ops are different.
+    fn op_number(&self, op: &Self::Op) -> Option<u64> {
+        let _ = op;
+        None
+    }
+
+    /// The same for states.
+    fn state_number(&self, state: &Self::State) -> Option<u64> {
+        let _ = state;
+        None
     }
 
     /// The kinds of contradictions worth looking for, the most convincing first. [`Others::AnyNumber`] is only worth it where

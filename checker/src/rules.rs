@@ -82,6 +82,12 @@ impl Rules {
         Rules(number % Rules::COMBINATIONS)
     }
 
+    /// These and one more.
+    #[must_use]
+    pub fn with(self, rule: Rule) -> Rules {
+        Rules(self.0 | 1 << rule as u16)
+    }
+
     /// These without one.
     #[must_use]
     pub fn without(self, rule: Rule) -> Rules {

@@ -53,6 +53,24 @@ impl<'c, 'a, 'b, M: Model> Questions<'c, 'a, 'b, M> {
         answer
     }
 
+    /// The claims without what cannot matter to these ops, if there is much of that, and the memory that they take.
+    fn focused(&mut self, needed: &[OpId]) -> Option<(Claims<'a, M>, Effort<'b>)> {
+        if self.others != Others::AnyNumber || needed.len() > self.claims.len() / 8 {
+            return None;
+        }
+        let mut effort = Effort::new(self.left.min(self.each), self.budget);
+        let focused = self.claims.focused(needed, &mut effort).ok()?;
+        Some((focused, effort))
+    }
+
+    /// Asks the same questions about other claims.
+    fn about<T>(&mut self, focused: &(Claims<'a, M>, Effort<'b>), ask: impl FnOnce(&mut Questions<'_, 'a, 'b, M>) -> T) -> T {
+        let mut questions = Questions { claims: &focused.0, others: self.others, budget: self.budget, each: self.each, left: self.left };
+        let answer = ask(&mut questions);
+        self.left = questions.left;
+        answer
+    }
+
     /// Whether nothing more is worth asking.
     fn is_over(&self) -> bool {
         self.left == 0 || self.budget.stopped().is_some()
@@ -119,7 +137,14 @@ pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], 
     // The first kind is the most convincing.
     let others = claims.model().contradictions().first().copied().unwrap_or(Others::AtMostOnce);
     let mut questions = Questions::new(claims, others, ops, budget);
-    (questions.contradict(suspects) == Ok(true)).then(|| minimize(&mut questions, suspects.to_vec()))
+    if let Some(focused) = questions.focused(suspects) {
+        let core = questions.about(&focused, |questions| {
+            (questions.contradict(suspects) == Ok(true)).then(|| minimize_among(questions, suspects.to_vec()))
+        })?;
+        // The last word is that of the whole.
+        return (questions.contradict(&core.needed) == Ok(true)).then_some(core);
+    }
+    (questions.contradict(suspects) == Ok(true)).then(|| minimize_among(&mut questions, suspects.to_vec()))
 }
 
 /// The shortest beginning of the candidates, of length 1, 2, 4, ..., that contradicts itself.
@@ -136,8 +161,19 @@ fn first_window<M: Model>(questions: &mut Questions<'_, '_, '_, M>, candidates: 
     }
 }
 
+/// Leaves out what can be left out, looking only at what matters to these.
+fn minimize<M: Model>(questions: &mut Questions<'_, '_, '_, M>, needed: Vec<OpId>) -> Core {
+    if let Some(focused) = questions.focused(&needed) {
+        let core = questions.about(&focused, |questions| minimize_among(questions, needed.clone()));
+        if questions.contradict(&core.needed) == Ok(true) {
+            return core;
+        }
+    }
+    minimize_among(questions, needed)
+}
+
 /// Leaves out what can be left out. Where the steps or the budget end before that is known of each, the rest is not minimal.
-fn minimize<M: Model>(questions: &mut Questions<'_, '_, '_, M>, mut needed: Vec<OpId>) -> Core {
+fn minimize_among<M: Model>(questions: &mut Questions<'_, '_, '_, M>, mut needed: Vec<OpId>) -> Core {
     let mut minimal = true;
     let mut chunk = needed.len().div_ceil(2);
     loop {

@@ -1,6 +1,6 @@
 //! The memory limit, against what is really allocated.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how much was taken")]
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 use histories::{Builder, History, Kind, Value};
@@ -49,29 +49,56 @@ fn rounds(rounds: i64, width: i64, unique: bool, lies: bool) -> History {
     builder.finish()
 }
 
+/// Rounds of enqueues and dequeues that overlap within a round, of a few values only: there are very many orders, and the last
+/// dequeue finds what nobody put in.
+fn queue(rounds: i64, width: i64) -> History {
+    let mut builder = Builder::new();
+    for round in 0..rounds {
+        for i in 0..width {
+            builder.event(i, Kind::Invoke, "enqueue", &Value::Int(i % 3), 0);
+        }
+        for i in 0..width {
+            builder.event(i, Kind::Ok, "enqueue", &Value::Int(i % 3), 0);
+        }
+        for i in 0..width {
+            builder.event(i, Kind::Invoke, "dequeue", &Value::Nil, 0);
+        }
+        for i in 0..width / 2 {
+            let lie = round + 1 == rounds && i + 1 == width / 2;
+            builder.event(i, Kind::Ok, "dequeue", &Value::Int(if lie { -1 } else { i % 3 }), 0);
+        }
+        for i in width / 2..width {
+            builder.event(i, Kind::Ok, "dequeue", &Value::Int(i % 3), 0);
+        }
+    }
+    builder.finish()
+}
+
 /// One test: the count is of the whole process.
 #[test]
 fn no_more_is_allocated_than_the_limit_allows() {
     const MIB: usize = 1 << 20;
     let (mut decided, mut undecided) = (0, 0);
-    for (name, history) in [
-        ("unique values", rounds(10_000, 6, true, false)),
-        ("unique values, a lie", rounds(10_000, 6, true, true)),
-        ("few values", rounds(3_000, 20, false, false)),
-        ("wide", rounds(2, 300, false, false)),
+    for (name, model, history) in [
+        ("unique values", "register", rounds(10_000, 6, true, false)),
+        ("unique values, a lie", "register", rounds(10_000, 6, true, true)),
+        ("few values", "register", rounds(3_000, 20, false, false)),
+        ("wide", "register", rounds(2, 300, false, false)),
+        ("queue", "fifo-queue", queue(20, 14)),
     ] {
-        for limit in [1, 2, 4, 8, 16, 32, 128] {
+        for limit in [1, 2, 4, 8, 16, 32, 64, 128] {
             let budget = {
                 let mut budget = Budget::unlimited();
                 budget.bytes = Some((limit * MIB) as u64);
-                budget.steps = Some(300_000);
+                budget.steps = if model == "register" { Some(300_000) } else { None };
                 budget
             };
             let before = NOW.load(Ordering::Relaxed);
             PEAK.store(before, Ordering::Relaxed);
-            let options = Options { model: "register".into(), keyed: Some(false), ..Options::default() };
+            let options = Options { model: model.into(), keyed: Some(false), ..Options::default() };
             let verdict = check_linearizable(&history, &options, &budget).unwrap();
             let most = PEAK.load(Ordering::Relaxed) - before;
+            println!("{name}, {limit} MiB: {most} bytes, {}", verdict.answer.name());
             assert!(most <= limit * MIB * 5 / 4, "{name}: {most} bytes at a limit of {limit} MiB, {} by account", budget.peak_bytes());
             let said = verdict.reason.as_ref().or(match verdict.keys.first().map(|key| &key.answer) {
                 Some(Answer::Unknown(reason)) => Some(reason),

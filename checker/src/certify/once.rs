@@ -85,7 +85,9 @@ fn returns<M: Model>(
                 continue;
             }
             tried.push((kind, optional));
-            let Some(next) = claims.model.step(&state, &claims.kinds[kind as usize]) else { continue };
+            let next = claims.model.step(&state, &claims.kinds[kind as usize]);
+            effort.account.stepped()?;
+            let Some(next) = next else { continue };
             let (mut done, mut used) = (done.clone(), used.clone());
             ways.one_more(effort)?;
             if i == target {

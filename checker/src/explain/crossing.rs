@@ -10,10 +10,9 @@
 
 use super::Explainer;
 use crate::budget::{Account, Limit};
+use crate::interner::Interner;
 use crate::linear::problem::{Entry, NEVER};
 use crate::model::Model;
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
 
 /// The contradiction, as ops: `before` touches the old value and had completed before `newer_last`, which touches the newer
 /// one, was invoked; `newer` touches the newer one and had completed before `stuck`, which sees the old one, was invoked.
@@ -92,14 +91,14 @@ impl Cluster {
 
 /// The clusters of the values of one key, in the order of their first appearance.
 struct Clusters<S> {
-    number: HashMap<S, usize, FxBuildHasher>,
+    number: Interner<S>,
     list: Vec<Cluster>,
 }
 
 impl<S: std::hash::Hash + Eq + Clone> Clusters<S> {
-    fn of(&mut self, state: &S) -> &mut Cluster {
+    fn of(&mut self, own: Option<u64>, state: &S) -> &mut Cluster {
         let next = self.list.len();
-        let number = *self.number.entry_ref(state).or_insert(next);
+        let number = self.number.number(own, state, next as u32) as usize;
         if number == next {
             self.list.push(Cluster::new());
         }
@@ -116,10 +115,12 @@ impl<M: Model> Explainer<'_, M> {
     pub(crate) fn crossing(&self, needed: &[Entry], end: u32, account: &mut Account<'_>) -> Result<Option<Crossing>, Limit> {
         let Some(clusters) = self.clusters(end, account)? else { return Ok(None) };
         let touched = needed.iter().flat_map(|&e| [self.seen(e), self.left_behind(e)]).flatten();
-        let mut olds: Vec<usize> = touched.filter_map(|state| clusters.number.get(&state).copied()).collect();
+        let mut olds: Vec<usize> =
+            touched.filter_map(|state| clusters.number.get(self.model.state_number(&state), &state)).map(|n| n as usize).collect();
         olds.sort_unstable();
         olds.dedup();
-        let initial = clusters.number.get(&self.model.init()).copied();
+        let initial = self.model.init();
+        let initial = clusters.number.get(self.model.state_number(&initial), &initial).map(|n| n as usize);
         account.work((olds.len() * clusters.list.len()) as u64)?;
         let pairs = olds.iter().flat_map(|&a| (0..clusters.list.len()).filter(move |&b| b != a).flat_map(move |b| [(a, b), (b, a)]));
         Ok(pairs.filter_map(|(old, newer)| crossing(&clusters.list[old], &clusters.list[newer], initial == Some(old))).min_by_key(
@@ -130,20 +131,23 @@ impl<M: Model> Explainer<'_, M> {
     /// `None` if an op sees or leaves more than one state: then nothing here applies.
     fn clusters(&self, end: u32, account: &mut Account<'_>) -> Result<Option<Clusters<M::State>>, Limit> {
         // Each class may have a value of its own; lists double.
-        account.hold(self.problem.classes.len() * (3 * size_of::<Cluster>() + 3 * size_of::<(M::State, usize)>()) / 2)?;
-        let mut clusters = Clusters { number: HashMap::default(), list: Vec::new() };
-        clusters.of(&self.model.init()).sources = 1;
+        account
+            .hold(self.problem.classes.len() * (3 * size_of::<Cluster>() + 3 * size_of::<(M::State, u32)>() + 12 * size_of::<u32>()) / 2)?;
+        let mut clusters = Clusters { number: Interner::new(self.problem.classes.len()), list: Vec::new() };
+        let of = |state: &M::State| self.model.state_number(state);
+        let initial = self.model.init();
+        clusters.of(of(&initial), &initial).sources = 1;
         for &entry in self.problem.entries.iter().filter(|e| e.call < end) {
             account.work(8)?;
             let (seen, left) = (self.seen(entry), self.left_behind(entry));
             if let Some(state) = &seen {
-                clusters.of(state).see(entry);
+                clusters.of(of(state), state).see(entry);
             }
             if self.is_pure(entry) {
                 continue;
             }
             let Some(left) = left else { return Ok(None) };
-            let cluster = clusters.of(&left);
+            let cluster = clusters.of(of(&left), &left);
             cluster.touch(entry);
             cluster.sources += 1;
             cluster.source = Some(entry);

@@ -1,10 +1,11 @@
 //! One key's ops, ready to be ordered: decoded, grouped into classes, with the positions of their events.
 
-use crate::budget::{Account, Limit};
+use crate::budget::{Account, Budget, Limit};
+use crate::interner::Interner;
 use crate::model::{Call, Decoded, Model};
+use crate::together;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, Outcome};
-use rustc_hash::FxBuildHasher;
 
 /// An op of unknown outcome ends here: after every event.
 pub(crate) const NEVER: u32 = u32::MAX;
@@ -50,40 +51,87 @@ pub(crate) enum Unread {
     Out(Limit),
 }
 
-/// Reads one key's ops out of a history. Ops that say nothing about the object are left out: failed ones (unless the model
-/// says otherwise), and ops of unknown outcome that would change nothing.
-///
-/// # Errors
-/// See [`Unread`].
-pub(crate) fn decode<M: Model>(
+/// What was read of a key, and the account of its memory.
+pub(crate) type Read<'b, O> = Result<(Account<'b>, Problem<O>), Unread>;
+
+/// Reads the ops of some keys out of a history. Ops that say nothing about the object are left out: failed ones (unless the
+/// model says otherwise), and ops of unknown outcome that would change nothing.
+pub(crate) fn decode<'b, M: Model>(
     model: &M,
     history: &History,
     keys: &Keys,
-    group: &KeyOps,
-    account: &mut Account<'_>,
-) -> Result<Problem<M::Op>, Unread> {
-    let mut class_of: hashbrown::HashMap<M::Op, u32, FxBuildHasher> = hashbrown::HashMap::default();
-    let entries_bytes = group.ops.len() * size_of::<Entry>();
-    account.hold(entries_bytes).map_err(Unread::Out)?;
-    let mut problem = Problem { classes: Vec::new(), entries: Vec::with_capacity(group.ops.len()) };
-    let mut room = 1024;
-    for &id in &group.ops {
-        account.work(4).map_err(Unread::Out)?;
-        let decoded = decode_op(model, history, keys, id).map_err(|(id, why)| Unread::Malformed(id, why))?;
-        let Some((decoded, ret)) = decoded else { continue };
-        let next = problem.classes.len() as u32;
-        if next == room {
-            room *= 2;
-            account.hold(entries_bytes + room as usize * bytes_per_class::<M::Op>()).map_err(Unread::Out)?;
+    groups: &[KeyOps],
+    budget: &'b Budget,
+) -> Vec<Read<'b, M::Op>> {
+    let mut decoders: Vec<Result<Decoder<'_, 'b, M>, Unread>> = groups.iter().map(|group| Decoder::new(group, budget)).collect();
+    for end in together::stretches(history.ops().len(), groups.len()) {
+        for decoder in &mut decoders {
+            if let Ok(going) = decoder
+                && let Err(unread) = going.goes_on(model, history, keys, end)
+            {
+                *decoder = Err(unread);
+            }
         }
-        let class = *class_of.entry(decoded).or_insert_with_key(|op| {
-            problem.classes.push(op.clone());
-            next
-        });
-        problem.entries.push(Entry { id, class, call: history.op(id).invoke, ret });
     }
-    account.hold(entries_bytes + problem.classes.capacity() * size_of::<M::Op>()).map_err(Unread::Out)?;
-    Ok(problem)
+    decoders.into_iter().map(|decoder| decoder.and_then(Decoder::finish)).collect()
+}
+
+/// One key, as far as it has been read.
+struct Decoder<'k, 'b, M: Model> {
+    ops: std::slice::Iter<'k, OpId>,
+    class_of: Interner<M::Op>,
+    /// Classes that there is room for, and the bytes of the table of their numbers.
+    room: u32,
+    table_bytes: usize,
+    problem: Problem<M::Op>,
+    account: Account<'b>,
+}
+
+impl<'k, 'b, M: Model> Decoder<'k, 'b, M> {
+    fn new(group: &'k KeyOps, budget: &'b Budget) -> Result<Self, Unread> {
+        let mut account = Account::new(budget);
+        let ops = group.ops.len();
+        account.hold(ops * size_of::<Entry>()).map_err(Unread::Out)?;
+        let problem = Problem { classes: Vec::new(), entries: Vec::with_capacity(ops) };
+        Ok(Decoder { ops: group.ops.iter(), class_of: Interner::new(ops), room: 1024, table_bytes: 0, problem, account })
+    }
+
+    /// Reads the ops before `end`.
+    fn goes_on(&mut self, model: &M, history: &History, keys: &Keys, end: OpId) -> Result<(), Unread> {
+        while let Some(&id) = self.ops.as_slice().first().filter(|&&id| id < end) {
+            self.ops.next();
+            self.account.work(4).map_err(Unread::Out)?;
+            let decoded = decode_op(model, history, keys, id).map_err(|(id, why)| Unread::Malformed(id, why))?;
+            let Some((decoded, ret)) = decoded else { continue };
+            let class = self.class(model, decoded).map_err(Unread::Out)?;
+            self.problem.entries.push(Entry { id, class, call: history.op(id).invoke, ret });
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, model: &M, op: M::Op) -> Result<u32, Limit> {
+        let next = self.problem.classes.len() as u32;
+        let own = model.op_number(&op);
+        let growth = self.class_of.growth(own);
+        if next == self.room || growth.is_some() {
+            self.room *= if next == self.room { 2 } else { 1 };
+            self.table_bytes = growth.unwrap_or(self.table_bytes);
+            let entries_bytes = self.problem.entries.capacity() * size_of::<Entry>();
+            self.account.hold(entries_bytes + self.table_bytes + self.room as usize * bytes_per_class::<M::Op>())?;
+        }
+        let class = self.class_of.number(own, &op, next);
+        if class == next {
+            self.problem.classes.push(op);
+        }
+        Ok(class)
+    }
+
+    fn finish(mut self) -> Read<'b, M::Op> {
+        let bytes = self.problem.entries.capacity() * size_of::<Entry>() + self.problem.classes.capacity() * size_of::<M::Op>();
+        drop(self.class_of);
+        self.account.hold(bytes).map_err(Unread::Out)?;
+        Ok((self.account, self.problem))
+    }
 }
 
 /// What a class takes at most while classes are being numbered: the list and the map double, the map is at most seven eighths
@@ -123,10 +171,21 @@ pub(crate) enum Event {
     Return(u32),
 }
 
+/// A table of all positions is used if it has at most so many per entry; else events are sorted.
+const PLACES_PER_ENTRY: usize = 4;
+
 impl<O> Problem<O> {
     /// All events with their positions, in order.
     pub(crate) fn events(&self) -> Vec<(u32, Event)> {
         let mut events = Vec::with_capacity(self.entries.len() * 2);
+        if let Some(places) = self.places() {
+            let event = |(at, place): (usize, u32)| match place {
+                NEVER => None,
+                place => Some((at as u32, if place & 1 == 0 { Event::Call(place >> 1) } else { Event::Return(place >> 1) })),
+            };
+            events.extend(places.into_iter().enumerate().filter_map(event));
+            return events;
+        }
         for (i, entry) in (0..).zip(&self.entries) {
             events.push((entry.call, Event::Call(i)));
             if !entry.is_crashed() {
@@ -135,6 +194,22 @@ impl<O> Problem<O> {
         }
         events.sort_unstable_by_key(|e| e.0);
         events
+    }
+
+    /// By position, what happens there: twice the entry, one more if it is its return. `None` if most positions are of others.
+    fn places(&self) -> Option<Vec<u32>> {
+        let last = self.entries.iter().map(|e| if e.is_crashed() { e.call } else { e.ret }).max()? as usize;
+        if last >= self.entries.len() * PLACES_PER_ENTRY || self.entries.len() > (NEVER / 2) as usize {
+            return None;
+        }
+        let mut places = vec![NEVER; last + 1];
+        for (i, entry) in (0..).zip(&self.entries) {
+            places[entry.call as usize] = 2 * i;
+            if !entry.is_crashed() {
+                places[entry.ret as usize] = 2 * i + 1;
+            }
+        }
+        Some(places)
     }
 
     /// What was known just before the event `until`: ops that had not returned are of unknown outcome.
@@ -154,7 +229,8 @@ impl<O> Problem<O> {
 
     /// Bytes that [`Problem::events`] and [`Problem::before`] need for a moment.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.len() * (size_of::<Entry>() + 2 * size_of::<(u32, Event)>()) + self.classes.len() * size_of::<O>()
+        self.entries.len() * (size_of::<Entry>() + 2 * size_of::<(u32, Event)>() + PLACES_PER_ENTRY * size_of::<u32>())
+            + self.classes.len() * size_of::<O>()
     }
 
     /// The most ops of known outcome that are in flight at any moment. `events` are its own.

@@ -22,6 +22,11 @@
 //! effect now, and nobody notices: so when one does, all others in flight become *free*. A free one may return without more
 //! ado; it may also still be used, as long as it is in flight. The witness puts it before the overwrite that hid it.
 //!
+//! **Few configurations** ([`Unknowns::Few`]) and **unlimited unknowns** ([`Unknowns::Unlimited`]) answer one way only: whoever
+//! keeps a part of all configurations finds orders that exist, and may miss some; whoever lets ops of unknown outcome happen as
+//! often as they like finds all orders that exist, and some that do not. So an order of the one and the lack of one of the other
+//! are answers. The latter ends only if ops that happen over and over lead to finitely many states.
+//!
 //! **Ops of unknown outcome** are never forced, are counted per class ([`super::usage`]), and of two configurations the one
 //! that used fewer of them is kept.
 
@@ -117,6 +122,9 @@ const NO_SLOT: u32 = u32::MAX;
 /// How often the steps are added to the budget's count, which is for progress.
 const STEPS_BETWEEN_REPORTS: u64 = 2048;
 
+/// Bytes of states that are asked for at once.
+const ROOM_FOR_STATES: usize = 1 << 16;
+
 /// How long a search may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Most {
@@ -157,6 +165,8 @@ pub(crate) struct Search<'a, M: Model, K: Mask> {
     /// Bytes that stay the same during the search.
     fixed_bytes: usize,
     states: States<'a, M>,
+    /// Bytes of states up to which nothing needs to be said.
+    states_granted: usize,
     usages: Usages,
     paths: Paths,
     free_slots: Vec<u32>,
@@ -209,6 +219,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             tries: 0,
             fixed_bytes,
             states: States::new(model, &problem.classes, rules.has(Rule::KnownSteps)),
+            states_granted: 0,
             usages: Usages::new(rules.has(Rule::Dominance)),
             paths: Paths::new(),
             free_slots: (0..K::SLOTS as u32).rev().collect(),
@@ -349,9 +360,9 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         }
         self.reads.push(pending);
         self.reads_changed += 1;
-        for config in &mut self.now {
-            if self.states.step(config.state, entry.class) != IMPOSSIBLE {
-                config.done = config.done.with(slot);
+        for i in 0..self.now.len() {
+            if self.step(self.now[i].state, entry.class)? != IMPOSSIBLE {
+                self.now[i].done = self.now[i].done.with(slot);
             }
         }
         self.account.work(self.now.len() as u64)
@@ -411,7 +422,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
     /// Uses an op that need not take effect any more, at the last moment.
     fn use_free(&mut self, config: Config<K>, index: u32, at: u32, most: usize) -> Result<(), Limit> {
         let class = self.problem.entries[index as usize].class;
-        let state = self.states.step(config.state, class);
+        let state = self.step(config.state, class)?;
         if state == IMPOSSIBLE || state == config.state {
             return Ok(());
         }
@@ -435,7 +446,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             if config.done.has(pending.slot) || self.was_tried(pending.class) {
                 continue;
             }
-            let state = self.states.step(config.state, pending.class);
+            let state = self.step(config.state, pending.class)?;
             if state != IMPOSSIBLE {
                 let done = config.done.with(pending.slot);
                 let free = self.free_after(&config, done, pending.class);
@@ -451,7 +462,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             if self.was_tried(class) {
                 continue;
             }
-            let state = self.states.step(config.state, class);
+            let state = self.step(config.state, class)?;
             // To stay in the same state costs an op and gains nothing.
             if state == IMPOSSIBLE || state == config.state && self.usages.dominance() {
                 continue;
@@ -476,7 +487,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
     }
 
     fn add(&mut self, mut config: Config<K>, entry: u32, target: u32, at: u32, most: usize) -> Result<(), Limit> {
-        config.done = config.done.union(self.legal_reads(config.state));
+        config.done = config.done.union(self.legal_reads(config.state)?);
         let ready = target != NO_SLOT && config.done.has(target);
         if ready {
             config.done = config.done.without(target);
@@ -503,22 +514,36 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         Ok(set.insert(config, &self.usages, most))
     }
 
-    fn legal_reads(&mut self, state: u32) -> K {
+    fn legal_reads(&mut self, state: u32) -> Result<K, Limit> {
         if self.legal_reads.len() < self.states.len() {
             self.legal_reads.resize(self.states.len(), (0, K::default()));
         }
         let (as_of, mask) = self.legal_reads[state as usize];
         if as_of == self.reads_changed {
-            return mask;
+            return Ok(mask);
         }
         let mut mask = K::default();
-        for read in &self.reads {
-            if self.states.step(state, read.class) != IMPOSSIBLE {
-                mask = mask.with(read.slot);
+        for i in 0..self.reads.len() {
+            if self.step(state, self.reads[i].class)? != IMPOSSIBLE {
+                mask = mask.with(self.reads[i].slot);
             }
         }
         self.legal_reads[state as usize] = (self.reads_changed, mask);
-        mask
+        Ok(mask)
+    }
+
+    /// See [`States::step`]. If the model was asked, it may have taken long.
+    fn step(&mut self, state: u32, class: u32) -> Result<u32, Limit> {
+        let made = self.states.made();
+        let next = self.states.step(state, class);
+        if self.states.made() != made {
+            self.account.stepped()?;
+            if self.states.bytes() > self.states_granted {
+                self.states_granted = self.states.bytes() + ROOM_FOR_STATES;
+                self.hold(ROOM_FOR_STATES)?;
+            }
+        }
+        Ok(next)
     }
 
     fn count_step(&mut self) -> Result<(), Limit> {

@@ -22,13 +22,18 @@ pub(crate) struct States<'a, M: Model> {
     table: Vec<u32>,
     /// Whether steps are remembered.
     remembers: bool,
+    /// Steps of the model that were made.
+    made: u64,
+    /// What the states point to.
+    bytes_outside: usize,
 }
 
 impl<'a, M: Model> States<'a, M> {
     /// Knows the initial state only, as number 0.
     pub(crate) fn new(model: &'a M, classes: &'a [M::Op], remembers: bool) -> States<'a, M> {
         let remembers = remembers && classes.len() <= CLASSES_IN_TABLE;
-        let mut states = States { model, classes, list: Vec::new(), index: HashTable::new(), table: Vec::new(), remembers };
+        let mut states =
+            States { model, classes, list: Vec::new(), index: HashTable::new(), table: Vec::new(), remembers, made: 0, bytes_outside: 0 };
         states.intern(model.init());
         states
     }
@@ -45,7 +50,13 @@ impl<'a, M: Model> States<'a, M> {
         self.table[at]
     }
 
+    /// How many steps of the model were made: each may have taken long.
+    pub(crate) fn made(&self) -> u64 {
+        self.made
+    }
+
     fn make_step(&mut self, state: u32, class: u32) -> u32 {
+        self.made += 1;
         match self.model.step(&self.list[state as usize], &self.classes[class as usize]) {
             Some(next) => self.intern(next),
             None => IMPOSSIBLE,
@@ -59,6 +70,7 @@ impl<'a, M: Model> States<'a, M> {
             return found;
         }
         let number = list.len() as u32;
+        self.bytes_outside += self.model.state_bytes(&state);
         list.push(state);
         index.insert_unique(hash, number, |&i| hash_of(&list[i as usize]));
         if self.remembers {
@@ -77,9 +89,10 @@ impl<'a, M: Model> States<'a, M> {
         self.list.len()
     }
 
-    /// Bytes of memory held, without what a state points to.
+    /// Bytes of memory held. Lists are counted one and a half times: while they double, there are the old ones too.
     pub(crate) fn bytes(&self) -> usize {
-        self.list.capacity() * size_of::<M::State>() + self.index.capacity() * 5 + self.table.capacity() * 4
+        let lists = self.list.capacity() * size_of::<M::State>() + self.index.capacity() * 5 + self.table.capacity() * 4;
+        lists * 3 / 2 + self.bytes_outside
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mu
     let mut sources: HashMap<M::State, Vec<usize>, FxBuildHasher> = HashMap::default();
     let none = vec![false; problem.classes.len()];
     for (class, op) in problem.classes.iter().enumerate() {
-        account.work(4)?;
+        account.stepped()?;
         let sees = model.sees(op);
         let leads_to = match &sees {
             Sees::Nothing => model.step(&model.init(), op),

@@ -27,9 +27,9 @@ pub(crate) fn complete<M: Model>(
     until: u32,
     account: &mut Account<'_>,
 ) -> Result<Option<Vec<OpId>>, Limit> {
-    account
-        .hold(updates.len() * size_of::<M::State>() + problem.entries.len() * (1 + size_of::<(usize, u32, OpId)>() + size_of::<OpId>()))?;
-    let Some(states) = states(model, problem, updates) else { return Ok(None) };
+    let bytes = updates.len() * size_of::<M::State>() + problem.entries.len() * (1 + size_of::<(usize, u32, OpId)>() + size_of::<OpId>());
+    account.hold(bytes)?;
+    let Some(states) = states(model, problem, updates, bytes, account)? else { return Ok(None) };
     let Some(mut hidden) = hidden(model, problem, updates, until) else { return Ok(None) };
     hidden.sort_unstable();
     let mut hidden = hidden.into_iter().peekable();
@@ -70,15 +70,34 @@ fn hidden<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step], until
         .collect()
 }
 
+/// Bytes that are asked for at once.
+const ROOM: usize = 1 << 16;
+
 /// The state before each update, and after the last.
-fn states<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step]) -> Option<Vec<M::State>> {
+fn states<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    updates: &[Step],
+    bytes: usize,
+    account: &mut Account<'_>,
+) -> Result<Option<Vec<M::State>>, Limit> {
     let mut states = Vec::with_capacity(updates.len() + 1);
-    states.push(model.init());
+    let mut state = model.init();
+    // What the states point to, and how much of it was asked for.
+    let (mut outside, mut granted) = (0, 0);
     for step in updates {
         let op = &problem.classes[problem.entries[step.op as usize].class as usize];
-        states.push(model.step(states.last()?, op)?);
+        let Some(next) = model.step(&state, op) else { return Ok(None) };
+        account.stepped()?;
+        outside += model.state_bytes(&next);
+        if outside > granted {
+            granted = outside + ROOM;
+            account.hold(bytes + granted)?;
+        }
+        states.push(std::mem::replace(&mut state, next));
     }
-    Some(states)
+    states.push(state);
+    Ok(Some(states))
 }
 
 /// (the update before it, its invocation, the op) of each pure op that had returned: sorted, that is their order.
@@ -101,12 +120,13 @@ fn places<M: Model>(
         // The state in force at its invocation, then the later ones while they begin before its return.
         let mut place = updates.partition_point(|step| step.at <= entry.call);
         while model.step(&states[place], op).is_none() {
-            account.work(1)?;
+            account.stepped()?;
             if updates.get(place).is_none_or(|step| step.at > entry.ret) {
                 return Ok(None);
             }
             place += 1;
         }
+        account.stepped()?;
         reads.push((place, entry.call, entry.id));
     }
     Ok(Some(reads))

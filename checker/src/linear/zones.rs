@@ -32,9 +32,9 @@
 
 use super::problem::{Entry, Event, NEVER, Problem};
 use crate::budget::{Account, Limit};
+use crate::interner::Interner;
 use crate::model::{Model, Sees};
 use histories::OpId;
-use rustc_hash::FxBuildHasher;
 
 /// What the zones say.
 #[derive(Debug)]
@@ -148,18 +148,18 @@ type Roles = (Vec<Role>, Vec<Stage>, bool);
 /// Bytes per class: its role; a stage and its entry in the map of values, with room to double; a block; places in the lists
 /// by first return and of last invocations. Most classes share their stage with another.
 const fn bytes_per_class<S>() -> usize {
-    size_of::<Role>() + size_of::<Stage>() * 2 + size_of::<S>() * 2 + size_of::<Block>() + 16
+    size_of::<Role>() + size_of::<Stage>() * 2 + size_of::<S>() * 2 + size_of::<Block>() + 16 + 12 * size_of::<u32>()
 }
 
 /// The roles; `None` if they say nothing.
 fn roles<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_>) -> Result<Option<Roles>, Limit> {
     // And the order, and the reads to be sorted into it.
     account.hold(problem.classes.len() * bytes_per_class::<M::State>() + problem.entries.len() * 12)?;
-    let mut stage_of: hashbrown::HashMap<M::State, u32, FxBuildHasher> = hashbrown::HashMap::default();
+    let mut stage_of = Interner::new(problem.classes.len());
     let mut stages = Vec::new();
     let mut stage = |state: M::State| {
         let next = stages.len() as u32;
-        let number = *stage_of.entry(state).or_insert(next);
+        let number = stage_of.number(model.state_number(&state), &state, next);
         if number == next {
             stages.push(Stage { source: NONE, block: NONE, before: NONE, after: NONE, closed_by: NONE });
         }
@@ -169,7 +169,7 @@ fn roles<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_
     let mut complete = true;
     let mut roles = Vec::with_capacity(problem.classes.len());
     for op in &problem.classes {
-        account.work(4)?;
+        account.stepped()?;
         roles.push(match model.sees(op) {
             Sees::Only(state) if model.is_pure(op) => Role::Read(stage(state)),
             Sees::Only(state) => {
@@ -344,29 +344,46 @@ impl<O> Sorter<'_, O> {
 
     /// Block by block, stage by stage: the source, then the reads by invocation.
     fn order(&self) -> Vec<OpId> {
-        let mut reads: Vec<(u32, u32)> = Vec::new();
-        for (i, entry) in (0..).zip(&self.problem.entries) {
-            if let Role::Read(seen) = self.roles[entry.class as usize]
-                && !entry.is_crashed()
-            {
-                reads.push((seen, i));
-            }
-        }
-        reads.sort_unstable();
-        let mut blocks: Vec<&Block> = self.blocks.iter().filter(|block| block.place != NONE).collect();
-        blocks.sort_unstable_by_key(|block| block.first_return.min(block.last_call));
+        let (ends, reads) = self.reads();
+        let placed = (0..).zip(&self.blocks).filter(|(_, block)| block.place != NONE);
+        let mut blocks: Vec<(u32, u32)> = placed.map(|(i, block)| (block.first_return.min(block.last_call), i)).collect();
+        blocks.sort_unstable();
         let mut order = Vec::with_capacity(self.problem.entries.len());
-        for block in blocks {
-            let mut stage = block.first_stage;
+        for (_, block) in blocks {
+            let mut stage = self.blocks[block as usize].first_stage;
             while stage != NONE {
                 let source = self.stages[stage as usize].source;
                 order.extend((source != NONE).then(|| self.entry(source).id));
-                let first = reads.partition_point(|read| read.0 < stage);
-                order.extend(reads[first..].iter().take_while(|read| read.0 == stage).map(|read| self.entry(read.1).id));
+                let first = if stage == 0 { 0 } else { ends[stage as usize - 1] };
+                order.extend(reads[first as usize..ends[stage as usize] as usize].iter().copied());
                 stage = self.stages[stage as usize].after;
             }
         }
         order
+    }
+
+    /// The reads that returned, by stage and then by invocation; and where those of each stage end.
+    fn reads(&self) -> (Vec<u32>, Vec<OpId>) {
+        let seen = |entry: &Entry| match self.roles[entry.class as usize] {
+            Role::Read(seen) if !entry.is_crashed() => Some(seen as usize),
+            _ => None,
+        };
+        let mut ends = vec![0u32; self.stages.len() + 1];
+        for stage in self.problem.entries.iter().filter_map(seen) {
+            ends[stage + 1] += 1;
+        }
+        for stage in 1..ends.len() {
+            ends[stage] += ends[stage - 1];
+        }
+        let mut reads = vec![OpId(0); ends[self.stages.len()] as usize];
+        // Where those of a stage begin; in the end, where they end.
+        for entry in &self.problem.entries {
+            if let Some(stage) = seen(entry) {
+                reads[ends[stage] as usize] = entry.id;
+                ends[stage] += 1;
+            }
+        }
+        (ends, reads)
     }
 }
 

@@ -64,6 +64,10 @@ macro_rules! any {
                 }
             }
 
+            fn state_bytes(&self, state: &AnyState) -> usize {
+                match (self, state) { $((AnyModel::$name(model), AnyState::$name(state)) => model.state_bytes(state),)+ _ => 0 }
+            }
+
             fn is_pure(&self, op: &AnyOp) -> bool {
                 match (self, op) { $((AnyModel::$name(model), AnyOp::$name(op)) => model.is_pure(op),)+ _ => false }
             }

@@ -102,6 +102,11 @@ pub(super) fn find(history: &History, value: &Value) -> Held {
     None
 }
 
+/// A value that is a small natural number.
+fn small(value: ValueId) -> Option<u64> {
+    value.as_small_int().and_then(|i| u32::try_from(i).ok()).map(u64::from)
+}
+
 impl Model for CasRegister {
     type State = Held;
     type Op = Op;
@@ -158,6 +163,18 @@ impl Model for CasRegister {
             Op::Write(_) => Sees::Nothing,
             Op::Mismatch(value) => Sees::AllBut(Some(value)),
         }
+    }
+
+    fn op_number(&self, op: &Op) -> Option<u64> {
+        match *op {
+            Op::Read(value) => Some(small(value)? << 1),
+            Op::Write(value) => Some(small(value)? << 1 | 1),
+            Op::Cas(..) | Op::Mismatch(_) => None,
+        }
+    }
+
+    fn state_number(&self, state: &Held) -> Option<u64> {
+        state.and_then(small)
     }
 
     fn contradictions(&self) -> &'static [Others] {

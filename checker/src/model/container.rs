@@ -134,6 +134,11 @@ macro_rules! container {
             can_happen(state, *op) && happen(state, *op)
         }
 
+        /// Lists double when they grow.
+        fn state_bytes(&self, state: &Self::State) -> usize {
+            16 + state.len() * 2 * size_of::<histories::ValueId>()
+        }
+
         fn is_pure(&self, op: &Op) -> bool {
             *op == Op::Empty
         }

@@ -44,6 +44,10 @@ impl Model for IdGenerator {
         state.insert(op.0)
     }
 
+    fn state_bytes(&self, state: &BTreeSet<ValueId>) -> usize {
+        16 + state.len() * 2 * size_of::<ValueId>()
+    }
+
     fn contradictions(&self) -> &'static [Others] {
         &[Others::SameValues]
     }

@@ -182,6 +182,10 @@ impl Model for Kv {
         self.text(to).starts_with(self.text(from))
     }
 
+    fn state_bytes(&self, state: &Held) -> usize {
+        if let Held::Text(text) = state { 32 + text.len() } else { 0 }
+    }
+
     fn contradictions(&self) -> &'static [Others] {
         // Appends reach strings without end, of which only comparing ops could tell which matter.
         if self.appends && self.compares { &[Others::AtMostOnce] } else { &[Others::AnyNumber, Others::AtMostOnce] }

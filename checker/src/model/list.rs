@@ -85,6 +85,10 @@ impl Model for ListAppend {
         matches!(op, Op::Read(_))
     }
 
+    fn state_bytes(&self, state: &Vec<ValueId>) -> usize {
+        16 + state.len() * 2 * size_of::<ValueId>()
+    }
+
     fn contradictions(&self) -> &'static [Others] {
         &[Others::SameValues]
     }

@@ -152,6 +152,11 @@ impl Model for MultiRegister {
         op.0.iter().all(|part| matches!(part, Part::Read(..)))
     }
 
+    fn state_bytes(&self, state: &BTreeMap<ValueId, Held>) -> usize {
+        let lists = state.values().map(|held| if let Held::List(list) = held { list.len() * size_of::<ValueId>() } else { 0 });
+        lists.sum::<usize>() + 16 + state.len() * 2 * size_of::<(ValueId, Held)>()
+    }
+
     fn tell_op(&self, op: &Transaction, _: bool, values: &Values) -> Vec<Words> {
         vec![text("did "), Words::Value(self.show_op(op, values))]
     }

@@ -58,6 +58,14 @@ impl Model for Register {
         self.0.sees(op)
     }
 
+    fn op_number(&self, op: &Op) -> Option<u64> {
+        self.0.op_number(op)
+    }
+
+    fn state_number(&self, state: &Held) -> Option<u64> {
+        self.0.state_number(state)
+    }
+
     fn contradictions(&self) -> &'static [Others] {
         &[Others::AnyNumber, Others::AtMostOnce]
     }

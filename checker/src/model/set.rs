@@ -106,6 +106,10 @@ impl Model for Set {
         matches!(op, Op::Contains(..) | Op::Read(_))
     }
 
+    fn state_bytes(&self, state: &BTreeSet<ValueId>) -> usize {
+        16 + state.len() * 2 * size_of::<ValueId>()
+    }
+
     fn contradictions(&self) -> &'static [Others] {
         &[Others::SameValues]
     }

@@ -4,7 +4,7 @@
 //! Each key's order has a moment inside each op at which it takes effect; so all of them together with the order of every
 //! process are in the order of those moments, and there is no cycle (Herlihy and Wing 1990, theorem 1).
 
-use crate::budget::{Account, Budget};
+use crate::budget::Budget;
 use crate::linear::problem::decode;
 use crate::linear::{self, Answer};
 use crate::model::Model;
@@ -22,9 +22,8 @@ pub(super) fn order<M: Model>(model: &M, history: &History, keys: &Keys, budget:
         return None;
     }
     let mut orders = Vec::new();
-    for group in keys.groups() {
-        let mut account = Account::new(budget);
-        let problem = decode(model, history, keys, group, &mut account).ok()?;
+    for read in decode(model, history, keys, keys.groups(), budget) {
+        let (_account, problem) = read.ok()?;
         match linear::decide_within(model, &problem, Rules::default(), budget, budget.steps.unwrap_or(STEPS).min(STEPS)).found {
             Answer::Order(order) => orders.push(order),
             Answer::Stuck(_) | Answer::Unknown(_) => return None,

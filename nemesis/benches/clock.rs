@@ -1,6 +1,6 @@
 //! What reading the clock costs a process whose vDSO is rewritten, and what rewriting, setting, reading and restoring cost us.
 //!
-//! `cargo bench -p rashomon-nemesis --bench clock`. Best of several rounds: what others do on the machine only makes it slower.
+//! `cargo bench -p rashomon-nemesis --bench clock`. Best of many short rounds: what others do on the machine only makes it slower.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const ROUNDS: u32 = 20;
-const CALLS: u32 = 200_000;
+const ROUNDS: u32 = 500;
+const CALLS: u32 = 2_000;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();

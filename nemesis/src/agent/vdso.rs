@@ -19,7 +19,7 @@
 //!
 //! What this does not reach: programs that make the system call themselves, waits in the kernel until a time of
 //! `CLOCK_REALTIME`, the times that the kernel gives files. A program that a child executes has a vDSO of its own, as it was.
-//! Monotonic clocks, too, now cost a system call (the page of the README on faults has the cost). Only x86-64; 32-bit processes
+//! Monotonic clocks, too, now cost a system call (the README says how much that is). Only x86-64; 32-bit processes
 //! and those with a shadow stack are refused.
 
 #[cfg(target_arch = "x86_64")]

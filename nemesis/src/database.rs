@@ -17,6 +17,18 @@ pub enum ProcessState {
     Down,
 }
 
+/// The hosts that nodes are on, where their power may be cut: those of a lab.
+pub trait Hosts: Send + Sync {
+    /// Cuts the power: every process of the host is gone at once, its disk stays. No harm if it is off.
+    fn crash(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// Boots it and waits until the database can be reached and started on it again. No harm if it runs.
+    fn boot(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// Whether it answers on the network, tried now.
+    fn answers(&self, node: &Node) -> bool;
+}
+
 /// How to install, start, hurt and look at a database. Called from plain threads, several nodes at once; every method may be
 /// repeated without harm.
 pub trait Database: Send + Sync {
@@ -40,6 +52,17 @@ pub trait Database: Send + Sync {
 
     /// Kills its process group with SIGKILL and waits until it is gone.
     fn kill(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// Asks it to end, by SIGTERM, and waits until it is gone.
+    fn terminate(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// What tells its process from the one after a restart; `None` if there is none.
+    fn incarnation(&self, node: &Node) -> Result<Option<String>, NodeError>;
+
+    /// The power switches of the nodes' hosts, if anybody may use them.
+    fn hosts(&self) -> Option<&dyn Hosts> {
+        None
+    }
 
     /// SIGSTOP.
     fn pause(&self, node: &Node) -> Result<(), NodeError>;

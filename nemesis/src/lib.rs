@@ -4,7 +4,7 @@
 //! blocks on purpose: each node has one plain thread that owns its connection, never an async worker.
 //!
 //! Start reading at [`cluster`], then [`database`] (whose processes), [`network`] (whose packets) and [`fault`]. Each class of
-//! faults is a file (`partition`, `kill`, `pause`); [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
+//! faults is a file (`partition`, `process`, `crash`, `packet`); [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
 //! performs it. How nodes are reached is in [`remote`], what acts on them in [`agent`], and hosts to try it all on are made
 //! in [`lab`].
 
@@ -14,6 +14,7 @@ pub mod agent;
 pub mod clock;
 pub mod cluster;
 pub mod command;
+pub mod crash;
 pub mod database;
 pub mod fault;
 pub mod grudge;
@@ -33,7 +34,7 @@ pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
 pub use clock::{AgentClocks, Clocks};
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, Output, Program};
-pub use database::{Database, ProcessState};
+pub use database::{Database, Hosts, ProcessState};
 pub use fault::{Action, Context, Fault, Phase, Report};
 pub use nemesis::Nemesis;
 pub use network::Network;

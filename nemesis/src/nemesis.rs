@@ -110,7 +110,7 @@ mod tests {
     use crate::agent::clock::Skew;
     use crate::agent::vdso::Reading;
     use crate::cluster::tests::cluster;
-    use crate::{Clocks, Cluster, Database, Network, Node, ProcessState, spec};
+    use crate::{Clocks, Cluster, Database, Hosts, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
@@ -130,9 +130,13 @@ mod tests {
         skews: Vec<Option<(Skew, Instant)>>,
         /// Clocks that are told to be wrong, and are not.
         skews_do_nothing: bool,
+        off: Vec<usize>,
+        /// How often each process was started.
+        starts: Vec<usize>,
         /// What goes wrong: a node whose calls fail, a firewall without effect, probes that nobody hears.
         broken_node: Option<usize>,
         cuts_do_nothing: bool,
+        starts_do_nothing: bool,
         nothing_is_heard: bool,
     }
 
@@ -171,7 +175,8 @@ mod tests {
 
         fn is_healthy(&self) -> bool {
             self.with(|inner| {
-                inner.drops.iter().all(Vec::is_empty)
+                inner.off.is_empty()
+                    && inner.drops.iter().all(Vec::is_empty)
                     && inner.skews.iter().all(Option::is_none)
                     && inner.states.iter().all(|state| *state == Some(ProcessState::Running))
             })
@@ -195,10 +200,27 @@ mod tests {
             Ok(())
         }
         fn start(&self, node: &Node) -> Result<(), NodeError> {
+            self.with(|inner| {
+                inner.starts.resize(inner.states.len(), 0);
+                inner.starts[node.index] += usize::from(inner.states[node.index] == Some(ProcessState::Down) && !inner.starts_do_nothing);
+            });
             self.set(node, ProcessState::Running)
         }
         fn kill(&self, node: &Node) -> Result<(), NodeError> {
             self.set(node, ProcessState::Down)
+        }
+        fn terminate(&self, node: &Node) -> Result<(), NodeError> {
+            if self.state(node)? == ProcessState::Paused {
+                return Err(NodeError::new(&node.name, "it stands still and does not hear"));
+            }
+            self.set(node, ProcessState::Down)
+        }
+        fn incarnation(&self, node: &Node) -> Result<Option<String>, NodeError> {
+            let started = self.with(|inner| inner.starts.get(node.index).copied().unwrap_or(0));
+            Ok((self.state(node)? != ProcessState::Down).then(|| started.to_string()))
+        }
+        fn hosts(&self) -> Option<&dyn Hosts> {
+            Some(self)
         }
         fn pause(&self, node: &Node) -> Result<(), NodeError> {
             self.set(node, ProcessState::Paused)
@@ -249,6 +271,20 @@ mod tests {
         }
     }
 
+    impl Hosts for Pretended {
+        fn crash(&self, node: &Node) -> Result<(), NodeError> {
+            self.with(|inner| inner.off.push(node.index));
+            self.set(node, ProcessState::Down)
+        }
+        fn boot(&self, node: &Node) -> Result<(), NodeError> {
+            self.with(|inner| inner.off.retain(|off| *off != node.index));
+            Ok(())
+        }
+        fn answers(&self, node: &Node) -> bool {
+            self.with(|inner| !inner.off.contains(&node.index))
+        }
+    }
+
     impl Network for Pretended {
         fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
             self.set(node, ProcessState::Running)?;
@@ -289,6 +325,10 @@ mod tests {
             "kill:all",
             "kill:n2+n3",
             "kill:primaries",
+            "stop",
+            "stop:minority",
+            "crash",
+            "crash:primaries",
             "pause",
             "pause:minority",
             "pause:random",
@@ -327,6 +367,24 @@ mod tests {
         let plain = run(&|_| {});
         assert_eq!(run(&|inner| inner.leaders = vec![3, 4]), plain);
         assert_eq!(run(&|inner| inner.leaders = Vec::new()), plain);
+    }
+
+    #[test]
+    fn a_restart_is_seen_by_the_new_process() {
+        let pretended = Pretended::new(3);
+        let mut nemesis = pretended.nemesis("restart:n1+n2", 1);
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(report.observed && report.seen == "n1 runs anew, n2 runs anew", "{report:?}");
+        assert!(first(&mut nemesis, Phase::Stop).observed && pretended.is_healthy() && !nemesis.is_active());
+        pretended.with(|inner| inner.starts_do_nothing = true);
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(!report.observed && report.seen.contains("before and"), "{report:?}");
+        // One that stands still is not asked to end: it would when it runs on.
+        pretended.with(|inner| inner.states[0] = Some(ProcessState::Paused));
+        for text in ["restart:n1", "stop:n1"] {
+            let report = first(&mut pretended.nemesis(text, 1), Phase::Start);
+            assert!(!report.observed && report.what.contains("not n1, paused already"), "{report:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::fault::Context;
 use crate::grudge::Grudge;
-use crate::{Network, Node, NodeError, ProcessState};
+use crate::{Hosts, Network, Node, NodeError, ProcessState};
 use std::time::{Duration, Instant};
 
 /// How long a fault is given to show.
@@ -42,6 +42,50 @@ pub(crate) fn processes(context: &Context, nodes: &[usize], wanted: impl Fn(Proc
     });
     let observed = !looks.is_empty() && looks.iter().all(|(good, _)| *good);
     Seen { observed, what: looks.into_iter().map(|(_, said)| said).collect::<Vec<_>>().join(", ") }
+}
+
+/// What tells the process of each node from the next; an error counts as none.
+pub(crate) fn incarnations(context: &Context, nodes: &[usize]) -> Vec<Option<String>> {
+    context.cluster.on(nodes, |node| context.database.incarnation(node).ok().flatten())
+}
+
+/// Looks until another process than `before` runs on each of some nodes, or time is over.
+pub(crate) fn restarted(context: &Context, nodes: &[usize], before: &[Option<String>]) -> Seen {
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    loop {
+        let now = incarnations(context, nodes);
+        let is_new = |i: usize| now[i].is_some() && before[i].is_some() && now[i] != before[i];
+        let observed = !nodes.is_empty() && (0..nodes.len()).all(is_new);
+        if observed || Instant::now() >= deadline {
+            let process = |of: &Option<String>| of.clone().unwrap_or_else(|| "no process".into());
+            let told = (0..nodes.len()).map(|i| {
+                let name = context.cluster.names(&[nodes[i]]);
+                if is_new(i) {
+                    format!("{name} runs anew")
+                } else {
+                    format!("{name}: {} before and {} now", process(&before[i]), process(&now[i]))
+                }
+            });
+            return Seen { observed, what: told.collect::<Vec<_>>().join(", ") };
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Looks until every host of these answers, or none does, or time is over.
+pub(crate) fn hosts(context: &Context, hosts: &dyn Hosts, nodes: &[usize], up: bool) -> Seen {
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    loop {
+        let answers = context.cluster.on(nodes, |node| hosts.answers(node));
+        let observed = !nodes.is_empty() && answers.iter().all(|&answers| answers == up);
+        if observed || Instant::now() >= deadline {
+            let told = nodes.iter().zip(answers).map(|(&node, answers)| {
+                format!("{} {}", context.cluster.names(&[node]), if answers { "answers" } else { "does not answer" })
+            });
+            return Seen { observed, what: told.collect::<Vec<_>>().join(", ") };
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 /// The nodes that say they lead; asked for a while if none does, because one may be about to be elected.

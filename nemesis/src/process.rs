@@ -1,5 +1,5 @@
-//! Faults of the database's process: killed by SIGKILL and started again, or stopped by SIGSTOP and resumed by SIGCONT, as
-//! after a long garbage collection.
+//! Faults of the database's process: killed by SIGKILL or ended by SIGTERM and started again, at once or after a while, or
+//! stopped by SIGSTOP and resumed by SIGCONT, as after a long garbage collection.
 
 use crate::fault::{Context, Fault, Report};
 use crate::target::Choice;
@@ -11,6 +11,10 @@ use rand_chacha::ChaCha8Rng;
 pub enum Harm {
     /// It dies, and is started again.
     Kill,
+    /// It is asked to end, and is started again after a while.
+    Stop,
+    /// It is asked to end, and is started again at once.
+    Restart,
     /// It stands still for a while.
     Pause,
 }
@@ -26,14 +30,26 @@ impl Harm {
     fn names(self) -> Names {
         match self {
             Harm::Kill => Names { fault: "kill", done: "killed", undone: "started" },
+            Harm::Stop => Names { fault: "stop", done: "stopped", undone: "started" },
+            Harm::Restart => Names { fault: "restart", done: "restarted", undone: "left running" },
             Harm::Pause => Names { fault: "pause", done: "paused", undone: "resumed" },
+        }
+    }
+
+    /// Whether a process in this state cannot be harmed: that it is down then would be no effect of this, and one that stands
+    /// still does not hear that it is asked to end.
+    fn is_lost_on(self, state: ProcessState) -> Option<&'static str> {
+        match (self, state) {
+            (_, ProcessState::Down) => Some("down"),
+            (Harm::Stop | Harm::Restart, ProcessState::Paused) => Some("paused"),
+            _ => None,
         }
     }
 
     /// The state of a process that was harmed.
     fn state(self) -> ProcessState {
         match self {
-            Harm::Kill => ProcessState::Down,
+            Harm::Kill | Harm::Stop | Harm::Restart => ProcessState::Down,
             Harm::Pause => ProcessState::Paused,
         }
     }
@@ -41,13 +57,15 @@ impl Harm {
     fn inflict(self, database: &dyn Database, node: &Node) -> Result<(), NodeError> {
         match self {
             Harm::Kill => database.kill(node),
+            Harm::Stop => database.terminate(node),
+            Harm::Restart => database.terminate(node).and_then(|()| database.start(node)),
             Harm::Pause => database.pause(node),
         }
     }
 
     fn undo(self, database: &dyn Database, node: &Node) -> Result<(), NodeError> {
         match self {
-            Harm::Kill => database.start(node),
+            Harm::Kill | Harm::Stop | Harm::Restart => database.start(node),
             Harm::Pause => database.resume(node),
         }
     }
@@ -76,25 +94,29 @@ impl Fault for ProcessFault {
         Ok(())
     }
 
-    /// A process that is down already, by another fault or by itself, is left out, and the report says so: that it is down then
-    /// would be no effect of this.
+    /// A process that is down already, by another fault or by itself, is left out, and the report says so.
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let done = self.harm.names().done;
         let (drawn, mut note) = self.choice.draw(context, rng);
         let states = context.cluster.on(&drawn, |node| context.database.state(node));
-        let is_down = |state: &Result<ProcessState, NodeError>| matches!(state, Ok(ProcessState::Down));
-        let (down, nodes): (Vec<_>, Vec<_>) = drawn.into_iter().zip(&states).partition(|(_, state)| is_down(state));
-        let [down, nodes] = [down, nodes].map(|part| part.into_iter().map(|(node, _)| node).collect::<Vec<usize>>());
-        if !down.is_empty() {
-            note = format!("{note} (not {}, down already)", context.cluster.names(&down));
+        let mut nodes = Vec::new();
+        for (node, state) in drawn.into_iter().zip(states) {
+            match state.ok().and_then(|state| self.harm.is_lost_on(state)) {
+                Some(word) => note = format!("{note} (not {}, {word} already)", context.cluster.names(&[node])),
+                None => nodes.push(node),
+            }
         }
         if nodes.is_empty() {
             return Ok(Report::nothing(format!("nothing is {done}{note}")));
         }
+        let before = if self.harm == Harm::Restart { observe::incarnations(context, &nodes) } else { Vec::new() };
         self.active.clone_from(&nodes);
         let mut report = Report::of(nodes.clone(), format!("{done} {}{note}", context.cluster.names(&nodes)));
         let errors = context.errors_on(&nodes, |node| self.harm.inflict(&*context.database, node));
-        report.seen(observe::processes(context, &nodes, |state| state == self.harm.state()));
+        report.seen(match self.harm {
+            Harm::Restart => observe::restarted(context, &nodes, &before),
+            harm => observe::processes(context, &nodes, |state| state == harm.state()),
+        });
         report.failed(&errors);
         Ok(report)
     }

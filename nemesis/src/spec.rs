@@ -5,6 +5,7 @@
 
 use crate::Cluster;
 use crate::clock::{ClockFault, Way};
+use crate::crash::Crash;
 use crate::fault::Fault;
 use crate::partition::{Cut, Partition};
 use crate::process::{Harm, ProcessFault};
@@ -39,6 +40,16 @@ pub const CLASSES: &[Class] = &[
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Kill, choice(items, cluster)?))),
     },
     Class {
+        name: "stop",
+        help: "ends processes by SIGTERM and starts them again: a TARGET",
+        make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Stop, choice(items, cluster)?))),
+    },
+    Class {
+        name: "restart",
+        help: "ends processes by SIGTERM and starts them again at once: a TARGET",
+        make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Restart, choice(items, cluster)?))),
+    },
+    Class {
         name: "pause",
         help: "stops processes by SIGSTOP and lets them run on: a TARGET",
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Pause, choice(items, cluster)?))),
@@ -51,6 +62,11 @@ pub const CLASSES: &[Class] = &[
             let ways = ways.map(|ways| if ways.is_empty() { Way::parse(None, None, cluster).map(|way| vec![way]) } else { Ok(ways) })?;
             Ok(Box::new(ClockFault::new(ways?)))
         },
+    },
+    Class {
+        name: "crash",
+        help: "cuts the power of whole hosts of a lab and boots them: a TARGET",
+        make: |items, cluster| Ok(Box::new(Crash::new(choice(items, cluster)?))),
     },
 ];
 
@@ -86,6 +102,12 @@ pub struct SpecError {
 
 /// Reads what the user asks for and makes the faults, in the order of [`CLASSES`].
 pub fn parse(text: &str, cluster: &Cluster) -> Result<Vec<Box<dyn Fault>>, SpecError> {
+    parse_for(text, cluster, &|_| None)
+}
+
+/// The same for a system that cannot be hurt in every way: `lacks` says for the name of a class why it is not there. Such a class is
+/// left out of `all`, and refused with the reason if it is named.
+pub fn parse_for(text: &str, cluster: &Cluster, lacks: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Box<dyn Fault>>, SpecError> {
     let items: Vec<Item<'_>> = text.split(',').map(str::trim).filter(|item| !matches!(*item, "" | "none")).map(Item::parse).collect();
     let everything = items.iter().any(|item| item.class == "all");
     if let Some(item) = items.iter().find(|item| item.class == "all" && !item.is_bare()) {
@@ -98,8 +120,11 @@ pub fn parse(text: &str, cluster: &Cluster) -> Result<Vec<Box<dyn Fault>>, SpecE
     let mut faults = Vec::new();
     for class in CLASSES {
         let own: Vec<Item<'_>> = items.iter().filter(|item| item.class == class.name).copied().collect();
-        if own.is_empty() && !everything {
-            continue;
+        match (own.first(), lacks(class.name)) {
+            (Some(item), Some(why)) => return Err(error(item, why)),
+            (None, Some(_)) => continue,
+            (None, None) if !everything => continue,
+            _ => {}
         }
         // Each item alone first, so that the error names the one that is wrong.
         for item in &own {
@@ -148,7 +173,7 @@ mod tests {
             ("none", &[]),
             ("partition", &["partition"]),
             ("kill, partition", &["partition", "kill"]),
-            ("all", &["partition", "kill", "pause", "clock"]),
+            ("all", &CLASSES.iter().map(|class| class.name).collect::<Vec<_>>()),
             ("kill:minority,kill@n1+n3,pause:all", &["kill", "pause"]),
             ("partition:halves,partition:one,partition:one-way@n2,partition@primary", &["partition"]),
             ("partition:majority,partition:n1+n2", &["partition"]),
@@ -160,9 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_system_lacks_is_refused_by_name_and_left_out_of_all() {
+        let lacks = |class: &str| (class == "crash").then(|| "there are no hosts".to_owned());
+        let names = |text: &str| parse_for(text, &cluster(5), &lacks).map(|faults| faults.iter().map(|f| f.name()).collect::<Vec<_>>());
+        let all = names("all").unwrap();
+        assert!(all.len() == CLASSES.len() - 1 && !all.contains(&"crash"), "{all:?}");
+        assert_eq!(names("crash:one,kill").unwrap_err().to_string(), "--nemesis crash:one: there are no hosts");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_with_the_reason() {
         for (text, n, words) in [
-            ("earthquake", 5, "--nemesis earthquake: there is no such fault: say some of partition, kill, pause"),
+            ("earthquake", 5, "--nemesis earthquake: there is no such fault: say some of partition, kill, "),
             ("clock:slow", 5, "--nemesis clock:slow: `slow` is no way for a clock to be wrong: say one of bump, strobe, drift"),
             ("clock:bump@n9", 5, "`n9` is no target"),
             ("clock@minority-third", 3, "selects no node of 3"),

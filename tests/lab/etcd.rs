@@ -1,96 +1,11 @@
 //! Whole tests of a real etcd cluster on a lab's hosts: judged rightly, healed whatever happens, refused with a reason.
 
+use crate::bed::*;
 use crate::support::*;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
-
-/// More than a test of some seconds takes, with setup, recovery and check, on a busy machine.
-const RUN_PATIENCE: Duration = Duration::from_mins(3);
-/// Within this time every node has to be healed when the harness is gone.
-const HEAL_WITHIN: Duration = Duration::from_secs(10);
-
-/// A lab that is up, and a folder for runs.
-struct Bed {
-    lab: TestLab,
-    hosts: u8,
-    store: tempfile::TempDir,
-}
-
-impl Bed {
-    fn new(hosts: u8) -> Option<Bed> {
-        let lab = TestLab::new()?;
-        lab.up(u32::from(hosts));
-        Some(Bed { lab, hosts, store: tempfile::tempdir().unwrap() })
-    }
-
-    /// `rashomon test etcd --lab ARGS`.
-    fn test(&self, args: &[&str]) -> Command {
-        self.test_into(self.store.path(), args)
-    }
-
-    fn test_into(&self, store: &Path, args: &[&str]) -> Command {
-        let (lab, store) = (format!("--lab={}", self.lab.name), store.to_string_lossy());
-        let mut all = vec!["test", "etcd", &lab, "--store", &store];
-        all.extend(args);
-        self.lab.rashomon(&all)
-    }
-
-    /// A test on nodes that are given by address, run inside the lab's network: what `--lab` does, spelled out.
-    fn test_by_address(&self, nodes: &str, key: &Path, known_hosts: &Path) -> Command {
-        let store = self.store.path().to_string_lossy();
-        let (key, known_hosts) = (key.to_string_lossy(), known_hosts.to_string_lossy());
-        let test = [RASHOMON, "test", "etcd", "--nodes", nodes, "--user", "root", "--key", &key, "--known-hosts", &known_hosts];
-        let mut all = vec!["--"];
-        all.extend(test);
-        all.extend(["--store", &store, "--time-limit", "5s"]);
-        self.lab.command("exec", &all)
-    }
-
-    fn each_host(&self) -> impl Iterator<Item = String> {
-        (1..=self.hosts).map(|host| format!("n{host}"))
-    }
-
-    fn addresses(&self) -> String {
-        (1..=self.hosts).map(|host| format!("{}.{host}", self.lab.subnet)).collect::<Vec<_>>().join(",")
-    }
-
-    /// The run's own folder.
-    fn run_folder(&self) -> PathBuf {
-        fs::canonicalize(self.store.path().join("latest")).unwrap()
-    }
-
-    fn results(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.run_folder().join("results.json")).unwrap()).unwrap()
-    }
-
-    /// What is recorded so far of the run that is on.
-    fn history(&self) -> String {
-        fs::read_to_string(self.store.path().join("latest/history.jsonl")).unwrap_or_default()
-    }
-
-    /// Faults and programs that are left on a host; empty if none is. Looked at over a connection of its own.
-    fn left_on(&self, host: &str) -> String {
-        let look = "nft list tables | grep rashomon; iptables -S | grep -i rashomon; \
-                    ps -eo stat=,comm=,args= | grep -E '^T|^[^ ]+ +(etcd|rashomon)'; \
-                    ss -Htlpn | grep -v ':22 '; ls -d /var/lib/rashomon/etcd; cat /var/lib/rashomon/journal";
-        self.lab.ssh(host, &format!("{{ {look}; }} 2>/dev/null; true"))
-    }
-
-    fn assert_clean(&self) {
-        for host in self.each_host() {
-            assert_eq!(self.left_on(&host), "", "left on {host}");
-        }
-    }
-}
-
-/// Counts the faults of this name that were seen to take effect.
-fn observed(results: &Value, fault: &str) -> u64 {
-    let faults = results["coverage"]["faults"].as_array().unwrap();
-    faults.iter().find(|f| f["fault"] == fault).map_or(0, |f| f["observed"].as_u64().unwrap())
-}
+use std::path::Path;
+use std::time::Instant;
 
 #[test]
 fn etcd_keeps_its_word_under_faults_and_nothing_is_left() {
@@ -231,16 +146,6 @@ fn nodes_that_cannot_be_used_are_named_with_the_reason() {
     bed.assert_clean();
 }
 
-/// Waits for the end of a program; its exit code.
-fn end_of(program: &mut Background) -> i32 {
-    let mut status = None;
-    eventually("the program ends", RUN_PATIENCE, || {
-        status = program.0.try_wait().unwrap();
-        status.is_some()
-    });
-    status.and_then(|status| status.code()).expect("no signal ended it")
-}
-
 /// Makes a host's own copy of a folder of programs, without some of them.
 fn remove_programs(bed: &Bed, host: &str, folder: &str, programs: &str) {
     let script = format!(
@@ -314,10 +219,4 @@ fn a_full_disk_here_is_an_error_and_the_nodes_are_left_clean() {
     assert_eq!(output.status.code(), Some(255), "{said}");
     assert!(said.contains("the disk is full") && said.contains("/mnt/store"), "{said}");
     bed.assert_clean();
-}
-
-/// Says something that is worth knowing even of a test that passes.
-fn report(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "measured: {line}");
 }

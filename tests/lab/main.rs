@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod bed;
 mod etcd;
+mod faults;
 mod hosts;
 mod support;

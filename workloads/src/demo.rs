@@ -107,6 +107,16 @@ impl System for Demo {
         Box::new(DemoClient::new(self.bed.port(node)))
     }
 
+    fn lacks(&self, fault: &str) -> Option<String> {
+        let why = "the demo's nodes are processes of this machine";
+        match fault {
+            "crash" => Some(format!("{why}: they have no hosts of their own")),
+            "clock" => Some(format!("{why}: their clocks are not changed")),
+            "packet" => Some(format!("{why}: their packets are those of the loopback interface, which everybody uses")),
+            _ => None,
+        }
+    }
+
     fn describe(&self) -> Vec<(String, String)> {
         let replication = self.bed.options.replication;
         vec![("replication".into(), format!("{}: {}", replication.name(), replication.describe()))]

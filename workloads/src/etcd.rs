@@ -52,11 +52,13 @@ pub struct EtcdOptions {
     pub peer_port: u16,
     /// A local etcd binary to be uploaded; the nodes' own `etcd` if `None`.
     pub binary: Option<PathBuf>,
+    /// The lab whose hosts the nodes are, by name: only then whole hosts can be crashed.
+    pub lab: Option<String>,
 }
 
 impl Default for EtcdOptions {
     fn default() -> EtcdOptions {
-        EtcdOptions { read: Consistency::default(), client_port: 2379, peer_port: 2380, binary: None }
+        EtcdOptions { read: Consistency::default(), client_port: 2379, peer_port: 2380, binary: None, lab: None }
     }
 }
 
@@ -103,6 +105,10 @@ impl System for Etcd {
 
     fn client(&self, node: &Node) -> Box<dyn Client> {
         Box::new(EtcdClient::new(self.database.address(node), self.options.client_port, self.options.read))
+    }
+
+    fn lacks(&self, fault: &str) -> Option<String> {
+        (fault == "crash" && self.options.lab.is_none()).then(|| nemesis::crash::ONLY_IN_A_LAB.into())
     }
 
     fn describe(&self) -> Vec<(String, String)> {

@@ -45,6 +45,11 @@ pub trait System: Send + Sync {
     /// A client for one process on one node, not yet open.
     fn client(&self, node: &Node) -> Box<dyn Client>;
 
+    /// Why it cannot be hurt in this way (the name of a class of faults), if it cannot.
+    fn lacks(&self, _fault: &str) -> Option<String> {
+        None
+    }
+
     /// Its options in words for the report: `replication: quorum`.
     fn describe(&self) -> Vec<(String, String)>;
 }

@@ -5,7 +5,7 @@ use crate::console::{self, Ink};
 use crate::exit;
 use clap::Args;
 use nemesis::AgentOptions;
-use nemesis::lab::NAME_DEFAULT;
+use nemesis::lab::{self, NAME_DEFAULT};
 use std::fmt::Write;
 
 const EXAMPLES: &str = "\
@@ -34,10 +34,15 @@ pub(super) fn run(args: &HealArgs, global: Global) -> Outcome {
         return Err(Failure::usage("which nodes? Name them with --nodes n1,n2,n3, or say --lab for the hosts of `rashomon lab up`"));
     }
     let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
+    let mut text = String::new();
+    let out = global.stdout();
+    if let Some(lab) = &lab {
+        for host in boot_crashed(&lab.name)? {
+            let _ = writeln!(text, "{} {host}: undone: it had crashed", out.ink(Ink::Green, out.fit("✓")));
+        }
+    }
     let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options())?;
     let results = nemesis::agent::heal(&cluster, &access, &AgentOptions::new("rashomon heal", plan::this_program()?));
-    let out = global.stdout();
-    let mut text = String::new();
     let mut code = exit::VALID;
     for (node, result) in cluster.nodes.iter().zip(results) {
         let undone = match result {
@@ -64,4 +69,14 @@ pub(super) fn run(args: &HealArgs, global: Global) -> Outcome {
     }
     console::print(&text)?;
     Ok(code)
+}
+
+/// Boots the hosts of a lab that have crashed, and returns their names.
+fn boot_crashed(lab: &str) -> Result<Vec<String>, Failure> {
+    let crashed = lab::status(lab)?.hosts.into_iter().filter(|host| host.pid.is_none()).map(|host| host.name);
+    let crashed: Vec<String> = crashed.collect();
+    for host in &crashed {
+        lab::boot(lab, host)?;
+    }
+    Ok(crashed)
 }

@@ -82,7 +82,8 @@ pub(super) fn of(
         DatabaseName::Etcd => etcd(args, lab, dir, progress)?,
     };
     let concurrency = args.concurrency.threads(cluster.len())?;
-    let faults = nemesis::spec::parse(&args.nemesis, &cluster).map_err(|error| Failure::usage(error.to_string()))?;
+    let faults = nemesis::spec::parse_for(&args.nemesis, &cluster, &|fault| system.lacks(fault))
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let workload = workload(args, system.as_ref(), cluster.len(), concurrency, seed)?;
     let nemesis_interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / INTERVALS_PER_RUN).clamp(INTERVAL_MIN, INTERVAL_MAX));
     let mut options = system.describe();
@@ -158,6 +159,7 @@ fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) ->
     if let Some(binary) = args.etcd_binary.as_ref().filter(|binary| !binary.is_file()) {
         return Err(Failure::usage(format!("--etcd-binary {}: there is no such file", binary.display())));
     }
+    let lab_name = lab.as_ref().map(|lab| lab.name.clone());
     let (cluster, access) = reach(&args.nodes, lab, args.ssh.options())?;
     progress.begin("connect");
     progress.update(|| format!("logging in to {} and starting the agents", words::many(cluster.len(), "node")));
@@ -168,7 +170,7 @@ fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) ->
         ReadKind::Linearizable => Consistency::Linearizable,
         ReadKind::Serializable => Consistency::Serializable,
     };
-    let options = EtcdOptions { read, binary: args.etcd_binary.clone(), ..EtcdOptions::default() };
+    let options = EtcdOptions { read, binary: args.etcd_binary.clone(), lab: lab_name, ..EtcdOptions::default() };
     let etcd = Etcd::new(options, &cluster, &agents).map_err(|errors| all(&errors))?;
     Ok((Arc::new(etcd), cluster, Some(agents)))
 }

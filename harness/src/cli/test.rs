@@ -69,7 +69,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "N", value_parser = values, default_value = "unique", help_heading = "Load")]
     pub(super) values: Values,
 
-    /// Faults, separated by commas: partition, kill, pause, each with :HOW or @TARGET behind it; all, or none
+    /// Faults, separated by commas: partition, packet, kill, stop, restart, pause, crash, each with :HOW or @TARGET behind it; all, or none
     #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", long_help = nemesis_help(), help_heading = "Faults")]
     pub(super) nemesis: String,
     /// The mean gap between a fault's start and its end, and the next start [default: a tenth of the time limit, 1s to 10s]

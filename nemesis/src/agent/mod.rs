@@ -319,6 +319,29 @@ impl Agent {
         self.done(Request::Kill { name: name.into() })
     }
 
+    /// Ends a program by SIGTERM and waits until it is gone, as a fault, undone like [`Agent::kill`].
+    pub fn terminate(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::Terminate { name: name.into() })
+    }
+
+    /// What tells a program's process from the one after a restart; `None` if it is down.
+    pub fn incarnation(&self, name: &str) -> Result<Option<String>, NodeError> {
+        match self.ask(Request::Incarnation { name: name.into() }, SHORT)? {
+            Reply::Incarnation(incarnation) => Ok(incarnation),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Notes on the node's disk that its host is about to lose its power, so that the agent after the crash starts the program.
+    pub fn expect_crash(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::ExpectCrash { name: name.into() })
+    }
+
+    /// Ends the connection without a word: whoever asks is told at once that it is gone. [`Agents::reconnect`] makes a new one.
+    pub fn hang_up(&self) {
+        self.line().hang_up();
+    }
+
     /// Stops all processes of a program by SIGSTOP, as a fault. An error if it does not run.
     pub fn pause(&self, name: &str) -> Result<(), NodeError> {
         self.done(Request::Pause { name: name.into() })

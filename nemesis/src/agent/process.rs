@@ -25,6 +25,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long killed processes may take to be gone, and paused ones to stop.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long a program may take to end when it is asked to: it may have much to write.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long a program that ends at once is waited for, to say so.
 const ENDS_AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -180,6 +183,37 @@ impl Programs {
     /// All living processes of a program.
     pub(super) fn pids(&self, name: &str) -> Result<Vec<i32>, String> {
         Ok(self.record(name)?.map_or_else(Vec::new, |record| members(&record).into_iter().map(|process| process.pid).collect()))
+    }
+
+    /// Asks every process of a program to end, each once, and waits until they are gone. No harm if there are none.
+    pub(super) fn terminate(&self, name: &str) -> Result<(), String> {
+        let Some(record) = self.record(name)? else { return Ok(()) };
+        let deadline = Instant::now() + ENDS_WITHIN;
+        let mut asked: Vec<(i32, u64)> = Vec::new();
+        loop {
+            let members = members(&record);
+            if members.is_empty() {
+                return Ok(());
+            }
+            for process in &members {
+                // A second SIGTERM makes many servers drop everything: that would be another fault.
+                if !asked.contains(&(process.pid, process.start)) {
+                    send(process, Signal::TERM).map_err(|e| format!("cannot signal process {} of {name}: {e}", process.pid))?;
+                    asked.push((process.pid, process.start));
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("{name} has not ended within {} s of SIGTERM", ENDS_WITHIN.as_secs()));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What tells a program's process from the one after a restart; `None` if it is down.
+    pub(super) fn incarnation(&self, name: &str) -> Result<Option<String>, String> {
+        let Some(record) = self.record(name)? else { return Ok(None) };
+        let first = members(&record).into_iter().min_by_key(|process| (process.start, process.pid));
+        Ok(first.map(|process| format!("process {}, started at tick {}", process.pid, process.start)))
     }
 
     /// An error if a program is down.
@@ -445,6 +479,23 @@ mod tests {
         for name in ["", "../x", "a/b", ".hidden", "a b"] {
             assert!(place.programs.state(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_program_that_is_asked_to_end_is_asked_once_and_has_time() {
+        let place = Place::new();
+        place.start("n=0; trap 'n=$((n+1)); echo asked $n; sleep 0.3; exit 0' TERM; echo up; while :; do sleep 0.02; done");
+        let log = || fs::read_to_string(place.programs.home.any("logs/p.log")).unwrap_or_default();
+        eventually("it is up", || log().contains("up"));
+        let before = place.programs.incarnation("p").unwrap();
+        assert!(before.is_some());
+        place.programs.terminate("p").unwrap();
+        assert_eq!(place.programs.state("p"), Ok(ProcessState::Down));
+        assert_eq!(place.programs.incarnation("p"), Ok(None));
+        assert_eq!(log().matches("asked").count(), 1, "{}", log());
+        place.programs.terminate("p").unwrap();
+        place.start("sleep 600");
+        assert_ne!(place.programs.incarnation("p").unwrap(), before);
     }
 
     #[test]

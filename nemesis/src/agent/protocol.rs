@@ -122,6 +122,21 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// End a program by SIGTERM as a fault: undone by starting it again.
+    Terminate {
+        /// Its name.
+        name: String,
+    },
+    /// Note that the whole host is about to lose its power: after it, the program is to be started again.
+    ExpectCrash {
+        /// The program's name.
+        name: String,
+    },
+    /// What tells a program's process from the one after a restart.
+    Incarnation {
+        /// Its name.
+        name: String,
+    },
     /// SIGSTOP, undone by SIGCONT.
     Pause {
         /// The program's name.
@@ -218,6 +233,8 @@ pub enum Reply {
     State(ProcessState),
     /// What the clocks of a program's processes say.
     Clock(Vec<Reading>),
+    /// What tells a program's process from others; `None` if it is down.
+    Incarnation(Option<String>),
     /// Whether a probe was heard.
     Heard(bool),
     /// What was undone.

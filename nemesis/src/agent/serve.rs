@@ -366,6 +366,7 @@ impl Host {
             Request::RemoveTree { path } => self.directory.remove(path).map(|()| Reply::Nothing),
             Request::State { name } => self.programs.state(name).map(Reply::State),
             Request::ReadClock { name } => self.read_clock(name),
+            Request::Incarnation { name } => self.programs.incarnation(name).map(Reply::Incarnation),
             Request::ProbeSend { to, nonce } => self.probe.send(*to, *nonce).map(|()| Reply::Nothing),
             Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
             Request::Heal => Ok(Reply::Undone(self.undo_all())),
@@ -404,6 +405,15 @@ impl Host {
                 let program = self.programs.last(name)?;
                 self.journal().begin(&Entry::Killed(Killed { program }))?;
                 self.programs.kill(name)
+            }
+            Request::Terminate { name } => {
+                let program = self.programs.last(name)?;
+                self.journal().begin(&Entry::Killed(Killed { program }))?;
+                self.programs.terminate(name)
+            }
+            Request::ExpectCrash { name } => {
+                let program = self.programs.last(name)?;
+                self.journal().begin(&Entry::Killed(Killed { program }))
             }
             Request::Pause { name } => {
                 self.programs.must_run(name)?;

@@ -137,6 +137,25 @@ impl Database for DemoDatabase {
         self.bed.processes.kill(node.index).map_err(|error| NodeError::new(&node.name, format!("cannot kill its process: {error}")))
     }
 
+    fn terminate(&self, node: &Node) -> Result<(), NodeError> {
+        let fail = |error: io::Error| NodeError::new(&node.name, format!("cannot end its process: {error}"));
+        self.bed.processes.signal(node.index, libc::SIGTERM).map_err(fail)?;
+        let deadline = Instant::now() + START_TIMEOUT;
+        while self.state(node)? != ProcessState::Down {
+            if Instant::now() >= deadline {
+                return Err(NodeError::new(&node.name, format!("its process has not ended within {START_TIMEOUT:?} of SIGTERM")));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn incarnation(&self, node: &Node) -> Result<Option<String>, NodeError> {
+        let pid = self.bed.processes.pid(node.index);
+        let pid = pid.map_err(|error| NodeError::new(&node.name, format!("cannot look at its process: {error}")))?;
+        Ok(pid.map(|pid| format!("process {pid}")))
+    }
+
     fn pause(&self, node: &Node) -> Result<(), NodeError> {
         let paused = self.bed.processes.pause(node.index);
         paused.map_err(|error| NodeError::new(&node.name, format!("cannot pause its process: {error}")))

@@ -2,7 +2,8 @@
 
 use super::server::{self, BINARY, DATA, DIRECTORY, LOG, Member, NAME};
 use super::{EtcdOptions, authority, status};
-use nemesis::{Agent, AgentClocks, Agents, Clocks, Cluster, Command, Database, Node, NodeError, ProcessState};
+use nemesis::crash::LabHosts;
+use nemesis::{Agent, AgentClocks, Agents, Clocks, Cluster, Command, Database, Hosts, Node, NodeError, ProcessState};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,12 +19,14 @@ pub(super) struct EtcdDatabase {
     members: Vec<Member>,
     clocks: AgentClocks,
     agents: Agents,
+    hosts: Option<LabHosts>,
 }
 
 impl EtcdDatabase {
     /// The servers on the nodes of `cluster`, whose agents these are.
     pub(super) fn new(options: EtcdOptions, cluster: &Cluster, agents: Agents) -> Result<EtcdDatabase, Vec<NodeError>> {
-        Ok(EtcdDatabase { members: Member::all(cluster)?, clocks: AgentClocks::new(agents.clone(), NAME), options, agents })
+        let hosts = options.lab.as_ref().map(|lab| LabHosts::new(lab, NAME, agents.clone()));
+        Ok(EtcdDatabase { members: Member::all(cluster)?, clocks: AgentClocks::new(agents.clone(), NAME), options, agents, hosts })
     }
 
     fn agent(&self, node: &Node) -> &Agent {
@@ -156,6 +159,18 @@ impl Database for EtcdDatabase {
 
     fn kill(&self, node: &Node) -> Result<(), NodeError> {
         self.agent(node).kill(NAME)
+    }
+
+    fn terminate(&self, node: &Node) -> Result<(), NodeError> {
+        self.agent(node).terminate(NAME)
+    }
+
+    fn incarnation(&self, node: &Node) -> Result<Option<String>, NodeError> {
+        self.agent(node).incarnation(NAME)
+    }
+
+    fn hosts(&self) -> Option<&dyn Hosts> {
+        self.hosts.as_ref().map(|hosts| hosts as &dyn Hosts)
     }
 
     fn pause(&self, node: &Node) -> Result<(), NodeError> {

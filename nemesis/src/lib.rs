@@ -21,13 +21,16 @@ pub mod grudge;
 pub mod lab;
 pub mod nemesis;
 pub mod network;
+pub mod packet;
 pub mod partition;
 pub mod process;
 pub mod remote;
 pub mod schedule;
+pub mod shape;
 pub mod spec;
 pub mod target;
 
+mod measure;
 mod observe;
 
 pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};

@@ -110,6 +110,7 @@ mod tests {
     use crate::agent::clock::Skew;
     use crate::agent::vdso::Reading;
     use crate::cluster::tests::cluster;
+    use crate::shape::{Echoes, Measured, Shape};
     use crate::{Clocks, Cluster, Database, Hosts, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
@@ -122,6 +123,7 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
+    #[allow(clippy::struct_excessive_bools, reason = "what goes wrong is independent of each other")]
     struct Inner {
         states: Vec<Option<ProcessState>>,
         drops: Vec<Vec<usize>>,
@@ -131,12 +133,15 @@ mod tests {
         /// Clocks that are told to be wrong, and are not.
         skews_do_nothing: bool,
         off: Vec<usize>,
+        /// By node: whose packets from it suffer, and how.
+        shapes: Vec<Option<(Vec<usize>, Shape)>>,
         /// How often each process was started.
         starts: Vec<usize>,
         /// What goes wrong: a node whose calls fail, a firewall without effect, probes that nobody hears.
         broken_node: Option<usize>,
         cuts_do_nothing: bool,
         starts_do_nothing: bool,
+        shapes_do_nothing: bool,
         nothing_is_heard: bool,
     }
 
@@ -146,6 +151,7 @@ mod tests {
                 states: vec![Some(ProcessState::Running); n],
                 drops: vec![Vec::new(); n],
                 skews: vec![None; n],
+                shapes: vec![None; n],
                 leaders: vec![1],
                 ..Inner::default()
             };
@@ -176,6 +182,7 @@ mod tests {
         fn is_healthy(&self) -> bool {
             self.with(|inner| {
                 inner.off.is_empty()
+                    && inner.shapes.iter().all(Option::is_none)
                     && inner.drops.iter().all(Vec::is_empty)
                     && inner.skews.iter().all(Option::is_none)
                     && inner.states.iter().all(|state| *state == Some(ProcessState::Running))
@@ -294,6 +301,36 @@ mod tests {
         fn can_drop(&self, _: &Node) -> Result<(), NodeError> {
             Ok(())
         }
+        fn shape(&self, node: &Node, to: &[&Node], shape: &Shape, _seed: u64) -> Result<(), NodeError> {
+            self.with(|inner| {
+                if inner.broken_node == Some(node.index) {
+                    return Err(NodeError::new(&node.name, "its agent is gone"));
+                }
+                inner.shapes[node.index] = (!to.is_empty()).then(|| (to.iter().map(|to| to.index).collect(), *shape));
+                Ok(())
+            })
+        }
+        fn can_shape(&self, _: &Node) -> Result<(), NodeError> {
+            Ok(())
+        }
+        /// As a line of 1 ms would answer that is hurt on its way there, with every share exactly as asked for.
+        fn measure(&self, from: &Node, to: &Node, echoes: &Echoes) -> Result<Measured, NodeError> {
+            self.with(|inner| {
+                let shape = inner.shapes[from.index].as_ref().filter(|(peers, _)| peers.contains(&to.index) && !inner.shapes_do_nothing);
+                let shape = shape.map(|(_, shape)| *shape).unwrap_or_default();
+                let of_sent = |share: u16| echoes.count * u32::from(share) / 1000;
+                let passes_us = (u64::from(echoes.bytes) * 8_000_000).checked_div(shape.rate_bits).unwrap_or(0);
+                let [first, last] =
+                    [shape.delay_us - shape.jitter_us, shape.delay_us + shape.jitter_us + passes_us * u64::from(echoes.count)];
+                Ok(Measured {
+                    sent: echoes.count,
+                    back: if inner.nothing_is_heard { 0 } else { echoes.count - of_sent(shape.loss) - of_sent(shape.corrupt) },
+                    duplicates: of_sent(shape.duplicate),
+                    disordered: of_sent(shape.reorder),
+                    round_trip_us: [first, shape.delay_us, last].map(|us| us + 1000),
+                })
+            })
+        }
 
         fn probe(&self, from: &Node, to: &Node) -> Result<bool, NodeError> {
             Ok(self.with(|inner| !inner.nothing_is_heard && (inner.cuts_do_nothing || !inner.drops[to.index].contains(&from.index))))
@@ -329,6 +366,18 @@ mod tests {
             "stop:minority",
             "crash",
             "crash:primaries",
+            "packet",
+            "packet@primary",
+            "packet:delay",
+            "packet:delay=3s@minority",
+            "packet:jitter",
+            "packet:loss@n2+n3",
+            "packet:loss=100%@n2",
+            "packet:duplicate",
+            "packet:reorder",
+            "packet:corrupt",
+            "packet:rate",
+            "packet:flaky",
             "pause",
             "pause:minority",
             "pause:random",
@@ -385,6 +434,30 @@ mod tests {
             let report = first(&mut pretended.nemesis(text, 1), Phase::Start);
             assert!(!report.observed && report.what.contains("not n1, paused already"), "{report:?}");
         }
+    }
+
+    #[test]
+    fn packets_that_are_not_hurt_or_not_healed_are_told() {
+        for harm in ["delay", "jitter", "loss", "duplicate", "reorder", "corrupt", "rate", "flaky"] {
+            let pretended = Pretended::new(3);
+            let text = format!("packet:{harm}");
+            let mut nemesis = pretended.nemesis(&text, 1);
+            pretended.with(|inner| inner.shapes_do_nothing = true);
+            assert!(!first(&mut nemesis, Phase::Start).observed, "{harm}");
+            // It takes effect later, and is not undone: the probe tells, whoever says it was done.
+            let node = pretended.with(|inner| inner.shapes.iter().position(Option::is_some)).unwrap();
+            pretended.with(|inner| (inner.shapes_do_nothing, inner.broken_node) = (false, Some(node)));
+            let report = first(&mut nemesis, Phase::Stop);
+            assert!(!report.observed && nemesis.is_active(), "{harm}: {report:?}");
+            pretended.with(|inner| inner.broken_node = None);
+            assert!(nemesis.heal()[0].1.observed && pretended.is_healthy(), "{harm}");
+        }
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.nothing_is_heard = true);
+        let mut nemesis = pretended.nemesis("packet:loss", 1);
+        assert!(nemesis.setup().unwrap_err().to_string().contains("gets no echo"));
+        let report = first(&mut nemesis, Phase::Start);
+        assert!(!report.observed && report.seen.contains("no link gave an echo before"), "{report:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::Cluster;
 use crate::clock::{ClockFault, Way};
 use crate::crash::Crash;
 use crate::fault::Fault;
+use crate::packet::{self, Packet};
 use crate::partition::{Cut, Partition};
 use crate::process::{Harm, ProcessFault};
 use crate::target::{Choice, Target};
@@ -32,6 +33,14 @@ pub const CLASSES: &[Class] = &[
         make: |items, cluster| {
             let cuts = items.iter().filter(|item| !item.is_bare()).map(|item| Cut::parse(item.how, item.target, cluster));
             Ok(Box::new(Partition::new(cuts.collect::<Result<_, _>>()?, cluster)?))
+        },
+    },
+    Class {
+        name: "packet",
+        help: "hurts packets between nodes: delay, jitter, loss, duplicate, reorder, corrupt, rate (also delay=200ms, loss=5%, rate=500kbit), each of a TARGET's packets with loss@TARGET; flaky: one link loses half",
+        make: |items, cluster| {
+            let own = items.iter().filter(|item| !item.is_bare()).map(|item| packet::Item::parse(item.how, item.target, cluster));
+            Ok(Box::new(Packet::new(own.collect::<Result<Vec<_>, _>>()?.concat(), cluster)?))
         },
     },
     Class {
@@ -196,13 +205,15 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_the_reason() {
         for (text, n, words) in [
-            ("earthquake", 5, "--nemesis earthquake: there is no such fault: say some of partition, kill, "),
+            ("earthquake", 5, "--nemesis earthquake: there is no such fault: say some of partition, packet, kill, "),
             ("clock:slow", 5, "--nemesis clock:slow: `slow` is no way for a clock to be wrong: say one of bump, strobe, drift"),
             ("clock:bump@n9", 5, "`n9` is no target"),
             ("clock@minority-third", 3, "selects no node of 3"),
             ("clock:system", 5, "--nemesis clock:system: the clock of a whole node is left alone"),
             ("kill:minority-third", 3, "--nemesis kill:minority-third: `minority-third` selects no node of 3"),
             ("kill,kill:n9", 5, "--nemesis kill:n9: `n9` is no target"),
+            ("packet:delay=5", 5, "--nemesis packet:delay=5: `5` is no amount of delay"),
+            ("packet", 1, "no link"),
             ("kill:one@n1", 5, "`kill` takes one target"),
             ("kill:", 5, "`` is no target"),
             ("partition:all", 5, "cuts no link"),

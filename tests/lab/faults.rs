@@ -79,3 +79,64 @@ fn a_crash_is_refused_where_there_is_no_lab() {
     let said = fail(command, 254);
     assert!(said.contains("crash: only the hosts of a lab"), "{said} after {:?}", started.elapsed());
 }
+
+#[test]
+fn packets_are_hurt_in_every_way_and_pass_as_before() {
+    let Some(bed) = Bed::new(3) else { return };
+    let rules = |host: &str| bed.lab.ssh(host, "{ iptables-save; ip6tables-save; } | grep -v '^#'; nft list ruleset; tc qdisc show");
+    // The tools of iptables make their tables when they look for the first time: look twice.
+    let before: Vec<String> = bed.each_host().map(|host| [rules(&host), rules(&host)][1].clone()).collect();
+    for harm in ["delay=80ms", "jitter", "loss", "duplicate", "reorder", "corrupt", "rate", "flaky"] {
+        let fault = format!("packet:{harm}");
+        let args = ["--nemesis", &fault, "--time-limit", "7s", "--nemesis-interval", "1s", "--seed", "3"];
+        let output = finish(bed.test(&args), RUN_PATIENCE);
+        assert_eq!(output.status.code(), Some(0), "{harm}: {}", text(&output));
+        assert!(observed(&bed.results(), "packet") > 0, "{harm}: {}", bed.results()["coverage"]);
+        let seen = bed.history().lines().filter(|line| line.contains("start-packet") && line.contains("\"observed\":true")).count();
+        report(&format!("{harm}: seen {seen} times"));
+        bed.assert_clean();
+    }
+    for (host, before) in bed.each_host().zip(before) {
+        assert_eq!(rules(&host), before, "rules of {host}");
+    }
+}
+
+/// What a host shows while a fault is active, and no longer once it is undone: the agent's rules, stopped processes.
+const HURT: &str = "nft list tables | grep rashomon; iptables -S | grep -i rashomon; ps -eo stat=,comm= | grep ^T; \
+                    [ \"$(pgrep -xc etcd)\" = 1 ] || echo etcd is down; true";
+
+/// The faults that a node's agent has in its hands, and how often it was seen that a host shows them.
+const IN_THE_AGENTS_HANDS: [&str; 5] = ["partition:halves", "packet:loss", "kill:one", "stop:one", "pause:one"];
+
+#[test]
+fn whoever_is_killed_while_a_fault_is_active_the_nodes_come_clean() {
+    let Some(bed) = Bed::new(3) else { return };
+    let hurt = || bed.each_host().map(|host| bed.lab.ssh(&host, HURT)).collect::<String>();
+    for fault in IN_THE_AGENTS_HANDS {
+        let class = fault.split(':').next().unwrap();
+        let args = ["--nemesis", fault, "--nemesis-interval", "30s", "--time-limit", "5m", "--seed", "11"];
+        for killed in ["the harness", "the agents and the harness"] {
+            let harness = Background::start(bed.test(&args));
+            eventually(&format!("{fault} is active"), RUN_PATIENCE, || is_active(&bed.history(), class) && !hurt().is_empty());
+            if killed == "the harness" {
+                signal(harness.pid(), "KILL");
+                let since = Instant::now();
+                eventually(&format!("{fault}: healed without {killed}"), HEAL_WITHIN, || hurt().is_empty());
+                report(&format!("{fault}: clean {:.1?} after {killed} was killed", since.elapsed()));
+            } else {
+                // Stopped, so that it does not start agents again.
+                signal(harness.pid(), "STOP");
+                for host in bed.each_host() {
+                    bed.lab.ssh(&host, "pkill -KILL -f '[r]ashomon.* agent --run' ; true");
+                }
+                signal(harness.pid(), "KILL");
+                assert!(!hurt().is_empty(), "{fault}: nobody was left to heal it");
+                let output = finish(bed.lab.rashomon(&["heal", &format!("--lab={}", bed.lab.name)]), PATIENCE);
+                assert_eq!(output.status.code(), Some(0), "{fault}: {}", text(&output));
+                assert!(text(&output).contains("undone"), "{fault}: {}", text(&output));
+                assert_eq!(hurt(), "", "{fault} after heal");
+            }
+            drop(harness);
+        }
+    }
+}

@@ -7,6 +7,7 @@
 
 use super::clock::Skewed;
 use super::firewall::Cut;
+use super::packets::Shaped;
 use super::process::{Killed, Paused};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ const BYTES_MAX: u64 = 16 << 20;
 pub enum Entry {
     /// Packets are dropped.
     Cut(Cut),
+    /// Packets are held back, lost or mangled.
+    Shaped(Shaped),
     /// A program was killed.
     Killed(Killed),
     /// A program is stopped by a signal.

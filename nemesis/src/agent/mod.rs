@@ -6,7 +6,7 @@
 //!
 //! [`Agent`] is the harness's handle: its methods block until the node has answered, and may be called from several threads at
 //! once. Behind it one plain thread per node owns the connection (`line`). On the node, [`serve`] answers, [`journal`]
-//! remembers what to undo, and one file per thing that can be hurt does it: `process`, `firewall`.
+//! remembers what to undo, and one file per thing that can be hurt does it: `process`, `firewall`, `packets`.
 //!
 //! The agent's life is a lease: when its input ends or heartbeats stop, it undoes every fault and exits.
 
@@ -23,6 +23,7 @@ mod files;
 mod firewall;
 mod line;
 mod network;
+mod packets;
 mod probe;
 mod process;
 
@@ -31,6 +32,7 @@ pub use protocol::{About, Undone};
 
 use crate::command::{Command, Output, Program};
 use crate::remote::Access;
+use crate::shape::{Echoes, Measured, Shape};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use clock::Skew;
 use install::Binary;
@@ -383,6 +385,19 @@ impl Agent {
     /// Drops all packets from these addresses and from no others: replaces what was dropped before. None removes every trace.
     pub fn drop_from(&self, addresses: &[IpAddr]) -> Result<(), NodeError> {
         self.done(Request::DropFrom { addresses: addresses.to_vec() })
+    }
+
+    /// Shapes all packets to these addresses and to no others: replaces what there was before. None removes every trace.
+    pub fn shape(&self, addresses: &[IpAddr], shape: &Shape, seed: u64) -> Result<(), NodeError> {
+        self.done(Request::Shape { addresses: addresses.to_vec(), shape: *shape, seed })
+    }
+
+    fn echo(&self, to: SocketAddr, nonce: u64, echoes: &Echoes) -> Result<Measured, NodeError> {
+        let longest = echoes.every * echoes.count + echoes.within;
+        match self.ask(Request::Echo { to, nonce, echoes: *echoes }, longest + SHORT)? {
+            Reply::Echoed(measured) => Ok(measured),
+            other => Err(self.unexpected(&other)),
+        }
     }
 
     fn probe_send(&self, to: SocketAddr, nonce: u64) -> Result<(), NodeError> {

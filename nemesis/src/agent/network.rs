@@ -1,6 +1,7 @@
 //! The network between the nodes, cut and probed by their agents.
 
 use super::Agents;
+use crate::shape::{Echoes, Measured, Shape};
 use crate::{Cluster, Network, Node, NodeError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -39,19 +40,18 @@ impl AgentNetwork {
         let all: Vec<Vec<IpAddr>> = self.agents.all().iter().map(|agent| agent.about().addresses).collect();
         distinct(node, &self.known_as, &all)
     }
-}
 
-impl Network for AgentNetwork {
-    fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
+    /// All addresses of some nodes; an error for a node that has none of its own.
+    fn addresses_of(&self, nodes: &[&Node]) -> Result<Vec<IpAddr>, NodeError> {
         let mut addresses = Vec::new();
-        for from in from {
-            let own = self.addresses(from.index);
+        for node in nodes {
+            let own = self.addresses(node.index);
             if own.is_empty() {
                 return Err(NodeError::new(
-                    &from.name,
+                    &node.name,
                     format!(
                         "its address {} tells it apart from no other node: give its address in the network that the nodes share",
-                        from.address
+                        node.address
                     ),
                 ));
             }
@@ -59,14 +59,41 @@ impl Network for AgentNetwork {
         }
         addresses.sort_unstable();
         addresses.dedup();
-        self.agents.of(node).drop_from(&addresses)
+        Ok(addresses)
+    }
+
+    /// Addresses that no node has, of the families that nodes have.
+    fn nobody(&self) -> &'static [IpAddr] {
+        let two_families = (0..self.known_as.len()).any(|node| self.addresses(node).iter().any(IpAddr::is_ipv6));
+        if two_families { &NOBODY } else { &NOBODY[..1] }
+    }
+}
+
+impl Network for AgentNetwork {
+    fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
+        self.agents.of(node).drop_from(&self.addresses_of(from)?)
+    }
+
+    fn shape(&self, node: &Node, to: &[&Node], shape: &Shape, seed: u64) -> Result<(), NodeError> {
+        self.agents.of(node).shape(&self.addresses_of(to)?, shape, seed)
+    }
+
+    /// Tried with addresses that nobody has: nothing else tells whether the kernel can.
+    fn can_shape(&self, node: &Node) -> Result<(), NodeError> {
+        let agent = self.agents.of(node);
+        let tried = agent.shape(self.nobody(), &Shape { loss: 1000, ..Shape::default() }, 0);
+        tried.and(agent.shape(&[], &Shape::default(), 0))
+    }
+
+    fn measure(&self, from: &Node, to: &Node, echoes: &Echoes) -> Result<Measured, NodeError> {
+        let address = *self.addresses(to.index).first().ok_or_else(|| NodeError::new(&to.name, "it has no address to probe"))?;
+        let to = SocketAddr::new(address, self.agents.of(to).about().probe_port);
+        self.agents.of(from).echo(to, RandomState::new().build_hasher().finish(), echoes)
     }
 
     fn can_drop(&self, node: &Node) -> Result<(), NodeError> {
-        let two_families = (0..self.known_as.len()).any(|node| self.addresses(node).iter().any(IpAddr::is_ipv6));
-        let nobody = if two_families { &NOBODY[..] } else { &NOBODY[..1] };
         let agent = self.agents.of(node);
-        agent.drop_from(nobody).and_then(|()| agent.drop_from(&[]))
+        agent.drop_from(self.nobody()).and_then(|()| agent.drop_from(&[]))
     }
 
     /// Heard by IPv4 or by IPv6, where a node has both: a cut of one of them alone is none.

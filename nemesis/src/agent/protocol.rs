@@ -7,6 +7,7 @@ use super::clock::Skew;
 use super::vdso::Reading;
 use crate::command::{Command, Output, Program, bytes};
 use crate::database::ProcessState;
+use crate::shape::{Echoes, Measured, Shape};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -174,6 +175,24 @@ pub enum Request {
         /// The addresses; none removes every trace.
         addresses: Vec<IpAddr>,
     },
+    /// Shape all packets to these addresses and no others.
+    Shape {
+        /// The addresses; none removes every trace.
+        addresses: Vec<IpAddr>,
+        /// What happens to them.
+        shape: Shape,
+        /// What decides what happens to which.
+        seed: u64,
+    },
+    /// Send datagrams that the other agent sends back, and sum up what came.
+    Echo {
+        /// Where to.
+        to: SocketAddr,
+        /// Tells these from others.
+        nonce: u64,
+        /// How many, how long, how often.
+        echoes: Echoes,
+    },
     /// Send a few datagrams with this number.
     ProbeSend {
         /// Where to.
@@ -237,6 +256,8 @@ pub enum Reply {
     Incarnation(Option<String>),
     /// Whether a probe was heard.
     Heard(bool),
+    /// What came back of datagrams.
+    Echoed(Measured),
     /// What was undone.
     Undone(Vec<Undone>),
 }

@@ -4,11 +4,13 @@ use super::addresses;
 use super::clock::{Clocks, Skewed};
 use super::exec::Running;
 use super::files::{Directory, replace};
-use super::firewall::{Cut, Firewall};
+use super::firewall::{Backend, Cut, Firewall};
 use super::journal::{Entry, Journal};
+use super::packets::{Packets, Shaped};
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
 use super::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use crate::shape::Shape;
 use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -303,6 +305,7 @@ struct Host {
     programs_gate: Mutex<()>,
     firewall: Firewall,
     firewall_gate: Mutex<()>,
+    packets: Packets,
     probe: Probe,
     running: Running,
     busy: AtomicUsize,
@@ -323,6 +326,7 @@ impl Host {
             programs: Programs::new(&directory)?,
             clocks: Clocks::default(),
             programs_gate: Mutex::new(()),
+            packets: Packets::new(Firewall::find(running.clone()), running.clone()),
             firewall: Firewall::find(running.clone()),
             firewall_gate: Mutex::new(()),
             probe: Probe::listen(options.probe_port)?,
@@ -369,6 +373,7 @@ impl Host {
             Request::Incarnation { name } => self.programs.incarnation(name).map(Reply::Incarnation),
             Request::ProbeSend { to, nonce } => self.probe.send(*to, *nonce).map(|()| Reply::Nothing),
             Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
+            Request::Echo { to, nonce, echoes } => self.probe.echo(*to, *nonce, echoes).map(Reply::Echoed),
             Request::Heal => Ok(Reply::Undone(self.undo_all())),
             _ => self.change(request).map(|()| Reply::Nothing),
         }
@@ -384,6 +389,10 @@ impl Host {
             let _one_at_a_time = self.firewall_gate.lock().unwrap_or_else(PoisonError::into_inner);
             return self.drop_from(addresses);
         }
+        if let Request::Shape { addresses, shape, seed } = request {
+            let _one_at_a_time = self.firewall_gate.lock().unwrap_or_else(PoisonError::into_inner);
+            return self.shape(addresses, shape, *seed);
+        }
         let _one_at_a_time = self.programs_gate.lock().unwrap_or_else(PoisonError::into_inner);
         match request {
             Request::Start(program) => {
@@ -398,7 +407,7 @@ impl Host {
                     Entry::Killed(killed) => killed.program.name == *name,
                     Entry::Paused(paused) => paused.name == *name,
                     Entry::Skewed(skewed) => skewed.name == *name,
-                    Entry::Cut(_) => false,
+                    Entry::Cut(_) | Entry::Shaped(_) => false,
                 })
             }
             Request::Kill { name } => {
@@ -444,21 +453,45 @@ impl Host {
         super::clock::read(name, &self.programs.pids(name)?).map(Reply::Clock)
     }
 
-    fn drop_from(&self, addresses: &[IpAddr]) -> Result<(), String> {
-        if let Some(control) = addresses.iter().find(|address| Some(address.to_canonical()) == self.control) {
-            return Err(format!("refused to drop packets from {control}: the control node talks to this node from there"));
+    fn spare_control(&self, addresses: &[IpAddr], what: &str) -> Result<(), String> {
+        match addresses.iter().find(|address| Some(address.to_canonical()) == self.control) {
+            Some(control) => Err(format!("refused to {what} {control}: the control node talks to this node from there")),
+            None => Ok(()),
         }
+    }
+
+    fn drop_from(&self, addresses: &[IpAddr]) -> Result<(), String> {
+        self.spare_control(addresses, "drop packets from")?;
         if addresses.is_empty() {
-            return self.undo_cuts();
+            return self.undo_all_of(|entry| matches!(entry, Entry::Cut(_)));
         }
         let backend = self.firewall.backend(addresses)?;
         self.journal().begin(&Entry::Cut(Cut { backend }))?;
         self.firewall.cut(backend, addresses)
     }
 
-    fn undo_cuts(&self) -> Result<(), String> {
-        let cuts = self.journal().open_entries().into_iter().filter(|(_, entry)| matches!(entry, Entry::Cut(_)));
-        for (id, entry) in cuts.collect::<Vec<_>>() {
+    /// Replaces what there was, by the first way that works.
+    fn shape(&self, addresses: &[IpAddr], shape: &Shape, seed: u64) -> Result<(), String> {
+        self.spare_control(addresses, "hold back packets to")?;
+        self.undo_all_of(|entry| matches!(entry, Entry::Shaped(_)))?;
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        let (ways, mut why_not) = self.packets.ways(addresses);
+        for way in ways {
+            self.journal().begin(&Entry::Shaped(Shaped { way: way.clone() }))?;
+            match self.packets.apply(&way, addresses, shape, seed) {
+                Ok(()) => return Ok(()),
+                Err(why) => why_not.push(why),
+            }
+            self.undo_all_of(|entry| matches!(entry, Entry::Shaped(_)))?;
+        }
+        Err(format!("packets cannot be shaped on this node: {}", why_not.join("; ")))
+    }
+
+    fn undo_all_of(&self, which: impl Fn(&Entry) -> bool) -> Result<(), String> {
+        let found = self.journal().open_entries().into_iter().filter(|(_, entry)| which(entry));
+        for (id, entry) in found.collect::<Vec<_>>() {
             self.undo(&entry)?;
             self.journal().end(id)?;
         }
@@ -468,6 +501,7 @@ impl Host {
     fn undo(&self, entry: &Entry) -> Result<(), String> {
         match entry {
             Entry::Cut(cut) => self.firewall.clear(cut.backend),
+            Entry::Shaped(shaped) => self.packets.clear(&shaped.way),
             Entry::Killed(killed) => self.programs.start(&killed.program),
             Entry::Paused(paused) => self.programs.resume(&paused.name),
             Entry::Skewed(skewed) => self.clocks.restore(&skewed.name, || self.programs.pids(&skewed.name)),
@@ -495,12 +529,17 @@ impl Host {
             let error = self.undo(&entry).and_then(|()| self.journal().end(id)).err();
             undone.push(Undone { what: describe(&entry), error });
         }
-        // A table of ours that no journal knows of: somebody removed the journal.
-        let cut_open = self.journal().open_entries().iter().any(|(_, entry)| matches!(entry, Entry::Cut(_)));
-        if !cut_open && self.firewall.has_table() {
-            let error = self.firewall.clear(super::firewall::Backend::Nft).err();
-            undone.push(Undone { what: "a table of ours in the firewall that no journal knows of".into(), error });
-        }
+        // Tables of ours that no journal knows of: somebody removed the journal.
+        let open = self.journal().open_entries();
+        let [cut, queue] = self.firewall.has_tables();
+        let mut clear = |stray: bool, clear: fn(&Firewall, Backend) -> Result<(), String>| {
+            if stray {
+                let error = clear(&self.firewall, Backend::Nft).err();
+                undone.push(Undone { what: "a table of ours in the firewall that no journal knows of".into(), error });
+            }
+        };
+        clear(cut && !open.iter().any(|(_, entry)| matches!(entry, Entry::Cut(_))), Firewall::clear);
+        clear(queue && !open.iter().any(|(_, entry)| matches!(entry, Entry::Shaped(_))), Firewall::clear_queue);
         if let Some(error) = self.journal().set_unreadable_aside() {
             undone.push(Undone { what: "what the journal could not tell".into(), error: Some(error) });
         }
@@ -511,6 +550,7 @@ impl Host {
 fn describe(entry: &Entry) -> String {
     match entry {
         Entry::Cut(_) => "packets were dropped".into(),
+        Entry::Shaped(_) => "packets were held back, lost or mangled".into(),
         Entry::Killed(killed) => format!("{} was killed", killed.program.name),
         Entry::Paused(paused) => format!("{} was paused", paused.name),
         Entry::Skewed(skewed) => format!("the clock of {} was changed", skewed.name),

@@ -1,0 +1,295 @@
+//! Packets between nodes that are late, lost, doubled, out of order, mangled, or squeezed through a narrow line.
+
+use crate::fault::{Context, Fault, Report};
+use crate::measure::{self, Link};
+use crate::shape::{Shape, Thousandths};
+use crate::target::{Choice, Target};
+use crate::{Cluster, NodeError};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// What happens to packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// They are late.
+    Delay,
+    /// They are late by very different times.
+    Jitter,
+    /// Some are lost.
+    Loss,
+    /// Some arrive twice.
+    Duplicate,
+    /// Some overtake others.
+    Reorder,
+    /// Of some a bit is flipped: their checksum tells, and they are lost on arrival.
+    Corrupt,
+    /// Only so many bits a second pass.
+    Rate,
+    /// One link between two nodes, drawn, loses many, in both directions.
+    Flaky,
+}
+
+/// What a number behind a harm means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Microseconds,
+    Thousandths,
+    BitsPerSecond,
+}
+
+/// A harm, its name, the unit of its amount and the usual amount (Jepsen's, where it has one).
+type Row = (Harm, &'static str, Unit, u64);
+
+const HARMS: [Row; 8] = [
+    (Harm::Delay, "delay", Unit::Microseconds, 50_000),
+    (Harm::Jitter, "jitter", Unit::Microseconds, 30_000),
+    (Harm::Loss, "loss", Unit::Thousandths, 200),
+    (Harm::Duplicate, "duplicate", Unit::Thousandths, 200),
+    (Harm::Reorder, "reorder", Unit::Thousandths, 200),
+    (Harm::Corrupt, "corrupt", Unit::Thousandths, 200),
+    (Harm::Rate, "rate", Unit::BitsPerSecond, 1_000_000),
+    (Harm::Flaky, "flaky", Unit::Thousandths, 500),
+];
+
+/// How likely a packet is to fare like the one before it, where some are hurt and others not.
+const CORRELATION: Thousandths = 750;
+
+/// How late the packets are that others overtake, and how much the delay of late ones varies.
+const OVERTAKEN_US: u64 = 50_000;
+const VARIES_US: u64 = 10_000;
+
+impl Harm {
+    fn row(self) -> &'static Row {
+        // Every harm has a row: a test holds it to that.
+        HARMS.iter().find(|row| row.0 == self).unwrap_or(&HARMS[0])
+    }
+
+    /// The shape of so much of it.
+    pub(crate) fn shape(self, amount: u64) -> Shape {
+        let share = amount.min(1000) as Thousandths;
+        let bursts = Shape { correlation: CORRELATION, ..Shape::default() };
+        match self {
+            Harm::Delay => Shape { delay_us: amount, jitter_us: VARIES_US.min(amount / 5), ..Shape::default() },
+            Harm::Jitter => Shape { delay_us: amount, jitter_us: amount, ..Shape::default() },
+            Harm::Loss | Harm::Flaky => Shape { loss: share, ..bursts },
+            Harm::Duplicate => Shape { duplicate: share, ..bursts },
+            Harm::Reorder => Shape { reorder: share, delay_us: OVERTAKEN_US, ..bursts },
+            Harm::Corrupt => Shape { corrupt: share, ..bursts },
+            Harm::Rate => Shape { rate_bits: amount, ..Shape::default() },
+        }
+    }
+
+    /// In words: `late by 50 ms`.
+    fn words(self, amount: u64) -> String {
+        let number = Unit::write(self.row().2, amount);
+        match self {
+            Harm::Delay => format!("late by {number}"),
+            Harm::Jitter => format!("late by up to {}", Unit::write(Unit::Microseconds, 2 * amount)),
+            Harm::Loss | Harm::Flaky => format!("{number} lost"),
+            Harm::Duplicate => format!("{number} doubled"),
+            Harm::Reorder => format!("{number} overtaking others"),
+            Harm::Corrupt => format!("{number} corrupted"),
+            Harm::Rate => format!("at most {number}"),
+        }
+    }
+}
+
+impl Unit {
+    fn write(self, amount: u64) -> String {
+        match self {
+            Unit::Microseconds if amount.is_multiple_of(1000) => format!("{} ms", amount / 1000),
+            Unit::Microseconds => format!("{amount} µs"),
+            Unit::Thousandths => format!("{} %", amount as f64 / 10.0),
+            Unit::BitsPerSecond => format!("{} kbit/s", amount as f64 / 1000.0),
+        }
+    }
+
+    /// Reads `200ms`, `15%`, `500kbit`.
+    fn read(self, text: &str) -> Option<u64> {
+        let units: &[(&str, f64)] = match self {
+            Unit::Microseconds => &[("us", 1.0), ("ms", 1e3), ("s", 1e6)],
+            Unit::Thousandths => &[("%", 10.0)],
+            Unit::BitsPerSecond => &[("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9)],
+        };
+        let most = match self {
+            Unit::Microseconds => 60e6,
+            Unit::Thousandths => 1000.0,
+            Unit::BitsPerSecond => 1e11,
+        };
+        let amount = units.iter().find_map(|(unit, factor)| Some(text.strip_suffix(unit)?.trim().parse::<f64>().ok()? * factor))?;
+        (1.0..=most).contains(&amount).then_some(amount.round() as u64)
+    }
+
+    fn example(self) -> &'static str {
+        match self {
+            Unit::Microseconds => "200ms",
+            Unit::Thousandths => "20%",
+            Unit::BitsPerSecond => "500kbit",
+        }
+    }
+}
+
+/// A harm of so much, and whose packets are to suffer.
+#[derive(Clone, Debug)]
+pub struct Item {
+    harm: Harm,
+    amount: u64,
+    targets: Choice,
+}
+
+impl Item {
+    /// Reads `delay`, `delay=200ms`, `loss@minority`, or a target alone: then it is every harm, one item each.
+    pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Vec<Item>, String> {
+        let n = cluster.len();
+        if n < 2 {
+            return Err("there is no link between 1 node(s)".into());
+        }
+        let target = target.map(|text| Target::parse(text, cluster)).transpose()?;
+        if let Some(target) = &target {
+            target.check(n)?;
+        }
+        let flaky_at = |harm: Harm| harm == Harm::Flaky && target.is_some();
+        let targets = || Choice::new(target.clone().into_iter().collect(), n);
+        let Some(how) = how else {
+            let all = HARMS.iter().filter(|row| !flaky_at(row.0));
+            return Ok(all.map(|row| Item { harm: row.0, amount: row.3, targets: targets() }).collect());
+        };
+        let (name, amount) = how.split_once('=').map_or((how, None), |(name, amount)| (name, Some(amount)));
+        let names = || HARMS.map(|row| row.1).join(", ");
+        let &(harm, name, unit, usual) =
+            HARMS.iter().find(|row| row.1 == name).ok_or_else(|| format!("`{name}` is none of {}", names()))?;
+        let wrong = |amount: &str| format!("`{amount}` is no amount of {name}: write it like {name}={}", unit.example());
+        let amount = amount.map(|amount| unit.read(amount).ok_or_else(|| wrong(amount))).transpose()?.unwrap_or(usual);
+        if flaky_at(harm) {
+            return Err("`flaky` takes no target: it is one link, drawn".into());
+        }
+        Ok(vec![Item { harm, amount, targets: targets() }])
+    }
+}
+
+/// Shapes packets between nodes. One shape at a time.
+pub struct Packet {
+    /// One of them is drawn each time.
+    items: Vec<Item>,
+    active: Option<Active>,
+}
+
+struct Active {
+    harm: Harm,
+    amount: u64,
+    /// The links whose packets suffer, with what a probe told before.
+    links: Vec<Link>,
+}
+
+impl Packet {
+    /// Draws one of these each time; any harm of the usual amount if there are none.
+    pub fn new(items: Vec<Item>, cluster: &Cluster) -> Result<Packet, String> {
+        let items = if items.is_empty() { Item::parse(None, None, cluster)? } else { items };
+        Ok(Packet { items, active: None })
+    }
+}
+
+impl Fault for Packet {
+    fn name(&self) -> &'static str {
+        "packet"
+    }
+
+    fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
+        context.cluster.on_all(|node| context.network.can_shape(node))?;
+        let n = context.cluster.len();
+        let mut links = measure::links(n, &(0..n).collect::<Vec<_>>());
+        measure::before(context, Harm::Loss, &mut links);
+        match links.iter().find(|link| link.before.back == 0) {
+            None => Ok(()),
+            Some(link) => Err(NodeError::new(
+                &context.cluster.nodes[link.from].name,
+                format!(
+                    "gets no echo of {} although no fault is active: hurt packets could not be told from this. Echoes are UDP datagrams between the nodes: let them pass the nodes' firewalls, or leave out `packet`",
+                    context.cluster.nodes[link.to].name
+                ),
+            )),
+        }
+    }
+
+    fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
+        let n = context.cluster.len();
+        let Item { harm, amount, targets } = self.items[rng.random_range(0..self.items.len())].clone();
+        let (a, step, seed) = (rng.random_range(0..n), rng.random_range(1..n), rng.random::<u64>());
+        let (mut links, what) = if harm == Harm::Flaky {
+            let b = (a + step) % n;
+            let links = [(a, b), (b, a)].map(|(from, to)| Link::new(from, to)).to_vec();
+            (links, format!("between {} {}", context.cluster.names(&[a.min(b), a.max(b)]), harm.words(amount)))
+        } else {
+            let (nodes, note) = targets.draw(context, rng);
+            if nodes.is_empty() {
+                return Ok(Report::nothing(format!("no packet is hurt{note}")));
+            }
+            (measure::links(n, &nodes), format!("packets of {} {}{note}", context.cluster.names(&nodes), harm.words(amount)))
+        };
+        measure::before(context, harm, &mut links);
+        let nodes = measure::senders(&links);
+        let active = self.active.insert(Active { harm, amount, links });
+        let mut report = Report::of(nodes.clone(), what);
+        let errors = context.errors_on(&nodes, |node| {
+            let to: Vec<_> =
+                active.links.iter().filter(|link| link.from == node.index).map(|link| &context.cluster.nodes[link.to]).collect();
+            context.network.shape(node, &to, &harm.shape(amount), seed ^ node.index as u64)
+        });
+        report.seen(measure::hurt(context, harm, amount, &active.links));
+        report.failed(&errors);
+        Ok(report)
+    }
+
+    fn recover(&mut self, context: &Context) -> Result<Report, NodeError> {
+        let Some(Active { harm, amount, links }) = &self.active else { return Ok(Report::idle()) };
+        let nodes = measure::senders(links);
+        let mut report = Report::of(nodes.clone(), "packets pass as before".into());
+        let errors = context.errors_on(&nodes, |node| context.network.shape(node, &[], &Shape::default(), 0));
+        report.seen(measure::healed(context, *harm, *amount, links));
+        report.failed(&errors);
+        if report.observed {
+            self.active = None;
+        }
+        Ok(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::cluster;
+
+    #[test]
+    fn every_harm_has_a_row_and_does_something() {
+        for (harm, name, unit, usual) in HARMS {
+            assert_eq!(harm.row().1, name);
+            assert_ne!(harm.shape(usual), Shape::default(), "{name}");
+            assert!(unit.read(unit.example()).is_some(), "{name}");
+            let items = Item::parse(Some(name), None, &cluster(3)).unwrap();
+            assert_eq!((items.len(), items[0].harm, items[0].amount), (1, harm, usual));
+        }
+    }
+
+    #[test]
+    fn amounts_are_read() {
+        for (text, amount) in
+            [("delay=200ms", 200_000), ("delay=1.5s", 1_500_000), ("loss=0.5%", 5), ("rate=2mbit", 2_000_000), ("flaky=90%", 900)]
+        {
+            assert_eq!(Item::parse(Some(text), None, &cluster(3)).unwrap()[0].amount, amount, "{text}");
+        }
+        for (how, target, words) in [
+            ("delay=soon", None, "write it like delay=200ms"),
+            ("delay=0ms", None, "no amount"),
+            ("loss=200%", None, "no amount"),
+            ("loss=NaN%", None, "no amount"),
+            ("slow", None, "`slow` is none of delay, jitter"),
+            ("flaky", Some("n1"), "takes no target"),
+            ("delay", Some("minority-third"), "selects no node of 3"),
+        ] {
+            let error = Item::parse(Some(how), target, &cluster(3)).unwrap_err();
+            assert!(error.contains(words), "{how}: {error}");
+        }
+        assert!(Item::parse(None, None, &cluster(1)).is_err());
+        assert_eq!(Item::parse(None, Some("n1"), &cluster(3)).unwrap().len(), HARMS.len() - 1);
+    }
+}

@@ -3,6 +3,7 @@
 mod analyze;
 mod check;
 mod convert;
+mod demo;
 mod generate;
 mod heal;
 mod inner;
@@ -68,6 +69,8 @@ impl Global {
 enum Command {
     /// Run a test: drive clients against a cluster while faults come and go, then judge
     Test(Box<test::TestArgs>),
+    /// Show what the checker can tell apart: replication schemes, hurt where it hurts, and what each of them keeps
+    Demo(demo::DemoArgs),
     /// Judge recorded history files
     Check(check::CheckArgs),
     /// Judge a stored run again, also one that was killed half-way
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
     let console = cli.global.stderr();
     let outcome = match cli.command {
         Command::Test(args) => test::run(&args, cli.global),
+        Command::Demo(args) => demo::run(&args, cli.global),
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),
         Command::Stat(args) => stat::run(&args, cli.global),

@@ -24,6 +24,13 @@ pub struct Rung {
     pub reason: Option<String>,
 }
 
+impl Rung {
+    /// For machines. The names of its fields are a promise.
+    pub fn json(&self) -> Json {
+        json!({ "consistency": self.consistency.name(), "verdict": self.summary, "reason": self.reason })
+    }
+}
+
 /// Judges a file against every model, each before those that it implies.
 ///
 /// # Errors
@@ -52,6 +59,31 @@ pub fn climb(
         Some(why) if undecided && rungs.iter().all(|rung| rung.reason.as_ref() == Some(&why)) => Err(FileError::Model(why)),
         _ => Ok(hold_true(&rungs)),
     }
+}
+
+/// The same for some models only, each judged only if its answer does not follow from others: the strongest first, because it may
+/// hold, then the weakest, because it may not.
+///
+/// # Errors
+/// A model cannot be judged on it.
+pub fn climb_to_decide(
+    file: &mut RecordedFile,
+    how: &FileOptions,
+    asked: impl Fn(Consistency) -> bool,
+    stop: impl Fn() -> bool + Sync,
+    progress: &Progress,
+) -> Result<Vec<Rung>, FileError> {
+    let open = |consistency| Rung { consistency, summary: Summary::Unknown, reason: None };
+    let mut rungs: Vec<Rung> = Consistency::ALL.into_iter().filter(|&model| asked(model)).map(open).collect();
+    let first = (0..rungs.len()).take(1);
+    for place in first.chain((1..rungs.len()).rev()) {
+        let consistency = rungs[place].consistency;
+        if hold_true(&rungs)[place].summary == Summary::Unknown {
+            let run = file.judge(&FileOptions { consistency, ..how.clone() }, &stop, progress)?;
+            rungs[place] = Rung { consistency, summary: run.summary(), reason: results::reason(run) };
+        }
+    }
+    Ok(hold_true(&rungs))
 }
 
 /// Fills in what follows from other answers, and withdraws answers that contradict each other.
@@ -123,11 +155,7 @@ pub fn json(path: &Path, rungs: &[Rung]) -> Json {
     json!({
         "file": path.display().to_string(),
         "strongest": strongest(rungs).into_iter().map(Consistency::name).collect::<Vec<_>>(),
-        "ladder": rungs.iter().map(|rung| json!({
-            "consistency": rung.consistency.name(),
-            "verdict": rung.summary,
-            "reason": rung.reason,
-        })).collect::<Vec<_>>(),
+        "ladder": rungs.iter().map(Rung::json).collect::<Vec<_>>(),
     })
 }
 

@@ -11,6 +11,7 @@ mod cli;
 pub mod clock;
 pub mod console;
 pub mod coverage;
+pub mod demo;
 pub mod exit;
 pub mod faults;
 pub mod guess;

@@ -39,6 +39,7 @@ use processes::Processes;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use switches::Switches;
 use testbed::TestBed;
 
 /// What makes a demo cluster.
@@ -83,6 +84,26 @@ impl Demo {
     /// Its nodes.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Sets a node's wall clock so many milliseconds ahead of this machine's, or behind. It stays so through kills, until it is
+    /// set again.
+    ///
+    /// # Errors
+    /// The node has no switches to be set.
+    pub fn set_clock_ahead(&self, node: &Node, ms: i64) -> io::Result<()> {
+        let path = self.bed.switches(node);
+        Switches { clock_ahead_ms: ms, ..Switches::read(&path)? }.write(&path)
+    }
+
+    /// Makes everything that a node receives from some others so many milliseconds later; from no others: as it was.
+    ///
+    /// # Errors
+    /// The node has no switches to be set.
+    pub fn set_delay(&self, node: &Node, from: &[&Node], ms: u64) -> io::Result<()> {
+        let path = self.bed.switches(node);
+        let delay_from_ms = from.iter().map(|from| (from.index, ms)).collect();
+        Switches { delay_from_ms, ..Switches::read(&path)? }.write(&path)
     }
 }
 

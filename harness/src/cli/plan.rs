@@ -1,7 +1,7 @@
 //! From options to a test: the nodes, how they are reached, the store under test and what is asked of it.
 
 use super::Failure;
-use super::test::{DatabaseName, Rate, ReadKind, Replication, TestArgs, Values};
+use super::test::{DatabaseName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
 use crate::progress::Progress;
@@ -144,11 +144,7 @@ fn demo(args: &TestArgs, seed: u64, dir: &RunDir) -> Result<Bed, Failure> {
     if !(DEMO_NODES_MIN..=DEMO_NODES_MAX).contains(&nodes) {
         return Err(Failure::usage(wanted));
     }
-    let replication = match args.replication.unwrap_or(Replication::Quorum) {
-        Replication::Quorum => workloads::demo::Replication::Quorum,
-        Replication::QuorumNoRepair => workloads::demo::Replication::QuorumNoRepair,
-        Replication::AsyncPrimary => workloads::demo::Replication::AsyncPrimary,
-    };
+    let replication = args.replication.unwrap_or_default();
     let path = std::path::absolute(dir.path().join("nodes"))?;
     let demo = Demo::new(DemoOptions { nodes, replication, dir: path, seed, binary: this_program()? })?;
     let cluster = demo.cluster().clone();

@@ -5,11 +5,14 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::store::RunDir;
 use crate::{console, exit, log, terminal, test, words};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use nemesis::lab::NAME_DEFAULT;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
+use workloads::demo::Replication;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,7 +87,7 @@ pub(super) struct TestArgs {
     pub(super) fail_fast: bool,
 
     /// demo: how the store copies its data
-    #[arg(long, value_enum, value_name = "SCHEME", help_heading = "Databases")]
+    #[arg(long, value_parser = SchemeNames, value_name = "SCHEME", help_heading = "Databases")]
     pub(super) replication: Option<Replication>,
     /// etcd: the kind of reads clients ask for
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Databases")]
@@ -150,15 +153,23 @@ fn nemesis_help() -> String {
     help
 }
 
-/// How the demo copies its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Replication {
-    /// Majorities for reads and writes, reads write back what they found: linearizable
-    Quorum,
-    /// The same without the write-back: not linearizable
-    QuorumNoRepair,
-    /// One primary takes writes, followers answer reads and lag: not linearizable
-    AsyncPrimary,
+/// The replication schemes of the demo, by name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SchemeNames;
+
+impl TypedValueParser for SchemeNames {
+    type Value = Replication;
+
+    fn parse_ref(&self, command: &clap::Command, argument: Option<&clap::Arg>, name: &OsStr) -> Result<Replication, clap::Error> {
+        let names = PossibleValuesParser::new(self.possible_values().into_iter().flatten());
+        let name = names.parse_ref(command, argument, name)?;
+        Ok(Replication::by_name(&name).unwrap_or_default())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let of_registers = Replication::all().filter(|scheme| scheme.offers("read") && scheme.offers("write"));
+        Some(Box::new(of_registers.map(|scheme| PossibleValue::new(scheme.name()).help(scheme.describe()))))
+    }
 }
 
 /// Kinds of reads of etcd.

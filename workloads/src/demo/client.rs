@@ -91,6 +91,10 @@ fn call(op: &Invocation) -> Option<(i64, Call)> {
             let [old, new] = argument.elements()? else { return None };
             Call::Cas { key, old: old.as_int()?, new: new.as_int()? }
         }
+        "add" => Call::Add { key, value: argument.as_int()? },
+        "remove" => Call::Remove { key, value: argument.as_int()? },
+        "acquire" => Call::Acquire { key },
+        "release" => Call::Release { key, token: argument.as_int()? },
         _ => return None,
     };
     Some((key, call))
@@ -99,7 +103,7 @@ fn call(op: &Invocation) -> Option<(i64, Call)> {
 fn complete(key: i64, op: &Invocation, answer: Answer) -> Completion {
     let refused = |refusal: Refusal| OpError { kind: refusal.name(), detail: format!("the node answered {}", refusal.name()) };
     match answer {
-        Answer::Ok(result) if op.f == "read" => Completion::Ok(Value::pair(key, value(&result))),
+        Answer::Ok(result) if matches!(op.f, "read" | "acquire") => Completion::Ok(Value::pair(key, value(&result))),
         Answer::Ok(_) => Completion::Ok(op.value.clone()),
         Answer::Fail(refusal) => Completion::Fail(refused(refusal)),
         Answer::Info(refusal) => Completion::Info(refused(refusal)),

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn switches_drop_and_delay() {
-        let switches = Switches { drop_from: vec![2], delay_from_ms: vec![(3, 100)] };
+        let switches = Switches { drop_from: vec![2], delay_from_ms: vec![(3, 100)], ..Switches::default() };
         let mut links = Links::new(1);
         let accepted = [1, 2, 3].map(|from| links.accept(Duration::ZERO, from, 0, false, &switches));
         assert_eq!(accepted, [true, false, true]);

@@ -60,13 +60,13 @@ impl Network for DemoNetwork {
     fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
         let mut drop_from: Vec<usize> = from.iter().map(|node| node.index).collect();
         drop_from.sort_unstable();
-        let switches = Switches { drop_from, ..Switches::default() };
         let path = self.bed.switches(node);
         // A node that was torn down, or never set up, has nothing to cut and nothing to heal.
         if !self.bed.data(node).exists() && from.is_empty() {
             return Ok(());
         }
-        switches.write(&path).map_err(|error| NodeError::new(&node.name, format!("cannot switch its links in {}: {error}", path.display())))
+        let switched = Switches::read(&path).and_then(|switches| Switches { drop_from, ..switches }.write(&path));
+        switched.map_err(|error| NodeError::new(&node.name, format!("cannot switch its links in {}: {error}", path.display())))
     }
 
     /// Every node has its switches.

@@ -9,8 +9,15 @@ use super::link::Links;
 use super::log::Log;
 use super::protocol::{Answer, Call, Packet, Refusal, Request, Status, read_line, to_line};
 use super::scheme::async_primary::AsyncPrimary;
+use super::scheme::causal::Causal;
+use super::scheme::gossip::Gossip;
+use super::scheme::lease_lock::LeaseLock;
+use super::scheme::multi_leader::MultiLeader;
 use super::scheme::quorum::Quorum;
-use super::scheme::{NODES_MAX, Place, Replication, Scheme, TICK, Ticket, Turn};
+use super::scheme::sloppy_quorum::SloppyQuorum;
+use super::scheme::sync_primary::SyncPrimary;
+use super::scheme::total_order::{Reads, TotalOrder};
+use super::scheme::{NODES_MAX, Place, Replication, Scheme, TICK, Ticket, Turn, counters, sets};
 use super::switches::Watched;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -18,7 +25,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc as outbox, oneshot};
@@ -109,7 +116,21 @@ pub fn run(options: &NodeOptions) -> io::Result<()> {
     match options.replication {
         Replication::Quorum => serve(options, |place| Quorum::new(place, true)),
         Replication::QuorumNoRepair => serve(options, |place| Quorum::new(place, false)),
+        Replication::SloppyQuorum => serve(options, SloppyQuorum::new),
         Replication::AsyncPrimary => serve(options, AsyncPrimary::new),
+        Replication::SyncPrimary => serve(options, SyncPrimary::new),
+        Replication::MultiLeader => serve(options, MultiLeader::new),
+        Replication::TotalOrder => serve(options, |place| TotalOrder::new(place, Reads::Local)),
+        Replication::TotalOrderReads => serve(options, |place| TotalOrder::new(place, Reads::InTheLog)),
+        Replication::CausalBroadcast => serve(options, |place| Causal::new(place, false)),
+        Replication::CausalConvergent => serve(options, |place| Causal::new(place, true)),
+        Replication::GCounter => serve(options, Gossip::<counters::GrowOnly>::new),
+        Replication::PnCounter => serve(options, Gossip::<counters::UpDown>::new),
+        Replication::GSet => serve(options, Gossip::<sets::GrowOnly>::new),
+        Replication::TwoPhaseSet => serve(options, Gossip::<sets::TwoPhase>::new),
+        Replication::OrSet => serve(options, Gossip::<sets::ObservedRemove>::new),
+        Replication::LeaseLock => serve(options, |place| LeaseLock::new(place, false)),
+        Replication::FencedLock => serve(options, |place| LeaseLock::new(place, true)),
     }
 }
 
@@ -216,11 +237,11 @@ impl<S: Scheme> Core<S> {
                 Err(mpsc::RecvTimeoutError::Timeout) => None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            let mut turn = Turn::new(self.place.index, self.start.elapsed());
-            let mut mail = Mail { packets: vec![Vec::new(); self.place.nodes], answers: Vec::new() };
             if first.is_some() {
                 self.switches.look()?;
             }
+            let mut turn = Turn::new(self.place.index, self.start.elapsed()).at(self.wall_ms());
+            let mut mail = Mail { packets: vec![Vec::new(); self.place.nodes], answers: Vec::new() };
             self.take_inputs(first, &mut turn, &mut mail);
             self.take_packets(&mut turn);
             if turn.now() >= self.next_tick {
@@ -230,6 +251,12 @@ impl<S: Scheme> Core<S> {
             }
             self.finish(turn, mail)?;
         }
+    }
+
+    /// Milliseconds since 1970, as this node's wall clock has it.
+    fn wall_ms(&self) -> i64 {
+        let machine = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        machine + self.switches.current().clock_ahead_ms
     }
 
     /// What has come in from connections. Packets go into the links.

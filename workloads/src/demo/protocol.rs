@@ -63,6 +63,47 @@ pub enum Call {
         /// The value it then gets.
         new: i64,
     },
+    /// Puts a value into a set, or adds it to a counter.
+    Add {
+        /// The key.
+        key: Key,
+        /// The element, or the amount.
+        value: i64,
+    },
+    /// Takes a value out of a set.
+    Remove {
+        /// The key.
+        key: Key,
+        /// The element.
+        value: i64,
+    },
+    /// Takes a lock. Its result is the token of this holder.
+    Acquire {
+        /// The lock.
+        key: Key,
+    },
+    /// Gives a lock back.
+    Release {
+        /// The lock.
+        key: Key,
+        /// The token that its holder got.
+        token: i64,
+    },
+}
+
+impl Call {
+    /// The key that it is about.
+    pub fn key(self) -> Key {
+        match self {
+            Call::Read { key }
+            | Call::Write { key, .. }
+            | Call::Cas { key, .. }
+            | Call::Add { key, .. }
+            | Call::Remove { key, .. }
+            | Call::Acquire { key }
+            | Call::Release { key, .. } => key,
+        }
+    }
 }
 
 /// What came of a [`Call`].
@@ -91,6 +132,10 @@ pub enum Refusal {
     NotOffered,
     /// The node has too much to do.
     Busy,
+    /// Somebody else holds the lock.
+    Held,
+    /// The lock was given to somebody else meanwhile.
+    Stale,
 }
 
 impl Refusal {
@@ -102,6 +147,8 @@ impl Refusal {
             Refusal::Mismatch => "mismatch",
             Refusal::NotOffered => "not-offered",
             Refusal::Busy => "busy",
+            Refusal::Held => "held",
+            Refusal::Stale => "stale",
         }
     }
 }

@@ -18,59 +18,144 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub mod async_primary;
+pub mod causal;
+pub mod counters;
+pub mod gossip;
+pub mod lease_lock;
+pub mod multi_leader;
 pub mod quorum;
+pub mod sets;
+pub mod sloppy_quorum;
+pub mod sync_primary;
+pub mod total_order;
 
 /// The replication schemes, as the command line names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Replication {
-    /// [`quorum`] with repair: linearizable.
+    /// [`quorum`] with repair.
     #[default]
     Quorum,
-    /// [`quorum`] without repair: not linearizable.
+    /// [`quorum`] without repair.
     QuorumNoRepair,
-    /// [`async_primary`]: not linearizable.
+    /// [`sloppy_quorum`].
+    SloppyQuorum,
+    /// [`async_primary`].
     AsyncPrimary,
+    /// [`sync_primary`].
+    SyncPrimary,
+    /// [`multi_leader`].
+    MultiLeader,
+    /// [`total_order`], read at each node.
+    TotalOrder,
+    /// [`total_order`], read through the log.
+    TotalOrderReads,
+    /// [`causal`].
+    CausalBroadcast,
+    /// [`causal`], with one winner of concurrent writes.
+    CausalConvergent,
+    /// [`counters::GrowOnly`].
+    GCounter,
+    /// [`counters::UpDown`].
+    PnCounter,
+    /// [`sets::GrowOnly`].
+    GSet,
+    /// [`sets::TwoPhase`].
+    TwoPhaseSet,
+    /// [`sets::ObservedRemove`].
+    OrSet,
+    /// [`lease_lock`] without fencing tokens.
+    LeaseLock,
+    /// [`lease_lock`] with them.
+    FencedLock,
 }
+
+/// What the command line and the harness know of a scheme.
+#[derive(Clone, Copy)]
+struct Facts {
+    replication: Replication,
+    name: &'static str,
+    describe: &'static str,
+    /// What clients can ask for.
+    offers: &'static [&'static str],
+    /// Whether one node leads the others.
+    has_primary: bool,
+}
+
+const fn facts(replication: Replication, name: &'static str, describe: &'static str, offers: &'static [&'static str]) -> Facts {
+    Facts { replication, name, describe, offers, has_primary: false }
+}
+
+const fn led(facts: Facts) -> Facts {
+    Facts { has_primary: true, ..facts }
+}
+
+const REGISTER: &[&str] = &["read", "write"];
+const CAS_REGISTER: &[&str] = &["read", "write", "cas"];
+
+/// In the order of [`Replication`].
+const FACTS: [Facts; 17] = [
+    facts(Replication::Quorum, "quorum", "leaderless majorities, readers write back what they found", REGISTER),
+    facts(Replication::QuorumNoRepair, "quorum-no-repair", "leaderless majorities, readers do not write back", REGISTER),
+    facts(Replication::SloppyQuorum, "sloppy-quorum", "quorums of whoever can be reached, with hinted hand-off", REGISTER),
+    led(facts(Replication::AsyncPrimary, "async-primary", "one primary takes writes, followers answer reads and lag", CAS_REGISTER)),
+    led(facts(Replication::SyncPrimary, "sync-primary", "one primary answers when every backup has the write", CAS_REGISTER)),
+    facts(Replication::MultiLeader, "multi-leader", "every node takes writes, the last by wall clock wins", REGISTER),
+    led(facts(Replication::TotalOrder, "total-order", "a replicated log, read at each node", CAS_REGISTER)),
+    led(facts(Replication::TotalOrderReads, "total-order-reads", "a replicated log, and reads go through it", CAS_REGISTER)),
+    facts(Replication::CausalBroadcast, "causal-broadcast", "writes are delivered in causal order", REGISTER),
+    facts(Replication::CausalConvergent, "causal-convergent", "in causal order, and one of concurrent writes wins everywhere", REGISTER),
+    facts(Replication::GCounter, "g-counter", "a counter that grows, by gossip", &["read", "add"]),
+    facts(Replication::PnCounter, "pn-counter", "a counter that goes up and down, by gossip", &["read", "add"]),
+    facts(Replication::GSet, "g-set", "a set that grows, by gossip", &["read", "add"]),
+    facts(Replication::TwoPhaseSet, "2p-set", "a set whose removals are final, by gossip", &["read", "add", "remove"]),
+    facts(Replication::OrSet, "or-set", "a set whose removals remove what they saw, by gossip", &["read", "add", "remove"]),
+    facts(
+        Replication::LeaseLock,
+        "lease-lock",
+        "a register guarded by a lock with a lease",
+        &["read", "write", "cas", "acquire", "release"],
+    ),
+    facts(
+        Replication::FencedLock,
+        "fenced-lock",
+        "the same, and the register checks fencing tokens",
+        &["read", "write", "cas", "acquire", "release"],
+    ),
+];
 
 impl Replication {
     /// All of them.
-    pub const ALL: &[Replication] = &[Replication::Quorum, Replication::QuorumNoRepair, Replication::AsyncPrimary];
+    pub fn all() -> impl Iterator<Item = Replication> {
+        FACTS.iter().map(|facts| facts.replication)
+    }
+
+    fn facts(self) -> &'static Facts {
+        &FACTS[self as usize]
+    }
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Replication::Quorum => "quorum",
-            Replication::QuorumNoRepair => "quorum-no-repair",
-            Replication::AsyncPrimary => "async-primary",
-        }
+        self.facts().name
     }
 
     /// The scheme with this name.
     pub fn by_name(name: &str) -> Option<Replication> {
-        Replication::ALL.iter().copied().find(|replication| replication.name() == name)
+        Replication::all().find(|replication| replication.name() == name)
     }
 
     /// What it does, in a few words.
     pub fn describe(self) -> &'static str {
-        match self {
-            Replication::Quorum => "leaderless majorities, readers write back what they found",
-            Replication::QuorumNoRepair => "leaderless majorities, readers do not write back",
-            Replication::AsyncPrimary => "one primary takes writes, followers answer reads and lag",
-        }
+        self.facts().describe
     }
 
     /// Whether one node leads the others.
     pub fn has_primary(self) -> bool {
-        self == Replication::AsyncPrimary
+        self.facts().has_primary
     }
 
     /// Whether clients can ask for `f`.
     pub fn offers(self, f: &str) -> bool {
-        match f {
-            "read" | "write" => true,
-            "cas" => self == Replication::AsyncPrimary,
-            _ => false,
-        }
+        self.facts().offers.contains(&f)
     }
 }
 
@@ -143,6 +228,7 @@ pub struct Ticket(pub u64);
 #[derive(Debug)]
 pub struct Turn<S: Scheme> {
     now: Duration,
+    wall_ms: i64,
     index: usize,
     /// To be on disk before anything below happens.
     pub records: Vec<S::Record>,
@@ -156,7 +242,18 @@ pub struct Turn<S: Scheme> {
 impl<S: Scheme> Turn<S> {
     /// An empty turn of the node with this index, at a time since its life began, by a clock that never goes back.
     pub fn new(index: usize, now: Duration) -> Turn<S> {
-        Turn { now, index, records: Vec::new(), sends: Vec::new(), answers: Vec::new(), to_self: VecDeque::new() }
+        Turn { now, wall_ms: 0, index, records: Vec::new(), sends: Vec::new(), answers: Vec::new(), to_self: VecDeque::new() }
+    }
+
+    /// The same turn, at a time of the node's wall clock.
+    #[must_use]
+    pub fn at(self, wall_ms: i64) -> Turn<S> {
+        Turn { wall_ms, ..self }
+    }
+
+    /// Milliseconds since 1970 by the node's wall clock, which may be wrong, jump, and go back.
+    pub fn wall_ms(&self) -> i64 {
+        self.wall_ms
     }
 
     /// The time since this life began.
@@ -222,5 +319,20 @@ impl NodeSet {
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scheme_is_found_by_its_name() {
+        for replication in Replication::all() {
+            assert_eq!(Replication::by_name(replication.name()), Some(replication));
+            assert_eq!(replication.facts().replication, replication, "the table is in the order of the names");
+            assert!(replication.offers("read") && !replication.offers("fly"));
+        }
+        assert_eq!(Replication::by_name("raid"), None);
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) mix: [u32; 2],
     /// The mean time between a fault and the next; none if `None`.
     pub(super) fault_gap: Option<Duration>,
+    /// By how much a node's wall clock may be wrong, either way.
+    pub(super) clocks: Duration,
     pub(super) seed: u64,
 }
 
@@ -33,7 +35,8 @@ impl Plan {
     /// Five nodes, ten clients, and faults all the time.
     pub(super) fn hard(seed: u64) -> Plan {
         let time = Duration::from_secs(2);
-        Plan { nodes: 5, threads: 10, ops_per_key: 300, time, mix: [5, 5], fault_gap: Some(Duration::from_millis(60)), seed }
+        let (fault_gap, clocks) = (Some(Duration::from_millis(60)), Duration::ZERO);
+        Plan { nodes: 5, threads: 10, ops_per_key: 300, time, mix: [5, 5], fault_gap, clocks, seed }
     }
 
     /// Runs it and returns what the clients saw.
@@ -61,20 +64,28 @@ pub(super) fn judge(histories: impl Iterator<Item = History>, model: &str) -> (V
     (histories.map(verdict).collect(), oks)
 }
 
+/// What the checker says to each of some histories of reads and writes, asked for a model.
+pub(super) fn judge_as(histories: &[History], consistency: checker::Consistency) -> Vec<Summary> {
+    let nil_read = Some(checker::NilRead::Missing);
+    let options = checker::Options { model: "register".into(), keyed: Some(true), nil_read, ..checker::Options::default() };
+    let verdict = |history| checker::check(history, consistency, &options, &checker::Budget::unlimited()).unwrap().answer;
+    histories.iter().map(verdict).collect()
+}
+
 /// What happens at some moment.
 enum Event<M> {
     /// A thread is free to ask.
     Ask { thread: usize },
     /// A call reaches a node.
-    Call { node: usize, process: i64, call: Call },
+    Call { node: usize, op: u64, call: Call },
     /// A message reaches a node.
     Message { from: usize, to: usize, message: M },
     /// A node looks at its clock.
     Tick { node: usize, boot: u64 },
     /// An answer reaches a client.
-    Answer { process: i64, answer: Answer },
+    Answer { op: u64, answer: Answer },
     /// A client has waited long enough.
-    Timeout { process: i64 },
+    Timeout { op: u64 },
     /// The nemesis does something.
     Fault,
     /// A node is killed and started at once.
@@ -92,8 +103,10 @@ struct SimulatedNode<S: Scheme> {
     dies_in_turn: bool,
     /// What waits for a paused node.
     backlog: Vec<Event<S::Message>>,
-    waiting: BTreeMap<Ticket, i64>,
+    waiting: BTreeMap<Ticket, u64>,
     last_ticket: u64,
+    /// How much its wall clock is ahead, in milliseconds.
+    ahead_ms: i64,
 }
 
 struct Simulation<'a, S: Scheme> {
@@ -107,14 +120,14 @@ struct Simulation<'a, S: Scheme> {
     /// One-way links that lose everything: from, to.
     cut: BTreeSet<(usize, usize)>,
     history: Builder,
-    /// Ops in flight by process: the thread, the function, its key and argument.
-    in_flight: BTreeMap<i64, (usize, &'static str, i64, Value)>,
+    /// Ops in flight by number: the thread, the function, its key and argument.
+    in_flight: BTreeMap<u64, (usize, &'static str, i64, Value)>,
     process_of: Vec<i64>,
     last_process: i64,
     last_value: i64,
     /// The last values seen, for cas to compare with.
     seen: i64,
-    ops: i64,
+    ops: u64,
 }
 
 impl<'a, S: Scheme> Simulation<'a, S> {
@@ -129,6 +142,7 @@ impl<'a, S: Scheme> Simulation<'a, S> {
             backlog: Vec::new(),
             waiting: BTreeMap::new(),
             last_ticket: 0,
+            ahead_ms: 0,
         };
         Simulation {
             plan,
@@ -176,8 +190,8 @@ impl<'a, S: Scheme> Simulation<'a, S> {
         let node = match event {
             Event::Call { node, .. } | Event::Message { to: node, .. } | Event::Tick { node, .. } => node,
             Event::Ask { thread } => return self.ask(thread),
-            Event::Answer { process, answer } => return self.answered(process, Some(answer)),
-            Event::Timeout { process } => return self.answered(process, None),
+            Event::Answer { op, answer } => return self.answered(op, Some(answer)),
+            Event::Timeout { op } => return self.answered(op, None),
             Event::Fault => return self.fault(),
             Event::Restart { node } => return self.restart(node),
         };
@@ -193,16 +207,17 @@ impl<'a, S: Scheme> Simulation<'a, S> {
         let node = &mut self.nodes[index];
         let Some(scheme) = &mut node.scheme else {
             // Refused at once: nothing was sent.
-            if let Event::Call { process, .. } = event {
-                self.answered(process, Some(Answer::Fail(super::protocol::Refusal::Busy)));
+            if let Event::Call { op, .. } = event {
+                self.answered(op, Some(Answer::Fail(super::protocol::Refusal::Busy)));
             }
             return;
         };
-        let mut turn = Turn::new(index, self.now.saturating_sub(node.started));
+        let wall_ms = self.now.as_millis() as i64 + node.ahead_ms;
+        let mut turn = Turn::new(index, self.now.saturating_sub(node.started)).at(wall_ms);
         match event {
-            Event::Call { process, call, .. } => {
+            Event::Call { op, call, .. } => {
                 node.last_ticket += 1;
-                node.waiting.insert(Ticket(node.last_ticket), process);
+                node.waiting.insert(Ticket(node.last_ticket), op);
                 scheme.call(Ticket(node.last_ticket), call, &mut turn);
             }
             Event::Message { from, message, .. } => scheme.receive(from, message, &mut turn),
@@ -227,10 +242,10 @@ impl<'a, S: Scheme> Simulation<'a, S> {
         }
         node.disk.extend(records);
         for (ticket, answer) in turn.answers {
-            let process = node.waiting.remove(&ticket).expect("every ticket is answered once");
+            let op = node.waiting.remove(&ticket).expect("every ticket is answered once");
             let delay = Duration::from_micros(self.rng.random_range(10..200));
             self.event_count += 1;
-            self.events.insert((self.now + delay, self.event_count), Event::Answer { process, answer });
+            self.events.insert((self.now + delay, self.event_count), Event::Answer { op, answer });
         }
         for (to, message) in turn.sends {
             if !self.cut.contains(&(index, to)) {
@@ -272,14 +287,14 @@ impl<'a, S: Scheme> Simulation<'a, S> {
         node.scheme = None;
         node.dies_in_turn = false;
         node.paused = false;
-        let mut lost: Vec<i64> = std::mem::take(&mut node.waiting).into_values().collect();
+        let mut lost: Vec<u64> = std::mem::take(&mut node.waiting).into_values().collect();
         for event in std::mem::take(&mut node.backlog) {
-            if let Event::Call { process, .. } = event {
-                lost.push(process);
+            if let Event::Call { op, .. } = event {
+                lost.push(op);
             }
         }
-        for process in lost {
-            self.answered(process, None);
+        for op in lost {
+            self.answered(op, None);
         }
     }
 
@@ -295,7 +310,8 @@ impl<'a, S: Scheme> Simulation<'a, S> {
             return;
         }
         self.ops += 1;
-        let key = self.ops / self.plan.ops_per_key;
+        let op = self.ops;
+        let key = op as i64 / self.plan.ops_per_key;
         let draw = self.rng.random_range(0..10);
         let value = self.last_value + 1;
         let (f, argument, call) = if draw < self.plan.mix[0] {
@@ -310,16 +326,17 @@ impl<'a, S: Scheme> Simulation<'a, S> {
         }
         let process = self.process_of[thread];
         self.record(process, Kind::Invoke, f, &Value::pair(key, argument.clone()));
-        self.in_flight.insert(process, (thread, f, key, argument));
+        self.in_flight.insert(op, (thread, f, key, argument));
         let node = thread % self.plan.nodes;
         let delay = Duration::from_micros(self.rng.random_range(10..200));
-        self.after(delay, Event::Call { node, process, call });
-        self.after(OP_TIMEOUT, Event::Timeout { process });
+        self.after(delay, Event::Call { node, op, call });
+        self.after(OP_TIMEOUT, Event::Timeout { op });
     }
 
     /// An op ends; `None` if its outcome is unknown. No harm if it has ended before.
-    fn answered(&mut self, process: i64, answer: Option<Answer>) {
-        let Some((thread, f, key, argument)) = self.in_flight.remove(&process) else { return };
+    fn answered(&mut self, op: u64, answer: Option<Answer>) {
+        let Some((thread, f, key, argument)) = self.in_flight.remove(&op) else { return };
+        let process = self.process_of[thread];
         let (kind, result) = match answer {
             Some(Answer::Ok(value)) if f == "read" => (Kind::Ok, value.as_i64().into()),
             Some(Answer::Ok(_)) => (Kind::Ok, argument),
@@ -330,9 +347,10 @@ impl<'a, S: Scheme> Simulation<'a, S> {
             self.seen = *value;
         }
         self.record(process, kind, f, &Value::pair(key, result));
-        // A process is used for one op here: late timeouts and answers then need no further care.
-        self.last_process += 1;
-        self.process_of[thread] = self.last_process;
+        if kind == Kind::Info {
+            self.last_process += 1;
+            self.process_of[thread] = self.last_process;
+        }
         let rest = if kind == Kind::Fail { Duration::from_millis(10) } else { Duration::from_micros(self.rng.random_range(1..500)) };
         self.after(rest, Event::Ask { thread });
     }
@@ -350,6 +368,10 @@ impl<'a, S: Scheme> Simulation<'a, S> {
 
     fn fault(&mut self) {
         let node = self.rng.random_range(0..self.plan.nodes);
+        let clocks_ms = self.plan.clocks.as_millis() as i64;
+        if clocks_ms > 0 {
+            self.nodes[node].ahead_ms = self.rng.random_range(-clocks_ms..=clocks_ms);
+        }
         match self.rng.random_range(0..12) {
             0 => self.kill(node),
             1 => self.nodes[node].dies_in_turn = true,

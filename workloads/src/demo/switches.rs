@@ -1,4 +1,4 @@
-//! What the nemesis may do to a node's links without privileges: a small file per node that the node looks at all the time.
+//! What the nemesis may do to a node's links and its clock without privileges: a small file per node that the node looks at all the time.
 //!
 //! The file belongs to the network, not to the node's process: it can be switched while the process is down or paused, and
 //! holds from the first packet of its next life. It is a part of the test bed, so the node obeys it without being asked twice.
@@ -20,9 +20,20 @@ pub struct Switches {
     pub drop_from: Vec<usize>,
     /// Peers and the milliseconds by which what they send is received later.
     pub delay_from_ms: Vec<(usize, u64)>,
+    /// By how many milliseconds the node's wall clock is ahead of the machine's; less than nothing: behind.
+    pub clock_ahead_ms: i64,
 }
 
 impl Switches {
+    /// What the file of a node says; all switches off if there is none.
+    pub fn read(path: &Path) -> io::Result<Switches> {
+        match std::fs::read(path) {
+            Ok(text) => Ok(serde_json::from_slice(&text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Switches::default()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes the file of a node.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec(self)?;
@@ -84,12 +95,13 @@ mod tests {
         let mut watched = Watched::open(&path).unwrap();
         assert_eq!(*watched.look().unwrap(), Switches::default());
         for switches in [
-            Switches { drop_from: vec![0, 4], delay_from_ms: vec![(3, 250)] },
+            Switches { drop_from: vec![0, 4], delay_from_ms: vec![(3, 250)], clock_ahead_ms: -7_000 },
             Switches { drop_from: (0..64).collect(), ..Switches::default() },
             Switches::default(),
         ] {
             switches.write(&path).unwrap();
             assert_eq!(*watched.look().unwrap(), switches);
+            assert_eq!(Switches::read(&path).unwrap(), switches);
         }
     }
 

@@ -115,6 +115,7 @@ impl AsyncPrimary {
             Call::Write { key, value } => self.append(Entry { key, value }, turn),
             Call::Cas { key, old, .. } if self.data.get(&key) != Some(&old) => return Answer::Fail(Refusal::Mismatch),
             Call::Cas { key, new, .. } => self.append(Entry { key, value: new }, turn),
+            _ => return Answer::Fail(Refusal::NotOffered),
         }
         Answer::Ok(serde_json::Value::Null)
     }

@@ -60,8 +60,10 @@ pub struct Versioned {
 /// An op of one coordinator: its life, and a serial number within that life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OpNumber {
-    boot: u64,
-    serial: u64,
+    /// The life.
+    pub boot: u64,
+    /// The number in that life.
+    pub serial: u64,
 }
 
 /// What nodes say to each other.
@@ -253,7 +255,7 @@ impl Scheme for Quorum {
         match call {
             Call::Read { key } => self.begin(ticket, key, None, turn),
             Call::Write { key, value } => self.begin(ticket, key, Some(value), turn),
-            Call::Cas { .. } => turn.answer(ticket, Answer::Fail(Refusal::NotOffered)),
+            _ => turn.answer(ticket, Answer::Fail(Refusal::NotOffered)),
         }
     }
 

@@ -1,0 +1,146 @@
+//! The demo of demos: every replication scheme of the demo store, hurt where it hurts, and the strongest model that it kept.
+//!
+//! A [`Row`] is a scheme, what is asked of it, a [scene](scenes) that hurts it at the moment that matters, and what it should come
+//! out as. A scene runs on a [`Stage`]: real processes, links that are really cut, clocks that are really wrong. What came of it
+//! is found by judging the recorded history against every model there is, and by nothing else.
+
+pub mod rows;
+mod scenes;
+mod stage;
+
+use crate::analysis::{FileError, FileOptions, RecordedFile};
+use crate::interrupt::Interrupt;
+use crate::judge::Limits;
+use crate::ladder::{self, Rung};
+use crate::progress::Progress;
+use anyhow::anyhow;
+use checker::Consistency;
+use checker::verdict::Summary;
+use rand_chacha::ChaCha8Rng;
+use rows::Row;
+use serde_json::{Value as Json, json};
+use stage::Stage;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use workloads::generator::stream;
+
+/// What an object was found to keep, or is expected to: the strongest models, and the weakest that it does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Models that are kept and that no other kept one implies.
+    pub keeps: Vec<Consistency>,
+    /// Models that are broken and that imply no other broken one.
+    pub breaks: Vec<Consistency>,
+}
+
+impl Kept {
+    /// `sequential, not linearizable`.
+    pub fn in_words(&self) -> String {
+        let names = |models: &[Consistency]| models.iter().map(|model| model.name()).collect::<Vec<_>>();
+        let breaks = names(&self.breaks).iter().map(|name| format!("not {name}")).collect::<Vec<_>>();
+        let parts: Vec<String> = names(&self.keeps).into_iter().map(str::to_owned).chain(breaks).collect();
+        if parts.is_empty() { "nothing is known".into() } else { parts.join(", ") }
+    }
+}
+
+/// What came of a row.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The row.
+    pub row: &'static Row,
+    /// The answer for each model that can be asked of its object, or why there is none.
+    pub rungs: Result<Vec<Rung>, String>,
+    /// The recorded history.
+    pub history: PathBuf,
+    /// How long it all took.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// What was found.
+    pub fn found(&self) -> Kept {
+        let rungs = self.rungs.as_deref().unwrap_or_default();
+        let broken: Vec<Consistency> = rungs.iter().filter(|rung| rung.summary == Summary::Invalid).map(|rung| rung.consistency).collect();
+        let is_weakest = |&&mine: &&Consistency| broken.iter().all(|&other| other == mine || !mine.implies(other));
+        Kept { keeps: ladder::strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect() }
+    }
+
+    /// The models of which nobody knows whether they are kept.
+    pub fn unknown(&self) -> Vec<&Rung> {
+        self.rungs.as_deref().unwrap_or_default().iter().filter(|rung| rung.summary == Summary::Unknown).collect()
+    }
+
+    /// Whether it is as expected: the same models kept, the same broken, and nothing left open.
+    pub fn is_expected(&self) -> bool {
+        self.rungs.is_ok() && self.found() == self.row.expected() && self.unknown().is_empty()
+    }
+
+    /// Valid if all is as expected, unknown if something could not be decided or carried out, else invalid.
+    pub fn summary(&self) -> Summary {
+        match self.rungs {
+            _ if self.is_expected() => Summary::Valid,
+            Ok(_) if self.unknown().is_empty() => Summary::Invalid,
+            _ => Summary::Unknown,
+        }
+    }
+
+    /// For machines. The names of its fields are a promise.
+    pub fn json(&self) -> Json {
+        let names = |models: &[Consistency]| models.iter().map(|model| model.name()).collect::<Vec<_>>();
+        let (found, expected) = (self.found(), self.row.expected());
+        json!({
+            "scheme": self.row.name,
+            "replication": self.row.replication.name(),
+            "object": self.row.object.model(),
+            "faults": self.row.faults,
+            "found": { "keeps": names(&found.keeps), "breaks": names(&found.breaks) },
+            "expected": { "keeps": names(&expected.keeps), "breaks": names(&expected.breaks) },
+            "matches": self.is_expected(),
+            "error": self.rungs.as_ref().err(),
+            "ladder": self.rungs.as_deref().unwrap_or_default().iter().map(Rung::json).collect::<Vec<_>>(),
+            "history": self.history.display().to_string(),
+            "seconds": self.took.as_secs_f64(),
+        })
+    }
+}
+
+/// Where and how rows are run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory for histories and the nodes' logs.
+    pub dir: PathBuf,
+    /// What clients ask and when the nemesis strikes follow from this.
+    pub seed: u64,
+    /// This program's own file, for the nodes.
+    pub binary: PathBuf,
+    /// What a check may use.
+    pub limits: Limits,
+}
+
+/// Runs one row and judges it.
+pub fn run(row: &'static Row, options: &Options, progress: &Progress, interrupt: &Interrupt) -> Outcome {
+    let start = Instant::now();
+    let history = options.dir.join(format!("{}.jsonl", row.name));
+    let rungs = perform(row, options, &history, interrupt).and_then(|()| judge(row, options, &history, interrupt));
+    progress.clear();
+    Outcome { row, rungs: rungs.map_err(|error| format!("{error:#}")), history, took: start.elapsed() }
+}
+
+fn perform(row: &'static Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let number = rows::ROWS.iter().position(|other| other.name == row.name).unwrap_or_default();
+    let mut rng: ChaCha8Rng = stream(options.seed, "demo", number as u64);
+    let stage = Stage::open(row, options, history, interrupt.clone())?;
+    (row.scene)(&stage, &mut rng)?;
+    stage.close()
+}
+
+fn judge(row: &Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Rung>> {
+    let how = FileOptions { options: row.object.options(), limits: options.limits, ..FileOptions::default() };
+    let quiet = Progress::quiet(crate::console::Console::plain());
+    let asked = |model| row.object.is_asked(model);
+    let climbed = RecordedFile::read(history, &how, &quiet)
+        .and_then(|mut file| ladder::climb_to_decide(&mut file, &how, asked, || interrupt.times() > 0, &quiet));
+    climbed.map_err(|error| match error {
+        FileError::Read(why) | FileError::Model(why) => anyhow!(why),
+    })
+}

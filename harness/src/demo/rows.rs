@@ -1,0 +1,322 @@
+//! The rows of the demo's table: each scheme with what it should come out as, and why is told where the scheme is.
+//!
+//! A row says all there is to say: of every model that can be asked of its object, it follows from the row whether it is kept. What
+//! is kept is kept by design, under every fault of the scene. What is not kept is shown every time, because the scene hurts the
+//! scheme where it is weak and goes on until the clients have seen it.
+
+use super::{Kept, scenes, stage::Stage};
+use checker::{Consistency, NilRead};
+use rand_chacha::ChaCha8Rng;
+use workloads::demo::Replication;
+
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// Its name: the scheme's, and how it is used if that matters.
+    pub name: &'static str,
+    /// The scheme.
+    pub replication: Replication,
+    /// What is asked of it.
+    pub object: Object,
+    /// The number of nodes.
+    pub nodes: usize,
+    /// What happens to them, in words.
+    pub faults: &'static str,
+    /// The strongest models that it keeps.
+    pub keeps: &'static [Consistency],
+    /// The weakest that it does not.
+    pub breaks: &'static [Consistency],
+    /// What happens.
+    pub(super) scene: fn(&Stage, &mut ChaCha8Rng) -> anyhow::Result<()>,
+}
+
+/// What clients take a scheme for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// Registers with unique values, many of them.
+    Register,
+    /// Registers with compare-and-set.
+    CasRegister,
+    /// Counters.
+    Counter,
+    /// Sets.
+    Set,
+    /// Registers that a lock guards.
+    Guarded,
+    /// Locks.
+    Mutex,
+}
+
+impl Object {
+    /// The name of its model.
+    pub fn model(self) -> &'static str {
+        match self {
+            Object::Register => "register",
+            Object::CasRegister | Object::Guarded => "cas-register",
+            Object::Counter => "counter",
+            Object::Set => "set",
+            Object::Mutex => "mutex",
+        }
+    }
+
+    /// What its histories are checked against.
+    pub fn options(self) -> checker::Options {
+        let options = checker::Options { model: self.model().into(), keyed: Some(true), ..checker::Options::default() };
+        // A key that was never written is found missing.
+        checker::Options { nil_read: Some(NilRead::Missing), ..options }
+    }
+
+    /// Whether a consistency model can be asked of it.
+    pub fn is_asked(self, consistency: Consistency) -> bool {
+        match self {
+            Object::Register | Object::CasRegister => true,
+            Object::Counter | Object::Set | Object::Guarded => matches!(consistency, Linearizable | Eventual),
+            Object::Mutex => consistency == Linearizable,
+        }
+    }
+}
+
+impl Row {
+    /// The row with this name.
+    pub fn by_name(name: &str) -> Option<&'static Row> {
+        ROWS.iter().find(|row| row.name == name)
+    }
+
+    /// What it should come out as.
+    pub fn expected(&self) -> Kept {
+        let in_order = |models: &[Consistency]| Consistency::ALL.into_iter().filter(|model| models.contains(model)).collect();
+        Kept { keeps: in_order(self.keeps), breaks: in_order(self.breaks) }
+    }
+}
+
+use Consistency::{
+    Causal, CausalConvergence, CausalMemory, Eventual, Linearizable, MonotonicReads, MonotonicWrites, Pram, ReadYourWrites, Sequential,
+    WritesFollowReads,
+};
+
+/// Every fault once while clients on all nodes ask: one node cut off, two nodes cut off, one killed, one paused.
+const STORM: &str = "storm";
+
+/// All rows, the strongest schemes first.
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "quorum",
+        replication: Replication::Quorum,
+        object: Object::Register,
+        nodes: 3,
+        faults: STORM,
+        keeps: &[Linearizable],
+        breaks: &[],
+        scene: scenes::storm_alone,
+    },
+    Row {
+        name: "sync-primary",
+        replication: Replication::SyncPrimary,
+        object: Object::CasRegister,
+        nodes: 3,
+        faults: STORM,
+        keeps: &[Linearizable],
+        breaks: &[],
+        scene: scenes::storm_alone,
+    },
+    Row {
+        name: "total-order-reads",
+        replication: Replication::TotalOrderReads,
+        object: Object::CasRegister,
+        nodes: 3,
+        faults: STORM,
+        keeps: &[Linearizable],
+        breaks: &[],
+        scene: scenes::storm_alone,
+    },
+    Row {
+        name: "total-order",
+        replication: Replication::TotalOrder,
+        object: Object::CasRegister,
+        nodes: 3,
+        faults: "a reader cut off, storm",
+        keeps: &[Sequential, Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::total_order,
+    },
+    Row {
+        name: "causal-broadcast",
+        replication: Replication::CausalBroadcast,
+        object: Object::Register,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[CausalMemory],
+        breaks: &[CausalConvergence, Eventual],
+        scene: scenes::causal_broadcast,
+    },
+    Row {
+        name: "causal-convergent",
+        replication: Replication::CausalConvergent,
+        object: Object::Register,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[CausalConvergence, ReadYourWrites, MonotonicReads, MonotonicWrites, WritesFollowReads, Eventual],
+        breaks: &[Pram],
+        scene: scenes::causal_convergent,
+    },
+    Row {
+        name: "multi-leader",
+        replication: Replication::MultiLeader,
+        object: Object::Register,
+        nodes: 3,
+        faults: "a clock an hour ahead; storm, wrong clocks",
+        keeps: &[ReadYourWrites, MonotonicReads, MonotonicWrites, WritesFollowReads, Eventual],
+        breaks: &[Causal, Pram],
+        scene: scenes::multi_leader,
+    },
+    Row {
+        name: "quorum-no-repair",
+        replication: Replication::QuorumNoRepair,
+        object: Object::Register,
+        nodes: 3,
+        faults: "reads while a write is on its way, storm",
+        keeps: &[ReadYourWrites, MonotonicWrites, WritesFollowReads],
+        breaks: &[Causal, MonotonicReads, Eventual],
+        scene: scenes::quorum_no_repair,
+    },
+    Row {
+        name: "async-primary-sticky",
+        replication: Replication::AsyncPrimary,
+        object: Object::Register,
+        nodes: 3,
+        faults: "reads at a follower that lags, storm",
+        keeps: &[MonotonicReads, MonotonicWrites, WritesFollowReads, Eventual],
+        breaks: &[Causal, ReadYourWrites],
+        scene: scenes::async_primary_sticky,
+    },
+    Row {
+        name: "async-primary",
+        replication: Replication::AsyncPrimary,
+        object: Object::Register,
+        nodes: 3,
+        faults: "a follower cut off, clients that move, storm",
+        keeps: &[MonotonicWrites, WritesFollowReads, Eventual],
+        breaks: &[Causal, ReadYourWrites, MonotonicReads],
+        scene: scenes::async_primary,
+    },
+    Row {
+        name: "sloppy-quorum",
+        replication: Replication::SloppyQuorum,
+        object: Object::Register,
+        nodes: 5,
+        faults: "homes cut off, then back, storm",
+        keeps: &[MonotonicWrites, WritesFollowReads, Eventual],
+        breaks: &[Causal, ReadYourWrites, MonotonicReads],
+        scene: scenes::sloppy_quorum,
+    },
+    Row {
+        name: "g-counter",
+        replication: Replication::GCounter,
+        object: Object::Counter,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::counter,
+    },
+    Row {
+        name: "pn-counter",
+        replication: Replication::PnCounter,
+        object: Object::Counter,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::counter,
+    },
+    Row {
+        name: "g-set",
+        replication: Replication::GSet,
+        object: Object::Set,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::set,
+    },
+    Row {
+        name: "2p-set",
+        replication: Replication::TwoPhaseSet,
+        object: Object::Set,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::set,
+    },
+    Row {
+        name: "or-set",
+        replication: Replication::OrSet,
+        object: Object::Set,
+        nodes: 3,
+        faults: "partition, storm",
+        keeps: &[Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::set,
+    },
+    Row {
+        name: "lease-lock",
+        replication: Replication::LeaseLock,
+        object: Object::Guarded,
+        nodes: 3,
+        faults: "the holder paused past its lease, storm",
+        keeps: &[Eventual],
+        breaks: &[Linearizable],
+        scene: scenes::paused_holder,
+    },
+    Row {
+        name: "fenced-lock",
+        replication: Replication::FencedLock,
+        object: Object::Guarded,
+        nodes: 3,
+        faults: "the holder paused past its lease, storm",
+        keeps: &[Linearizable],
+        breaks: &[],
+        scene: scenes::paused_holder,
+    },
+    Row {
+        name: "lease-mutex",
+        replication: Replication::FencedLock,
+        object: Object::Mutex,
+        nodes: 3,
+        faults: "a holder that takes longer than its lease",
+        keeps: &[],
+        breaks: &[Linearizable],
+        scene: scenes::overdue_holder,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each model that can be asked of a row's object is either kept or not, and not both.
+    #[test]
+    fn every_row_says_it_all() {
+        for row in ROWS {
+            let Kept { keeps, breaks } = row.expected();
+            assert_eq!((keeps.len(), breaks.len()), (row.keeps.len(), row.breaks.len()), "{}", row.name);
+            for model in Consistency::ALL.into_iter().filter(|&model| row.object.is_asked(model)) {
+                // Of what is linearizable it is no news that replicas agree in the end.
+                let goes_without_saying = model == Eventual && keeps.contains(&Linearizable);
+                let kept = goes_without_saying || keeps.iter().any(|kept| kept.implies(model));
+                let broken = breaks.iter().any(|&broken| model.implies(broken));
+                assert!(kept != broken, "{}: {model:?} is kept: {kept}, broken: {broken}", row.name);
+            }
+            assert_eq!(Row::by_name(row.name).map(|found| found.name), Some(row.name));
+        }
+    }
+
+    /// Every scheme has a row.
+    #[test]
+    fn every_scheme_is_shown() {
+        for replication in Replication::all() {
+            assert!(ROWS.iter().any(|row| row.replication == replication), "{}", replication.name());
+        }
+    }
+}

@@ -239,8 +239,119 @@ fn the_ladder_names_the_strongest_model_that_is_kept() {
     assert_eq!(code(&room.run(&["check", "nothing.edn", "--consistency", "strongest"])), 255);
     let output = room.run(&["check", "stale.edn", "--consistency", "eventualy"]);
     assert!(code(&output) == 254 && stderr(&output).contains("causal-memory"), "{}", stderr(&output));
-    let output = room.run(&["check", "stale.edn", "--consistency", "causal", "--report", "page.html"]);
-    assert!(code(&output) == 254 && stderr(&output).contains("linearizab"), "{}", stderr(&output));
+}
+
+/// The page in this file of the room.
+fn page(room: &Room, name: &str) -> String {
+    std::fs::read_to_string(room.directory.path().join(name)).unwrap()
+}
+
+#[test]
+fn a_report_draws_counter_examples_to_weaker_models_and_the_ladder() {
+    let room = Room::new();
+    room.file("back.edn", NOT_MONOTONIC);
+    let output = room.run(&["check", "back.edn", "--consistency", "causal", "--report", "causal.html"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let causal = page(&room, "causal.html");
+    assert!(causal.contains("WriteCORead") && causal.contains("not causal") && !causal.contains("id=\"models\""), "{causal}");
+    assert!(causal.contains("class=\"arrow against"), "the forced edge is drawn");
+
+    let output = room.run(&["check", "back.edn", "--consistency", "strongest", "--report", "ladder.html"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let ladder = page(&room, "ladder.html");
+    assert!(ladder.contains("id=\"models\"") && ladder.contains("writes-follow-reads") && ladder.contains("✓ valid"), "{ladder}");
+    let output = room.run(&["check", "back.edn", "--consistency", "causal,linearizable", "--report", "both.html"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(page(&room, "both.html").contains("not causal"), "the weakest that is broken is drawn");
+}
+
+/// Each process adds an element; both read in the end, and one of them misses what was acknowledged.
+fn added(last: &str) -> String {
+    let op = |process: u32, f: &str, input: &str, output: &str, ms: u32| {
+        format!(
+            "{{:process {process}, :type :invoke, :f :{f}, :value {input}, :time {ms}000000}}\n\
+             {{:process {process}, :type :ok, :f :{f}, :value {output}, :time {}000000}}\n",
+            ms + 5
+        )
+    };
+    let adds = op(0, "add", "1", "1", 10) + &op(1, "add", "2", "2", 20);
+    adds + &op(0, "read", "nil", "#{1 2}", 100) + &op(1, "read", "nil", last, 110)
+}
+
+#[test]
+fn what_did_not_converge_is_told() {
+    let room = Room::new();
+    room.file("same.edn", &added("#{2 1}"));
+    room.file("lost.edn", &added("#{2}"));
+    room.file("early.edn", VALID);
+    room.file("lock.edn", "{:process 0, :type :invoke, :f :acquire}\n{:process 0, :type :ok, :f :acquire}\n");
+    let eventual = |file: &str| room.run(&["check", file, "--consistency", "eventual"]);
+    let output = eventual("same.edn");
+    assert!(code(&output) == 0 && stdout(&output).contains("VALID  eventual"), "{}", stdout(&output));
+    let output = eventual("lost.edn");
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let told = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("1, which process 0 added (acknowledged at 0.015 s), is missing from what process 1 read"), "{told}");
+    let output = eventual("early.edn");
+    assert!(code(&output) == 2 && stdout(&output).contains("rocess 0 did not read it"), "{}", stdout(&output));
+    let output = eventual("lock.edn");
+    assert!(code(&output) == 254 && stderr(&output).contains("not of mutex"), "{}", stderr(&output));
+    let output = room.run(&["check", "lost.edn", "--consistency", "eventual", "--report", "lost.html", "--json"]);
+    let told: Value = serde_json::from_str(stdout(&output).trim()).unwrap();
+    assert_eq!((told["verdict"].as_str(), told["counterexample"]["pattern"].as_str()), (Some("invalid"), Some("Lost")), "{told}");
+    assert!(page(&room, "lost.html").contains("What was acknowledged on the object is gone in the end"));
+}
+
+#[test]
+fn weaker_models_say_what_they_cannot_judge() {
+    let room = Room::new();
+    room.file("ends.edn", "{:process 0, :type :ok, :f :write, :value 1}\n{:process 1, :type :ok, :f :read, :value 1}\n");
+    for model in ["linearizable", "eventual"] {
+        let output = room.run(&["check", "ends.edn", "--consistency", model]);
+        assert!(code(&output) == 2 && stdout(&output).contains("completions without"), "{model}: {}", stdout(&output));
+    }
+    let write = |process: u32| {
+        format!("{{:process {process}, :type :invoke, :f :write, :value 1}}\n{{:process {process}, :type :ok, :f :write, :value 1}}\n")
+    };
+    let read = "{:process 2, :type :invoke, :f :read, :value nil}\n{:process 2, :type :ok, :f :read, :value 1}\n";
+    room.file("twice.edn", &(write(0) + &write(1) + read));
+    let output = room.run(&["check", "twice.edn", "--consistency", "causal"]);
+    assert!(code(&output) == 2 && stdout(&output).contains("more than once"), "{}", stdout(&output));
+    for asked in ["evental", "Causal", ""] {
+        let output = room.run(&["check", "twice.edn", "--consistency", asked]);
+        assert!(code(&output) == 254 && stderr(&output).contains("there is no consistency model"), "{}", stderr(&output));
+    }
+    let output = room.run(&["analyze", ".", "--consistency", "evental"]);
+    assert!(code(&output) == 254 && stderr(&output).contains("there is no consistency model"), "{}", stderr(&output));
+    let output = room.run(&["test", "demo", "--live", "--consistency", "causal"]);
+    assert!(code(&output) == 254 && stderr(&output).contains("--live"), "{}", stderr(&output));
+}
+
+#[test]
+fn staleness_is_measured_or_said_to_be_unknown() {
+    let room = Room::new();
+    let measured = |name: &str, text: &str| {
+        room.file(name, text);
+        let output = room.run(&["staleness", name, "--json"]);
+        (code(&output), serde_json::from_str::<Value>(stdout(&output).trim()).unwrap_or(Value::Null))
+    };
+    let stale: String = INVALID.lines().zip(1..).map(|(line, ms)| line.replace('}', &format!(", :time {ms}000000}}\n"))).collect();
+    let (code_, told) = measured("stale.edn", &stale);
+    assert_eq!(code_, 0, "{told}");
+    assert_eq!(told["all"]["k"], serde_json::json!({ "least": 2, "most": 2 }), "{told}");
+    // The read began at 5 ms, when 2 had been there for at least 1 ms.
+    assert_eq!(told["all"]["t_ns"], serde_json::json!({ "least": 1_000_000, "most": 1_000_000 }), "{told}");
+    assert_eq!(told["all"]["window"]["max_ns"], 1_000_000, "{told}");
+    let (code_, told) = measured("untimed.edn", INVALID);
+    assert_eq!((code_, told["all"]["k"]["most"].as_u64()), (0, Some(2)), "{told}");
+    assert!(told["all"]["t_unknown_because"].as_str().unwrap().contains("no times"), "{told}");
+    let (code_, told) = measured("nobody.edn", &VALID.replace(":ok, :f :read, :value 1", ":ok, :f :read, :value 9"));
+    assert!(code_ == 0 && told["all"]["k_unknown_because"].as_str().unwrap().contains("nobody had written"), "{told}");
+    let (code_, told) = measured("misuse.edn", UNKNOWN);
+    assert!(code_ == 2 && told["reason"].as_str().unwrap().contains("in flight"), "{told}");
+    assert_eq!(measured("malformed.edn", MALFORMED).0, 255);
+    assert_eq!(code(&room.run(&["staleness", "absent.edn"])), 255);
+    assert_eq!(code(&room.run(&["staleness", "stale.edn", "--model", "mutex"])), 254);
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn unknown(group: &KeyOps, limit: Limit) -> KeyVerdict {
     KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm: "none", steps: 0 }
 }
 
-fn decide_key<M: Model>(
+pub(crate) fn decide_key<M: Model>(
     model: &M,
     history: &History,
     keys: &Keys,

@@ -31,6 +31,7 @@ pub mod model;
 pub mod options;
 pub mod recorder;
 pub mod rules;
+pub mod staleness;
 pub mod verdict;
 
 pub use budget::Budget;

@@ -24,6 +24,7 @@ mod unordered_queue;
 pub use any::AnyModel;
 pub use bank::Bank;
 pub use cas_register::CasRegister;
+pub(crate) use cas_register::find;
 pub use counter::Counter;
 pub use fencing_lock::FencingLock;
 pub use ids::IdGenerator;

@@ -259,7 +259,8 @@ fn agree(object: Object, count: usize, seed: u64) {
     let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |size| size.parse().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut told = BTreeMap::new();
-    for number in 0..(count as f64 * size) as usize {
+    let count = (count as f64 * size) as usize;
+    for number in 0..count {
         let case = random(object, &mut rng);
         let history = case.history();
         let verdict = check(&history, Consistency::Eventual, &case.options(), &Budget::unlimited()).unwrap();

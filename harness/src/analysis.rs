@@ -10,19 +10,29 @@ use checker::{Budget, Consistency, FailedCas, NilRead, Options, Verdict};
 use histories::lint::{Assume, Rule, Severity, lint};
 use histories::{Format, History};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Judges a stored run, also one whose harness was killed half-way.
+/// Judges a stored run, also one whose harness was killed half-way: against the consistency model given, else against the one that
+/// the run was made for.
 ///
 /// # Errors
 /// Files that cannot be read, or that are not what Rashomon writes.
-pub fn judge_run(dir: &RunDir, limits: Limits, stop: impl Fn() -> bool + Sync, progress: &Progress) -> anyhow::Result<Run> {
+pub fn judge_run(
+    dir: &RunDir,
+    consistency: Option<Consistency>,
+    limits: Limits,
+    stop: impl Fn() -> bool + Sync,
+    progress: &Progress,
+) -> anyhow::Result<Run> {
     let facts = dir.read_test()?;
     let (history, parse) = read(&dir.history(), Some(Format::Jsonl))?;
     let options = options_of(&facts.judged)?;
+    let told = facts.judged.consistency.as_deref().map(Consistency::from_str);
+    let told = told.transpose().map_err(|why| anyhow!("test.json: judged.consistency: {why}"))?;
     let misuse = misuse(&history, &options, &dir.history());
-    let judgement = judge(&history, Consistency::Linearizable, &options, limits, stop, progress)?;
+    let judgement = judge(&history, consistency.or(told).unwrap_or_default(), &options, limits, stop, progress)?;
     let nodes = facts.node_names();
     let windows = faults::windows(&history, &nodes);
     let phases = phases(&history, &facts);
@@ -242,6 +252,7 @@ fn bare(history: History, path: PathBuf, judgement: Judgement, limits: Limits, p
         errors: tally::errors(&history),
         history_path: path,
         repeat: String::new(),
+        ladder: Vec::new(),
         history,
     }
 }
@@ -281,6 +292,7 @@ pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
 /// The form of `options_of` that `test.json` holds.
 pub fn judged(options: &Options, must_succeed: &[&str], final_reads: bool) -> Judged {
     Judged {
+        consistency: None,
         model: options.model.clone(),
         keyed: options.keyed,
         initial: options.initial.as_ref().map(ToString::to_string),

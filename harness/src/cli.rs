@@ -11,6 +11,7 @@ mod lab;
 mod lint;
 mod options;
 mod plan;
+mod staleness;
 mod stat;
 mod test;
 
@@ -77,6 +78,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Count what recorded history files hold: ops, processes, concurrency, keys
     Stat(stat::StatArgs),
+    /// Measure how stale the reads of recorded history files are: by writes and by time
+    Staleness(staleness::StalenessArgs),
     /// Say what is wrong with recorded history files: misuse, lost events, values nobody wrote
     Lint(lint::LintArgs),
     /// Write a recorded history file in another format
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),
         Command::Stat(args) => stat::run(&args, cli.global),
+        Command::Staleness(args) => staleness::run(&args, cli.global),
         Command::Lint(args) => lint::run(&args, cli.global),
         Command::Convert(args) => convert::run(&args, cli.global),
         Command::Generate(args) => generate::run(&args, cli.global),

@@ -44,12 +44,35 @@ pub fn judge(
     stop: impl Fn() -> bool + Sync,
     progress: impl Fn(&Budget, Duration) + Sync,
 ) -> Result<Judgement, String> {
+    let done = limited(limits, None, stop, progress, |budget| checker::check(history, consistency, options, budget));
+    Ok(Judgement { verdict: done.value?, took: done.took, search_bytes: done.search_bytes })
+}
+
+/// What a limited piece of work gave, and what it cost.
+pub struct Done<T> {
+    /// What it gave.
+    pub value: T,
+    /// The time it took.
+    pub took: Duration,
+    /// The most that it held at once, in bytes, by its own count.
+    pub search_bytes: u64,
+}
+
+/// Does some work with a budget: see [`judge`]. `steps` limits each search of it.
+pub fn limited<T>(
+    limits: Limits,
+    steps: Option<u64>,
+    stop: impl Fn() -> bool + Sync,
+    progress: impl Fn(&Budget, Duration) + Sync,
+    work: impl FnOnce(&Budget) -> T,
+) -> Done<T> {
     let mut budget = Budget::unlimited();
     budget.bytes = limits.memory_bytes.or_else(memory::default_limit_bytes);
+    budget.steps = steps;
     let budget = Arc::new(budget);
     let start = Instant::now();
     let (done, ended) = channel::<()>();
-    let verdict = std::thread::scope(|scope| {
+    let value = std::thread::scope(|scope| {
         let (stop, progress, watched) = (&stop, &progress, Arc::clone(&budget));
         scope.spawn(move || {
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
@@ -62,9 +85,9 @@ pub fn judge(
                 progress(&watched, start.elapsed());
             }
         });
-        let verdict = checker::check(history, consistency, options, &budget);
+        let value = work(&budget);
         drop(done);
-        verdict
-    })?;
-    Ok(Judgement { verdict, took: start.elapsed(), search_bytes: budget.peak_bytes() })
+        value
+    });
+    Done { value, took: start.elapsed(), search_bytes: budget.peak_bytes() }
 }

@@ -13,6 +13,7 @@ mod counts;
 mod faults;
 mod figure;
 mod keys;
+mod ladder;
 mod lanes;
 mod layout;
 mod limits;
@@ -51,6 +52,7 @@ pub fn render(run: &Run) -> String {
     let view = View::new(run);
     let sections: Vec<Section> = [
         counterexample::section(&view),
+        ladder::section(&view),
         undecided::section(&view),
         witness::section(&view),
         faults::section(&view),

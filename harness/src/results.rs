@@ -1,11 +1,12 @@
 //! The verdict for machines: `results.json` of a run, and the objects of `check --json`.
 
+use crate::analysis::is_by_key;
 use crate::run::Run;
 use crate::terminal;
 use checker::describe;
 use checker::verdict::Summary;
 use checker::{Answer, Counterexample, KeyVerdict};
-use histories::{OpId, Outcome, Value};
+use histories::{History, OpId, Outcome, Value};
 use serde_json::{Value as Json, json};
 
 /// `results.json`.
@@ -91,7 +92,7 @@ pub fn reason(run: &Run) -> Option<String> {
     match run.summary() {
         Summary::Valid => None,
         Summary::Invalid => told_first(run).map(|(key, proof)| {
-            let told = describe::text(&run.history, run.verdict.keyed, &proof.sentence);
+            let told = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence);
             key.key.map_or(told.clone(), |key| format!("key {}: {told}", run.history.values.display(key)))
         }),
         Summary::Unknown => {
@@ -130,7 +131,7 @@ fn key_summary(run: &Run, key: &KeyVerdict) -> Json {
     match &key.answer {
         Answer::Valid(_) => {}
         Answer::Unknown(reason) => summary["reason"] = terminal::reason_words(reason, run).into(),
-        Answer::Invalid(proof) => summary["reason"] = describe::text(&run.history, run.verdict.keyed, &proof.sentence).into(),
+        Answer::Invalid(proof) => summary["reason"] = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence).into(),
     }
     summary
 }
@@ -140,7 +141,7 @@ fn first_counterexample(run: &Run) -> Json {
 }
 
 fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
-    let text = |words| describe::sentence(&run.history, run.verdict.keyed, words);
+    let text = |words| describe::sentence(&run.history, is_by_key(&run.verdict), words);
     let place = |op: &OpId| proof.core.iter().position(|core| core == op);
     json!({
         "key": key.key.map(|key| value(&run.history.values.get(key))),
@@ -172,13 +173,17 @@ fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
 
 /// An op with everything the file says of it. Times in nanoseconds, lines from 1.
 fn core_op(run: &Run, id: OpId) -> Json {
-    let history = &run.history;
+    op(&run.history, is_by_key(&run.verdict), id)
+}
+
+/// The same, of any history.
+pub fn op(history: &History, keyed: bool, id: OpId) -> Json {
     let op = history.op(id);
     let process = history.op_process(op);
     let known = |event: u32| event != histories::history::NO_EVENT;
     let line = |event: u32| known(event).then(|| history.line(event)).filter(|&line| line > 0);
     json!({
-        "op": describe::label(history, run.verdict.keyed, id),
+        "op": describe::label(history, keyed, id),
         "process": value(&history.values.get(history.process_name(process))),
         "node": history.node(process),
         "f": history.name(history.op_function(op)),

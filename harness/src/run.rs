@@ -3,6 +3,7 @@
 //! This is plain data. The test's life fills it ([`crate::test`]), `analyze` fills it from a stored run, `check` from a file
 //! alone; [`crate::report`] and [`crate::terminal`] only read it. What is not known is absent, never made up.
 
+use crate::ladder::Rung;
 use checker::verdict::Summary;
 use checker::{KeyVerdict, Verdict};
 use histories::{History, Outcome};
@@ -39,6 +40,8 @@ pub struct Run {
     pub history_path: PathBuf,
     /// The command line that repeats the run, or this check.
     pub repeat: String,
+    /// The other models that were asked about too, with their answers; empty if there was only one.
+    pub ladder: Vec<Rung>,
 }
 
 impl Run {
@@ -131,6 +134,9 @@ pub struct NodeFacts {
 /// What a history is checked against, and what a run must have shown to be called valid.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
+    /// The consistency model, by its name; absent: linearizable.
+    #[serde(default)]
+    pub consistency: Option<String>,
     /// The model's name: `cas-register`.
     pub model: String,
     /// Whether values are `[key value]` pairs.

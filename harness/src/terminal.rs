@@ -128,7 +128,8 @@ fn key_name(run: &Run, key: &KeyVerdict) -> Option<String> {
     key.key.map(|key| run.history.values.display(key))
 }
 
-fn valid_sentence(run: &Run) -> String {
+/// What a valid verdict says, in a sentence.
+pub(crate) fn valid_sentence(run: &Run) -> String {
     let ops: usize = run.counts.iter().map(|count| count.ok + count.info).sum();
     if ops == 0 {
         return "There is nothing to contradict: no operation took effect.".into();
@@ -175,15 +176,15 @@ pub fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
 }
 
 fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block) {
-    let told = describe::text(&run.history, run.verdict.keyed, &proof.sentence);
-    let told = if key.key.is_none() { describe::sentence(&run.history, run.verdict.keyed, &proof.sentence) } else { told };
+    let told = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence);
+    let told = if key.key.is_none() { describe::sentence(&run.history, is_by_key(&run.verdict), &proof.sentence) } else { told };
     let told = if told.is_empty() { "no order of its operations explains what was read.".into() } else { told };
     let text = key_name(run, key).map_or_else(|| told.clone(), |key| format!("Key {key}: {told}"));
     block.inked(2, 2, &text, Some(Ink::Bold));
 }
 
 fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
-    let keyed = run.verdict.keyed;
+    let keyed = is_by_key(&run.verdict);
     for (i, step) in proof.steps.iter().enumerate() {
         let mut text = describe::sentence(&run.history, keyed, &step.words);
         let because = describe::sentence(&run.history, keyed, &step.because);
@@ -198,7 +199,8 @@ fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
     if proof.minimal && proof.needed.len() > 1 {
         let labels: Vec<String> = proof.needed.iter().map(|&op| elide(&describe::label(&run.history, keyed, op))).collect();
         let which = if labels.len() <= 4 { labels.join(" or ") } else { format!("any one of these {} operations", labels.len()) };
-        block.paragraph(2, 2, format!("Leave out {which}, and the rest can be ordered."));
+        let explained = if run.verdict.consistency == Consistency::Eventual.name() { "explained" } else { "ordered" };
+        block.paragraph(2, 2, format!("Leave out {which}, and the rest can be {explained}."));
     }
 }
 
@@ -209,7 +211,7 @@ fn possible(run: &Run, proof: &Counterexample, block: &mut Block) {
     let more = proof.states.len().saturating_sub(states.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let states = if states.is_empty() { String::new() } else { format!("; then the state is {}{more}", states.join(" or ")) };
-    let label = elide(&describe::label(&run.history, run.verdict.keyed, blocked));
+    let label = elide(&describe::label(&run.history, is_by_key(&run.verdict), blocked));
     let who = describe::who(&run.history, blocked);
     let ordered = many(proof.prefix.len(), "operation");
     block.paragraph(2, 2, format!("An order gets as far as {ordered}{states}, and {label} of {who} cannot follow."));

@@ -78,7 +78,7 @@ impl<'a> Objects<'a> {
             }
             other if crate::MODELS.iter().any(|model| model.0 == other) => {
                 return Err(format!(
-                    "eventual consistency is judged of register, cas-register, kv, multi-register, set, list-append and counter, not of {other}"
+                    "convergence and staleness are judged of register, cas-register, kv, multi-register, set, list-append and counter, not of {other}"
                 ));
             }
             other => {

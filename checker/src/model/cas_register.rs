@@ -75,10 +75,10 @@ impl CasRegister {
 }
 
 /// What a register holds. `None` is an initial value that occurs nowhere in the history, so that no op can see it.
-pub(super) type Held = Option<ValueId>;
+pub(crate) type Held = Option<ValueId>;
 
 /// The history's word for a value, if it occurs there: as an event's value, or as a part of one.
-pub(super) fn find(history: &History, value: &Value) -> Held {
+pub(crate) fn find(history: &History, value: &Value) -> Held {
     let simple = match value {
         Value::Nil => Some(ValueId::NIL),
         Value::Bool(true) => Some(ValueId::TRUE),

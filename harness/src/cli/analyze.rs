@@ -5,13 +5,16 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::store::RunDir;
 use crate::{analysis, console, exit, terminal};
+use checker::Consistency;
 use clap::Args;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
   rashomon analyze store/latest
   rashomon analyze store/demo-register/20261114-091240 --time-limit 1h
+  rashomon analyze store/latest --consistency causal
 ";
 
 /// Judge a stored run again, also one whose harness was killed half-way.
@@ -21,6 +24,9 @@ pub(super) struct AnalyzeArgs {
     /// The run's directory
     #[arg(value_name = "RUN_DIR", default_value = "store/latest")]
     pub(super) run: PathBuf,
+    /// What the run should have kept: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`) [default: what it was made for]
+    #[arg(long, value_name = "NAME", value_parser = Consistency::from_str)]
+    pub(super) consistency: Option<Consistency>,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,
 }
@@ -29,7 +35,7 @@ pub(super) fn run(args: &AnalyzeArgs, global: Global) -> Outcome {
     let dir = RunDir::open(&args.run)?;
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(global.stderr());
-    let run = analysis::judge_run(&dir, args.limits.limits(), || interrupt.times() > 0, &progress)?;
+    let run = analysis::judge_run(&dir, args.consistency, args.limits.limits(), || interrupt.times() > 0, &progress)?;
     analysis::write(&dir, &run)?;
     console::print(&terminal::verdict(&run, Some(&dir.report()), global.stdout()))?;
     Ok(exit::of(run.summary()))

@@ -3,11 +3,12 @@
 use super::{Failure, Global, Outcome, options};
 use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::interrupt::Interrupt;
-use crate::ladder;
+use crate::ladder::{self, Rung};
 use crate::progress::Progress;
 use crate::run::Run;
 use crate::{console, exit, report, results, store, terminal};
 use checker::Consistency;
+use checker::verdict::Summary;
 use clap::Args;
 use histories::Format;
 use std::path::{Path, PathBuf};
@@ -70,10 +71,6 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
     if args.report.is_some() && args.files.len() > 1 {
         return Err(Failure::usage("--report writes one page and takes one file; judge the files one by one"));
     }
-    let weaker = |asked: &Asked| *asked != Asked::Model(Consistency::Linearizable);
-    if args.report.is_some() && (args.consistency.len() > 1 || args.consistency.iter().any(weaker)) {
-        return Err(Failure::usage("--report draws verdicts on linearizability; the terminal and --json have the others"));
-    }
     let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
     let interrupt = Interrupt::listen()?;
     let mut how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits(), ..Default::default() };
@@ -88,21 +85,30 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
                 continue;
             }
         };
+        let mut rungs = Vec::new();
         for asked in &args.consistency {
             let told = match asked {
                 Asked::Model(consistency) => {
                     how.consistency = *consistency;
-                    judge.check(path, &mut file, &how)?
+                    judge.check(path, &mut file, &how, &mut rungs)?
                 }
-                Asked::Strongest => judge.climb(path, &mut file, &how)?,
+                Asked::Strongest => judge.climb(path, &mut file, &how, &mut rungs)?,
             };
             code = exit::worse(code, told);
             if interrupt.times() > 0 {
                 return Ok(code);
             }
         }
+        if let Some(page) = args.report.as_ref().filter(|_| !is_one_model(args) && !rungs.is_empty()) {
+            judge.draw(page, &mut file, &how, rungs)?;
+        }
     }
     Ok(code)
+}
+
+/// Whether one model is asked about: then its page is written along with its verdict.
+fn is_one_model(args: &CheckArgs) -> bool {
+    matches!(args.consistency[..], [Asked::Model(_)])
 }
 
 /// What files are judged with.
@@ -115,7 +121,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Judges one file and says so. A file that cannot be judged is told and does not keep the others from being judged.
-    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions) -> Outcome {
+    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, rungs: &mut Vec<Rung>) -> Outcome {
         let judged = file.judge(how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
         let run = match judged {
@@ -123,7 +129,8 @@ impl Judge<'_> {
             Err(error) => return refuse(path, error, self.args, self.global),
         };
         run.repeat = super::command_line();
-        if let Some(page) = &self.args.report {
+        rungs.push(Rung { consistency: how.consistency, summary: run.summary(), reason: results::reason(run) });
+        if let Some(page) = self.args.report.as_ref().filter(|_| is_one_model(self.args)) {
             store::write(page, report::render(run).as_bytes())?;
         }
         console::print(&told(run, self.args, self.global))?;
@@ -131,7 +138,7 @@ impl Judge<'_> {
     }
 
     /// Says of one file what it keeps of all models, strongest first.
-    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions) -> Outcome {
+    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, told: &mut Vec<Rung>) -> Outcome {
         let climbed = ladder::climb(file, how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
         let rungs = match climbed {
@@ -144,7 +151,26 @@ impl Judge<'_> {
             let name = if self.args.files.len() > 1 { format!("{}\n", path.display()) } else { String::new() };
             console::print(&format!("{name}{}", ladder::block(&rungs, self.global.stdout())))?;
         }
-        Ok(exit::of(ladder::summary(&rungs)))
+        let code = exit::of(ladder::summary(&rungs));
+        told.extend(rungs);
+        Ok(code)
+    }
+
+    /// The page of several models: of the weakest one that is not kept, whose counter-example is one to all others that are not;
+    /// else of the first that is kept.
+    fn draw(&self, page: &Path, file: &mut RecordedFile, how: &FileOptions, ladder: Vec<Rung>) -> Result<(), Failure> {
+        let broken = || ladder.iter().filter(|rung| rung.summary == Summary::Invalid).map(|rung| rung.consistency);
+        let weakest = broken().find(|mine| broken().all(|other| other == *mine || !mine.implies(other)));
+        let kept = ladder.iter().find(|rung| rung.summary == Summary::Valid).map(|rung| rung.consistency);
+        let how = FileOptions { consistency: weakest.or(kept).unwrap_or_default(), ..how.clone() };
+        let judged = file.judge(&how, || self.interrupt.times() > 0, self.progress);
+        self.progress.clear();
+        if let Ok(run) = judged {
+            run.repeat = super::command_line();
+            run.ladder = ladder;
+            store::write(page, report::render(run).as_bytes())?;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use super::test::{DatabaseName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
 use crate::progress::Progress;
-use crate::run::{NodeFacts, TestFacts};
+use crate::run::{Judged, NodeFacts, TestFacts};
 use crate::store::RunDir;
 use crate::test::{Plan, Watch};
 use crate::words;
@@ -109,7 +109,10 @@ pub(super) fn of(
         op_timeout_ms: millis(args.op_timeout),
         nemesis: faults.iter().map(|fault| fault.name().to_owned()).collect(),
         options,
-        judged: analysis::judged(&workload.options, &workload.must_succeed, workload.last.is_some()),
+        judged: Judged {
+            consistency: (args.consistency != checker::Consistency::default()).then(|| args.consistency.name().into()),
+            ..analysis::judged(&workload.options, &workload.must_succeed, workload.last.is_some())
+        },
     };
     Ok(Plan {
         facts,

@@ -5,12 +5,14 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::store::RunDir;
 use crate::{console, exit, log, terminal, test, words};
+use checker::Consistency;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use nemesis::lab::NAME_DEFAULT;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 use workloads::demo::Replication;
 
@@ -18,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   rashomon test demo
   rashomon test demo --replication async-primary --seed 0x5a3
+  rashomon test demo --replication async-primary --consistency eventual
   rashomon test etcd --nodes n1,n2,n3,n4,n5 --nemesis partition,kill,pause --time-limit 60s
   rashomon test etcd --nodes 10.0.0.1,10.0.0.2,10.0.0.3 --user admin --key ~/.ssh/id_ed25519
   rashomon test etcd --lab --read serializable     on hosts made by `rashomon lab up 5`
@@ -79,6 +82,9 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
     pub(super) nemesis_interval: Option<Duration>,
 
+    /// What the run should keep: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`)
+    #[arg(long, value_name = "NAME", value_parser = Consistency::from_str, default_value = "linearizable", help_heading = "Check")]
+    pub(super) consistency: Consistency,
     /// Judge while the clients still ask: the progress line says what holds so far
     #[arg(long, help_heading = "Check")]
     pub(super) live: bool,
@@ -288,11 +294,14 @@ fn headline(args: &TestArgs, seed: u64) -> String {
 }
 
 impl TestArgs {
-    /// Options that only the other database knows are refused, not passed over.
+    /// Options that only the other database knows, and those that do not go together, are refused, not passed over.
     fn refuse_nonsense(&self) -> Result<(), Failure> {
         let only = |database: DatabaseName, name: &str| {
             Failure::usage(format!("{name} is an option of {}, not of {}", database.name(), self.database.name()))
         };
+        if (self.live || self.fail_fast) && self.consistency != Consistency::Linearizable {
+            return Err(Failure::usage("--live and --fail-fast judge whether a run is linearizable; other models are judged at its end"));
+        }
         match self.database {
             DatabaseName::Demo => {
                 let etcd = [("--read", self.read.is_some()), ("--etcd-binary", self.etcd_binary.is_some()), ("--lab", self.lab.is_some())];

@@ -4,7 +4,8 @@ use super::text::{count, list, many};
 use super::view::View;
 use super::{counterexample, prose, sign, undecided};
 use crate::run::{Phase, TestFacts};
-use crate::words;
+use crate::{terminal, words};
+use checker::Consistency;
 use checker::verdict::Summary;
 use histories::Outcome;
 use maud::{Markup, html};
@@ -56,7 +57,7 @@ fn invalid(view: &View<'_>) -> Markup {
     let Some(first) = examples.first() else { return html! { "No order explains what was recorded." } };
     let name = super::text::capital(&view.key_name(first.key));
     html! {
-        @if view.keyed() { (name) ": " }
+        @if view.is_by_key() { (name) ": " }
         @if first.proof.sentence.is_empty() {
             "no order of its operations explains what was recorded."
         } @else {
@@ -70,6 +71,8 @@ fn valid(view: &View<'_>) -> String {
     let what = if view.run.test.is_some() { "run" } else { "history" };
     if view.run.ops(Outcome::Ok) + view.run.ops(Outcome::Info) == 0 {
         "There is nothing to contradict: no operation took effect.".into()
+    } else if view.consistency() != Consistency::Linearizable {
+        format!("{} It has {ops}.", terminal::valid_sentence(view.run))
     } else if view.keyed() {
         let keys = many(view.run.verdict.keys.len(), "key");
         format!("Every answer of this {what} is explained by one order per key that respects real time: {ops} on {keys}.")
@@ -225,5 +228,9 @@ fn clients(view: &View<'_>) -> usize {
 
 fn checked_how(view: &View<'_>) -> String {
     let verdict = &view.run.verdict;
-    if verdict.keyed { format!("{}, each key alone", verdict.model) } else { verdict.model.clone() }
+    match (view.is_by_key(), verdict.keyed) {
+        (true, _) => format!("{}, each key alone", verdict.model),
+        (false, true) => format!("{}, all keys together", verdict.model),
+        _ => verdict.model.clone(),
+    }
 }

@@ -6,8 +6,8 @@ use super::op::{Mark, Palette, chip};
 use super::text::{capital, count, list, many, shorten, spelled};
 use super::view::View;
 use super::{Section, prose};
-use checker::verdict::{Others, StepKind, Summary};
-use checker::{Answer, Counterexample, KeyVerdict};
+use checker::verdict::{Others, Pattern, StepKind, Summary};
+use checker::{Answer, Consistency, Counterexample, KeyVerdict};
 use histories::{OpId, Outcome};
 use maud::{Markup, html};
 use std::cmp::Reverse;
@@ -80,29 +80,57 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         id: "counter-example",
         menu: "Counter-example",
         heading: heading(view, first),
-        lead: lead(examples.iter().any(|e| !e.proof.steps.is_empty())),
+        lead: lead(view, first, examples.iter().any(|e| !e.proof.steps.is_empty())),
         body: body(view, &examples),
     })
 }
 
 fn heading(view: &View<'_>, first: &Example<'_>) -> String {
     let key = view.key_name(first.key);
+    if let Some(told) = first.proof.pattern.and_then(|pattern| of_pattern(pattern, &key)) {
+        return told;
+    }
     match first.proof.core.len() {
         0 => format!("No order of the operations on {key} goes beyond one of them"),
+        n if view.consistency() != Consistency::Linearizable => {
+            format!("{} cannot be put in any order that is {}", capital(&many(n, "operation")), view.run.verdict.consistency)
+        }
         1 => format!("One operation on {key} fits nowhere"),
         n => format!("{} operations on {key} cannot be put in any order", spelled(n)),
     }
 }
 
-fn lead(arrows: bool) -> Markup {
+/// The finding, where it is not that ops cannot be ordered.
+fn of_pattern(pattern: Pattern, key: &str) -> Option<String> {
+    Some(match pattern {
+        Pattern::FinalReadsDiffer => format!("Two final reads of {key} are not the same"),
+        Pattern::Lost => format!("What was acknowledged on {key} is gone in the end"),
+        Pattern::Duplicate => format!("More than was put there is read of {key} in the end"),
+        Pattern::WrongSum => format!("What is read of {key} in the end is no sum of what was done to it"),
+        Pattern::ThinAirRead => "A read returned what nobody had written".into(),
+        Pattern::IntermediateRead => "A read returned what its own transaction had replaced".into(),
+        _ => return None,
+    })
+}
+
+fn lead(view: &View<'_>, first: &Example<'_>, arrows: bool) -> Markup {
+    let told = match view.consistency() {
+        Consistency::Linearizable => {
+            "The arrows carry the numbers of the steps: grey for real time, coloured for a value that is seen, \
+             red for the order that cannot be."
+        }
+        Consistency::Eventual => "The arrows carry the numbers of the steps: grey for real time, red for what does not fit.",
+        _ => {
+            "The arrows carry the numbers of the steps, and say what would have to come before what: grey for the order of a session, \
+             coloured for a value that is seen, red for what follows from these. Together they make a circle."
+        }
+    };
     html! {
+        @if let Some(pattern) = first.proof.pattern { "Pattern " b { (pattern.name()) } ". " }
         "A bar lasts from invocation to completion. "
         span class="chip w" { "w 5" } " filled: stores a value. "
         span class="chip" { "r→5" } " outlined: sees one. No right end: nobody knows whether it took effect. "
-        @if arrows {
-            "The arrows carry the numbers of the steps: grey for real time, coloured for a value that is seen, "
-            "red for the order that cannot be."
-        }
+        @if arrows { (told) }
     }
 }
 
@@ -190,7 +218,7 @@ fn pictures(view: &View<'_>, example: &Example<'_>, core: &[OpId], palette: &Pal
                 button type="button" class="js" data-zoom="fit" { "fit" }
                 label class="for-scale" for=(id("scale")) { "true time scale" }
                 @if fitted.context > 0 {
-                    label class="for-others" for=(id("others")) { "other ops" @if view.keyed() { " on this key" } " (" (count(fitted.context)) ")" }
+                    label class="for-others" for=(id("others")) { "other ops" @if view.is_by_key() { " on this key" } " (" (count(fitted.context)) ")" }
                 }
             }
             (left_out(&fitted))
@@ -339,10 +367,18 @@ fn needed(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
         Others::AtMostOnce | Others::SameValues | Others::AsRecorded => "at most once",
     };
     let needed = &example.proof.needed;
+    let on_key = view.key_name(example.key);
     html! {
         p {
-            @if others > 0 {
-                "The other " (many(others, "operation")) " on " (view.key_name(example.key)) " cannot repair this: "
+            @if others > 0 && example.proof.others == Others::AsRecorded {
+                "All other operations on " (on_key) " are counted as their outcomes say. "
+            } @else if others > 0 && view.consistency() == Consistency::Eventual {
+                (capital(&many(others, "other operation"))) " on " (on_key) " cannot repair this: it stays so even if any other update took "
+                "effect, once or never, in any order. "
+            } @else if others > 0 && view.consistency() != Consistency::Linearizable {
+                (capital(&many(others, "other operation"))) " cannot repair this: it stays contradictory whatever else happened. "
+            } @else if others > 0 {
+                "The other " (many(others, "operation")) " on " (on_key) " cannot repair this: "
                 "it stays contradictory even if every other write takes effect " (often) ", at any moment between its invocation "
                 "and its completion, or never. "
             }
@@ -351,7 +387,7 @@ fn needed(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
             } @else if let [first, rest @ ..] = needed.as_slice() {
                 "Leave out " (chip(view, palette, *first))
                 @for op in rest { " or " (chip(view, palette, *op)) }
-                ", and the rest can be ordered."
+                @if view.consistency() == Consistency::Eventual { ", and the rest can be explained." } @else { ", and the rest can be ordered." }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Section;
 use super::text::{capital, count};
 use super::view::View;
+use checker::Consistency;
 use checker::verdict::Summary;
 use maud::html;
 
@@ -38,7 +39,7 @@ fn means(view: &View<'_>) -> Vec<String> {
         ],
         Summary::Unknown => vec!["UNKNOWN is neither: the store may be right or wrong. It must not pass as valid.".into()],
     };
-    if run.verdict.keyed {
+    if view.is_by_key() {
         lines.push("One key at a time: nothing here speaks of operations over several keys together.".into());
     }
     let silent = run.windows.iter().filter(|w| !w.observed).count();
@@ -52,10 +53,25 @@ fn means(view: &View<'_>) -> Vec<String> {
 }
 
 fn rests_on(view: &View<'_>) -> Vec<String> {
+    let consistency = view.consistency();
+    let order = match consistency {
+        Consistency::Linearizable => {
+            "It rests on one clock: all events were ordered where the clients ran, whatever the clocks of the nodes said."
+        }
+        Consistency::Eventual => {
+            "It rests on the pause before the final reads having been long enough, and on updates of unknown outcome having taken effect before it or never."
+        }
+        _ => "It rests on the order of each process's operations, and on nothing else: no clock plays a part.",
+    };
     let mut lines = vec![
-        "It rests on one clock: all events were ordered where the clients ran, whatever the clocks of the nodes said.".into(),
+        order.into(),
         "It rests on definite errors being definite: an operation recorded as failed must really have done nothing.".into(),
     ];
+    if !matches!(consistency, Consistency::Linearizable | Consistency::Eventual) {
+        lines.push(
+            "An operation of unknown outcome ends its session: what the same client did afterwards counts as another session.".into(),
+        );
+    }
     if !view.history().has_real_time() {
         lines.push("This file records completions only: nothing could be concluded from real time.".into());
     }

@@ -25,7 +25,8 @@ pub(super) struct Mark {
 impl Mark {
     /// Describes an op of the run.
     pub(super) fn new(view: &View<'_>, op: OpId) -> Mark {
-        let (history, keyed) = (view.history(), view.keyed());
+        // Where keys are judged together, an op is nothing without its key.
+        let (history, keyed) = (view.history(), view.is_by_key());
         let values = &history.values;
         let (input, output) = (describe::input(history, keyed, op), describe::output(history, keyed, op));
         let display = |id| values.display(id);

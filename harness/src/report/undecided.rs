@@ -41,7 +41,8 @@ fn heading(view: &View<'_>, undecided: usize) -> String {
     match undecided {
         0 if view.run.verdict.reason.is_some() => "This history allows no answer".into(),
         0 => "Too little was put to the test".into(),
-        _ if !view.keyed() => "The search ended before it found an order or a contradiction".into(),
+        _ if keys(view).all(|(_, _, reason)| matches!(reason, Reason::History(_))) => "This history allows no answer".into(),
+        _ if !view.is_by_key() => "The search ended before it found an order or a contradiction".into(),
         n => format!("{} of {} could not be decided", count(n), many(total, "key")),
     }
 }
@@ -88,7 +89,7 @@ fn body(view: &View<'_>) -> Markup {
 pub(super) fn reason_text(view: &View<'_>, key: Option<&KeyVerdict>, reason: &Reason) -> String {
     let told = reason_words(reason, view.run);
     match key {
-        Some(key) if view.keyed() => format!("{} ({}): {told}", view.key_name(key), many(key.ops, "operation")),
+        Some(key) if view.is_by_key() => format!("{} ({}): {told}", view.key_name(key), many(key.ops, "operation")),
         _ => told,
     }
 }

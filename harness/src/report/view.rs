@@ -1,12 +1,14 @@
 //! A run as the page looks at it: one axis of time, the ops of each key, the nodes.
 
+use crate::analysis::is_by_key;
 use crate::run::{FaultWindow, Run};
-use checker::KeyVerdict;
 use checker::describe;
 use checker::verdict::Summary;
+use checker::{Consistency, KeyVerdict};
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
 
 /// What every section reads. Computed once per page.
 pub(super) struct View<'a> {
@@ -145,12 +147,23 @@ impl<'a> View<'a> {
         history.values.display(history.process_name(history.op_process(history.op(op))))
     }
 
-    /// A key as a heading names it: `key 7`; `the object` in a history of one.
+    /// A key as a heading names it: `key 7`; `the object` in a history of one; `all keys together` where no key is judged alone.
     pub(super) fn key_name(&self, key: &KeyVerdict) -> String {
         match key.key {
             Some(id) => format!("key {}", super::text::shorten(&self.history().values.display(id))),
+            None if self.keyed() => "all keys together".into(),
             None => "the object".into(),
         }
+    }
+
+    /// Whether each key has an answer of its own.
+    pub(super) fn is_by_key(&self) -> bool {
+        is_by_key(&self.run.verdict)
+    }
+
+    /// The consistency model.
+    pub(super) fn consistency(&self) -> Consistency {
+        Consistency::from_str(self.run.verdict.consistency).unwrap_or_default()
     }
 
     /// The keys with an answer, each with its position in the verdict.

@@ -6,7 +6,7 @@ use super::op::Mark;
 use super::text::{capital, count, many};
 use super::view::View;
 use checker::verdict::Summary;
-use checker::{Answer, Witness};
+use checker::{Answer, Consistency};
 use histories::history::NO_EVENT;
 use histories::{OpId, Outcome};
 use maud::{Markup, html};
@@ -22,8 +22,18 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     if view.run.verdict.answer != Summary::Valid || view.history().ops().is_empty() {
         return None;
     }
-    let keyed = view.keyed();
-    let heading = if keyed { "One order per key explains every answer" } else { "One order explains every answer" };
+    let keyed = view.is_by_key();
+    let heading = match view.consistency() {
+        Consistency::Eventual => "An order of the updates explains what is read in the end",
+        Consistency::Causal => "An order that keeps the causal one explains every answer",
+        Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::CausalConvergence if keyed => {
+            "One order per key explains every answer"
+        }
+        Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::CausalConvergence => {
+            "One order explains every answer"
+        }
+        _ => "An order for each process explains what it read",
+    };
     Some(Section { id: "witness", menu: "Witness", heading: heading.into(), lead: lead(&Effort::of(view), keyed), body: body(view) })
 }
 
@@ -55,17 +65,25 @@ fn body(view: &View<'_>) -> Markup {
                 - witness.order.iter().filter(|&&op| view.outcome(op) == Outcome::Info).count().min(view.key_ops[place].len());
             details class="witness" {
                 summary {
-                    (capital(&view.key_name(key))) ": " (many(witness.order.len(), "operation")) " in order"
-                    @if left_out > 0 { "; " (count(left_out)) " of unknown outcome need not have taken effect" }
+                    @if witness.views.is_empty() {
+                        (capital(&view.key_name(key))) ": " (many(witness.order.len(), "operation")) " in order"
+                    } @else {
+                        (capital(&view.key_name(key))) ": " (many(witness.views.len(), "order")) ", one for each session that reads"
+                    }
+                    @if left_out > 0 && witness.views.is_empty() { "; " (count(left_out)) " of unknown outcome need not have taken effect" }
                 }
-                (order(view, witness, &mut items_left))
+                @if witness.views.is_empty() { (order(view, &witness.order, &mut items_left)) }
+                @for own in &witness.views {
+                    @if let Some(first) = own.first { p { (capital(&format!("process {}", view.process(first)))) ":" } }
+                    (order(view, &own.order, &mut items_left))
+                }
             }
         } }
     }
 }
 
-fn order(view: &View<'_>, witness: &Witness, items_left: &mut usize) -> Markup {
-    let runs = runs(view, &witness.order);
+fn order(view: &View<'_>, order: &[OpId], items_left: &mut usize) -> Markup {
+    let runs = runs(view, order);
     let shown = runs.len().min(ITEMS_PER_KEY_MAX).min(*items_left);
     *items_left -= shown;
     html! {

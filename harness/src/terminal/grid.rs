@@ -2,6 +2,7 @@
 //! are not: the numbers above the columns are the times.
 
 use super::{WIDTH, elide};
+use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
 use crate::run::{FaultWindow, Run};
 use crate::words::{many, seconds};
@@ -126,7 +127,7 @@ fn during<'a>(run: &'a Run, bounds: &[u32]) -> impl Iterator<Item = &'a FaultWin
 
 fn bars(run: &Run, proof: &Counterexample, bounds: &[u32], rows: &[Row], console: Console) -> Vec<Bar> {
     let history = &run.history;
-    let keyed = run.verdict.keyed;
+    let keyed = is_by_key(&run.verdict);
     let stored_or_seen = |op: OpId| describe::output(history, keyed, op).unwrap_or_else(|| describe::input(history, keyed, op));
     let wrong = proof.stuck.map(stored_or_seen);
     let place = |event: u32| bounds.partition_point(|&bound| bound < event);
@@ -277,7 +278,7 @@ fn list(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
         let shape = history.op(op);
         let ends = if history.outcome(shape) == Outcome::Info { "no answer".into() } else { mark(history, shape.complete) };
         let sign = if proof.stuck == Some(op) { " ✗" } else { "" };
-        let label = elide(&describe::label(history, run.verdict.keyed, op));
+        let label = elide(&describe::label(history, is_by_key(&run.verdict), op));
         console.fit(&format!("  {:>9} to {ends:9}  {:28}{label}{sign}", mark(history, shape.invoke), describe::who(history, op)))
     };
     proof.core.iter().map(line).collect()

@@ -99,6 +99,7 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         errors: vec![],
         history_path: "history.jsonl".into(),
         repeat: "rashomon check history.jsonl".into(),
+        ladder: vec![],
         history,
     }
 }

@@ -216,6 +216,7 @@ pub(crate) fn run(history: History, verdict: Verdict) -> Run {
             memory_limit_bytes: None,
         },
         history_path: "history.jsonl".into(),
+        ladder: Vec::new(),
         repeat: "rashomon test pairstore --seed 0x5a3".into(),
         history,
         verdict,
@@ -232,6 +233,7 @@ pub(crate) fn file(history: History, verdict: Verdict) -> Run {
         phases: Vec::new(),
         logs: Vec::new(),
         history_path: "history.edn".into(),
+        ladder: Vec::new(),
         repeat: "rashomon check history.edn --model cas-register".into(),
         ..run(history, verdict)
     }

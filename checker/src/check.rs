@@ -10,7 +10,7 @@ use crate::model::{
     AnyModel, Bank, CasRegister, Counter, EtcdKv, FencingLock, FifoQueue, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
     PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, UnorderedQueue,
 };
-use crate::options::Options;
+use crate::options::{Algorithm, Options};
 use crate::rules::Rules;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
 use crate::together;
@@ -82,6 +82,7 @@ pub(crate) fn check<M: Model>(
     options: &Options,
     budget: &Budget,
 ) -> Result<Verdict, String> {
+    fits(model, options.algorithm)?;
     let keys = Keys::split(history, options.keyed);
     notes.extend(notes_on_keys(history, &keys));
     let mut verdict = Verdict {
@@ -111,7 +112,7 @@ pub(crate) fn check<M: Model>(
     verdict.keys = (keys.groups().par_iter().zip(read))
         .map(|(group, read)| {
             let key = match read {
-                Ok((_account, problem)) => decide_key(model, history, &keys, group, &problem, options.rules, budget),
+                Ok((_account, problem)) => decide_key(model, history, &keys, group, &problem, options, budget),
                 Err(Unread::Out(limit)) => unknown(group, limit),
                 // Refused above.
                 Err(Unread::Malformed(..)) => unknown(group, Limit::Steps),
@@ -151,6 +152,17 @@ fn certify_orders<M: Model>(of: &order::Of<'_, M>, verdicts: &mut [KeyVerdict], 
             }
         }
     });
+}
+
+/// Refuses an algorithm that cannot decide the model, and says which can.
+fn fits<M: Model>(model: &M, algorithm: Algorithm) -> Result<(), String> {
+    let procedures = linear::procedures(model);
+    if matches!(algorithm, Algorithm::Auto | Algorithm::Search) || procedures.contains(&algorithm) {
+        return Ok(());
+    }
+    let fitting: Vec<String> = procedures.iter().map(|procedure| procedure.name().replace(' ', "-")).collect();
+    let name = algorithm.name().replace(' ', "-");
+    Err(format!("the algorithm {name} does not fit the model {}; what does: auto, search, {}", model.name(), fitting.join(", ")))
 }
 
 /// Why no verdict on this history would mean anything.
@@ -206,10 +218,11 @@ pub(crate) fn decide_key<M: Model>(
     keys: &Keys,
     group: &KeyOps,
     problem: &Problem<M::Op>,
-    rules: Rules,
+    options: &Options,
     budget: &Budget,
 ) -> KeyVerdict {
-    let Decision { found, algorithm, steps } = linear::decide(model, problem, rules, budget);
+    let rules = options.rules;
+    let Decision { found, algorithm, steps } = linear::decide(model, problem, options.algorithm, rules, budget);
     let explainer = Explainer { model, history, keys, group, problem };
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),

@@ -37,7 +37,7 @@ pub mod verdict;
 pub use budget::Budget;
 pub use histories;
 pub use model::Model;
-pub use options::{FailedCas, NilRead, Options};
+pub use options::{Algorithm, FailedCas, NilRead, Options};
 pub use rules::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 pub use weaker::Consistency;

@@ -29,6 +29,7 @@ mod zones;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::model::{Model, Sees};
+use crate::options::Algorithm;
 use crate::rules::{Rule, Rules};
 use crate::verdict::{Others, Reason};
 use histories::OpId;
@@ -79,49 +80,94 @@ const PREFIX_ROUNDS: usize = 8;
 /// Steps that may be spent on finding out which states were possible.
 const SURVEY_STEPS: u64 = 1 << 19;
 
-/// Decides whether the ops of one object can be ordered.
-pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, rules: Rules, budget: &Budget) -> Decision {
-    decide_within(model, problem, rules, budget, budget.steps.unwrap_or(u64::MAX))
+/// Decides whether the ops of one object can be ordered. The algorithm is one that [fits](procedures), the search, or all of
+/// these in turn.
+pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, algorithm: Algorithm, rules: Rules, budget: &Budget) -> Decision {
+    decide_within(model, problem, algorithm, rules, budget, budget.steps.unwrap_or(u64::MAX))
 }
 
 /// The same, with so many steps at most where it has to be searched.
-pub(crate) fn decide_within<M: Model>(model: &M, problem: &Problem<M::Op>, rules: Rules, budget: &Budget, steps: u64) -> Decision {
+pub(crate) fn decide_within<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    algorithm: Algorithm,
+    rules: Rules,
+    budget: &Budget,
+    steps: u64,
+) -> Decision {
     let mut account = Account::new(budget);
-    let algorithm = model.collection().map_or("zones", deciders::name);
-    let out = |limit: Limit| Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm, steps: 0 };
+    let unknown = |reason: Reason, by: Algorithm| Decision { found: Answer::Unknown(reason), algorithm: by.name(), steps: 0 };
+    let fitting = if rules.has(Rule::UniqueValues) { procedures(model) } else { &[] };
+    let tried = fitting.iter().filter(|&&procedure| algorithm == Algorithm::Auto || algorithm == procedure);
     if let Err(limit) = account.hold(problem.bytes()) {
-        return out(limit);
+        return unknown(limit.reason(0, 0), tried.copied().next_back().unwrap_or(Algorithm::Search));
     }
     let events = problem.events();
-    // Its memory is free again before a search begins.
-    let found = match quickly(model, problem, &events, rules, budget) {
-        Ok(Zones::Order(order)) => Answer::Order(order),
-        Ok(Zones::Stuck { blocked, suspects }) => {
-            let too_long = model.collection().is_some() && problem.entries.len() > OPS_WITH_PREFIX;
-            Answer::Stuck(Stuck { blocked, suspects, prefix: too_long.then(Vec::new) })
-        }
-        Ok(Zones::Open) => return search(model, problem, &events, rules, budget, Most::steps(steps)),
-        Err(limit) => return out(limit),
-    };
-    Decision { found, algorithm, steps: 0 }
+    for &procedure in tried {
+        // Its memory is free again before the next begins.
+        let found = match quickly(model, problem, &events, procedure, budget) {
+            Ok(Zones::Order(order)) => Answer::Order(order),
+            Ok(Zones::Stuck { blocked, suspects }) => {
+                let too_long = model.collection().is_some() && problem.entries.len() > OPS_WITH_PREFIX;
+                Answer::Stuck(Stuck { blocked, suspects, prefix: too_long.then(Vec::new) })
+            }
+            Ok(Zones::Open) => continue,
+            Err(limit) => return unknown(limit.reason(0, 0), procedure),
+        };
+        return Decision { found, algorithm: procedure.name(), steps: 0 };
+    }
+    if matches!(algorithm, Algorithm::Auto | Algorithm::Search) {
+        return search(model, problem, &events, rules, budget, Most::steps(steps));
+    }
+    let why = format!("the algorithm asked for, {}, does not cover all of these operations; auto tries the search too", algorithm.name());
+    unknown(Reason::History(why), algorithm)
+}
+
+/// The procedures besides the search that fit a model, in the order in which they are tried.
+pub(crate) fn procedures<M: Model>(model: &M) -> &'static [Algorithm] {
+    match (model.collection(), model.tally()) {
+        (Some(collection), _) => deciders::of_collection(collection),
+        (None, Some(tally)) => deciders::of_tally(tally),
+        (None, None) => &[Algorithm::Zones],
+    }
 }
 
 /// In a longer history of a collection, whose states are large, the longest prefix is not looked for.
 const OPS_WITH_PREFIX: usize = 5000;
 
-/// The procedures for values that have one source.
-fn quickly<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], rules: Rules, budget: &Budget) -> Result<Zones, Limit> {
+/// Decides without a search.
+fn quickly<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    events: &[(u32, Event)],
+    procedure: Algorithm,
+    budget: &Budget,
+) -> Result<Zones, Limit> {
+    let mut account = Account::new(budget);
+    match procedure {
+        Algorithm::Zones => zones::decide(model, problem, events, &mut account),
+        procedure => deciders::decide(model, problem, events, procedure, &mut account),
+    }
+}
+
+/// The first answer of a procedure that fits.
+fn any_quickly<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    events: &[(u32, Event)],
+    rules: Rules,
+    budget: &Budget,
+) -> Result<Zones, Limit> {
     if !rules.has(Rule::UniqueValues) {
         return Ok(Zones::Open);
     }
-    let mut account = Account::new(budget);
-    match model.collection() {
-        Some(collection) => {
-            account.hold(problem.entries.len() * deciders::BYTES_PER_OP)?;
-            Ok(deciders::decide(model, problem, collection))
+    for &procedure in procedures(model) {
+        match quickly(model, problem, events, procedure, budget)? {
+            Zones::Open => {}
+            found => return Ok(found),
         }
-        None => zones::decide(model, problem, events, &mut account),
     }
+    Ok(Zones::Open)
 }
 
 /// The first op that cannot return, and an order of those before it; empty if that is not easily found. Where the zones leave
@@ -142,7 +188,7 @@ pub(crate) fn prefix<M: Model>(
         let cut = problem.before(problem.entries[blocked as usize].ret, |op| model.is_pure(op));
         let events = cut.events();
         let place = |entry: u32| problem.place(cut.entries[entry as usize].id);
-        match quickly(model, &cut, &events, rules, budget)? {
+        match any_quickly(model, &cut, &events, rules, budget)? {
             Zones::Order(order) => return Ok((blocked, order)),
             Zones::Stuck { blocked: earlier, .. } => blocked = place(earlier),
             Zones::Open => match search(model, &cut, &events, rules, budget, Most::easy_steps(PREFIX_STEPS)).found {

@@ -137,6 +137,17 @@ pub trait Model: Sync {
         Role::Other
     }
 
+    /// What is counted, if the object is a lock or a counter: it can then be decided by counting.
+    fn tally(&self) -> Option<Tally> {
+        None
+    }
+
+    /// What `op` does where something is counted, or to one element of a set.
+    fn deed(&self, op: &Self::Op) -> Deed {
+        let _ = op;
+        Deed::Other
+    }
+
     /// What is left of `op` if only the values that `keep` accepts exist; `None` if nothing is. Leaving out all other values
     /// in this way must turn every legal order into a legal order. Asked only for [`Others::SameValues`].
     fn restrict(&self, op: &Self::Op, keep: &dyn Fn(ValueId) -> bool) -> Option<Self::Op> {
@@ -246,6 +257,52 @@ pub enum Role<'o> {
     Put(ValueId),
     /// Concerns one value in another way, and does not put it in.
     Concerns(ValueId),
+    /// Not one of these.
+    Other,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tally {
+    /// A number that starts at this.
+    Number(i128),
+    /// So many permits, which anybody gives back.
+    Permits(u32),
+    /// Who holds a lock, and how often.
+    Holds,
+    /// A lock that anybody gives back, whose tokens grow.
+    Tokens,
+}
+
+/// What an op does where something is counted, or to one element of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Adds to the number.
+    Add(i64),
+    /// Saw the number.
+    Saw(i64),
+    /// Takes permits, or the lock.
+    Take {
+        /// How many.
+        permits: u32,
+        /// The process.
+        by: u32,
+        /// What it got, if that is known.
+        token: Option<i64>,
+    },
+    /// Gives permits back, or the lock.
+    GiveBack {
+        /// How many.
+        permits: u32,
+        /// The process.
+        by: u32,
+    },
+    /// Puts an element in. If it says so: whether it was not there before.
+    Enter(ValueId, Option<bool>),
+    /// Takes an element out. If it says so: whether it was there before.
+    Leave(ValueId, Option<bool>),
+    /// Whether an element is there.
+    Has(ValueId, bool),
     /// Not one of these.
     Other,
 }

@@ -2,6 +2,7 @@
 
 use crate::rules::Rules;
 use histories::Value;
+use std::str::FromStr;
 
 /// What to check a history against. `None` means: the default of the history's format (`Meta::format`), which the verdict's
 /// notes then name.
@@ -21,6 +22,8 @@ pub struct Options {
     pub permits: Option<u32>,
     /// Switches for tests and benchmarks; no answer depends on them.
     pub rules: Rules,
+    /// Which procedure decides. What it does not cover is then unknown.
+    pub algorithm: Algorithm,
 }
 
 impl From<&str> for Options {
@@ -46,4 +49,92 @@ pub enum FailedCas {
     Drop,
     /// At some moment between its events the register did not hold the expected value (Porcupine).
     Assert,
+}
+
+/// Which procedure decides whether a key is linearizable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Those that fit the model, one after the other, until one has an answer; the search last.
+    #[default]
+    Auto,
+    /// The search, which covers everything.
+    Search,
+    /// Registers, by what is read from which write.
+    Zones,
+    /// Queues of unique values.
+    QueueOrder,
+    /// Stacks of unique values.
+    StackNesting,
+    /// Priority queues of unique values.
+    PriorityOrder,
+    /// Unordered queues of unique values.
+    BagMoments,
+    /// Sets that only grow and are read as a whole.
+    NestedReads,
+    /// Sets of which single elements are asked.
+    SetElements,
+    /// Lists that only grow.
+    ReadOrder,
+    /// Generators of ids.
+    DistinctIds,
+    /// Mutexes and semaphores.
+    PermitCounts,
+    /// Reentrant mutexes.
+    HoldIntervals,
+    /// Fencing locks.
+    TokenOrder,
+    /// Counters.
+    CounterSums,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Algorithm; 15] = [
+        Algorithm::Auto,
+        Algorithm::Search,
+        Algorithm::Zones,
+        Algorithm::QueueOrder,
+        Algorithm::StackNesting,
+        Algorithm::PriorityOrder,
+        Algorithm::BagMoments,
+        Algorithm::NestedReads,
+        Algorithm::SetElements,
+        Algorithm::ReadOrder,
+        Algorithm::DistinctIds,
+        Algorithm::PermitCounts,
+        Algorithm::HoldIntervals,
+        Algorithm::TokenOrder,
+        Algorithm::CounterSums,
+    ];
+
+    /// The name, as verdicts tell it. On the command line hyphens may stand for the spaces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Auto => "auto",
+            Algorithm::Search => "search",
+            Algorithm::Zones => "zones",
+            Algorithm::QueueOrder => "queue order",
+            Algorithm::StackNesting => "stack nesting",
+            Algorithm::PriorityOrder => "priority order",
+            Algorithm::BagMoments => "bag moments",
+            Algorithm::NestedReads => "nested reads",
+            Algorithm::SetElements => "set elements",
+            Algorithm::ReadOrder => "read order",
+            Algorithm::DistinctIds => "distinct ids",
+            Algorithm::PermitCounts => "permit counts",
+            Algorithm::HoldIntervals => "hold intervals",
+            Algorithm::TokenOrder => "token order",
+            Algorithm::CounterSums => "counter sums",
+        }
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Algorithm, String> {
+        let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name.replace('-', " "));
+        let names = || Algorithm::ALL.map(|algorithm| algorithm.name().replace(' ', "-")).join(", ");
+        found.ok_or_else(|| format!("there is no algorithm `{name}`; there are {}", names()))
+    }
 }

@@ -19,7 +19,7 @@ mod views;
 use crate::budget::Budget;
 pub(crate) use crate::certify_weaker::Claims;
 use crate::check::{located, notes_on_keys};
-use crate::options::Options;
+use crate::options::{Algorithm, Options};
 use crate::verdict::{Answer, KeyVerdict, Reason, SessionView, Summary, Verdict, Witness};
 use causal::Causal;
 use decode::Rules;
@@ -166,6 +166,9 @@ const SUSPECTS_MAX: usize = 2_000;
 
 /// See [`crate::check()`].
 pub(crate) fn check(history: &History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
+    if options.algorithm != Algorithm::Auto {
+        return Err(format!("there is one algorithm for {}: leave the choice to auto", consistency.name()));
+    }
     let keys = Keys::split(history, options.keyed);
     let rules = Rules::new(history, options, &keys);
     let mut verdict = Verdict {

@@ -1,17 +1,34 @@
-//! Collections in which every value is put in once: decided by looking at each value's own ops, in near-linear time.
+//! Objects that are decided without a search, by looking at each value's own ops or by counting, in near-linear time.
 //!
 //! Each module says what must hold, why that is enough, and gives an order or the few ops that break it. What none of them
-//! covers (a value that was put in twice, an op of another kind) is left to the search.
+//! covers is left to the search. Of a collection in which some values were put in more than once only the others are looked at:
+//! leave out all ops on some values, and a legal order stays one, so that a contradiction among the others stands; an order of
+//! them says nothing.
+//!
+//! Positions are ranks among the object's own events. A *moment* is named after the event that it follows: an op can take effect
+//! at the moments from its invocation on, before its return.
 
+mod bag;
+mod counter;
+mod cover;
+mod elements;
 mod growing;
+mod holds;
 mod ids;
+mod lives;
+mod permits;
+mod priority;
 mod queue;
+mod stack;
+mod tokens;
 
-use super::problem::{NEVER, Problem};
+use super::problem::{Entry, Event, NEVER, Problem};
 use super::zones::Zones;
-use crate::model::{Collection, Model, Role};
+use crate::budget::{Account, Limit};
+use crate::model::{Collection, Deed, Model, Role, Tally};
+use crate::options::Algorithm;
 use hashbrown::HashMap;
-use histories::ValueId;
+use histories::{OpId, ValueId};
 use rustc_hash::FxBuildHasher;
 
 type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
@@ -19,51 +36,155 @@ type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
-/// What a procedure holds at most per op, in bytes: a life, its places in the orders, tables by value.
-pub(crate) const BYTES_PER_OP: usize = 160;
+/// What a procedure holds at most per op, in bytes: the op with ranks, a life, its places in orders and trees, tables by value.
+pub(crate) const BYTES_PER_OP: usize = 224;
 
-/// The name of the procedure for a collection, as verdicts tell it.
-pub(crate) fn name(collection: Collection) -> &'static str {
-    match collection {
-        Collection::Queue => "queue order",
-        Collection::Set => "nested reads",
-        Collection::List => "read order",
-        Collection::Ids => "distinct ids",
-        Collection::Stack | Collection::PriorityQueue | Collection::Bag => "search",
+/// The ops of an object as the procedures see them.
+struct Ops<'a> {
+    /// In the order of their invocations; positions are ranks.
+    entries: Vec<Entry>,
+    /// By rank.
+    events: &'a [(u32, Event)],
+    /// What each class does.
+    roles: &'a [Role<'a>],
+    deeds: &'a [Deed],
+}
+
+impl Ops<'_> {
+    fn deed(&self, entry: u32) -> Deed {
+        self.deeds[self.entries[entry as usize].class as usize]
+    }
+
+    fn role(&self, entry: u32) -> Role<'_> {
+        self.roles[self.entries[entry as usize].class as usize]
+    }
+
+    /// Whether it takes out a value that nobody knows.
+    fn is_removal(&self, entry: u32) -> bool {
+        matches!(self.role(entry), Role::RemoveAny)
+    }
+
+    fn found_nothing(&self, entry: u32) -> bool {
+        matches!(self.role(entry), Role::Empty)
+    }
+
+    fn id(&self, entry: u32) -> OpId {
+        self.entries[entry as usize].id
     }
 }
 
-/// Decides, as far as the collection's procedure goes.
-pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, collection: Collection) -> Zones {
-    let roles: Vec<Role<'_>> = problem.classes.iter().map(|op| model.role(op)).collect();
-    match collection {
-        Collection::Queue => queue::decide(problem, &roles),
-        Collection::Set => growing::decide(problem, &roles, growing::Order::None),
-        Collection::List => growing::decide(problem, &roles, growing::Order::Listed),
-        Collection::Ids => ids::decide(problem, &roles),
-        Collection::Stack | Collection::PriorityQueue | Collection::Bag => Zones::Open,
+/// Why a procedure found no order.
+#[derive(Debug)]
+enum No {
+    /// These entries contradict each other.
+    Broken(Vec<u32>),
+    /// This entry cannot return, and the reason is in what came before.
+    Blocked(u32),
+    /// It does not cover this.
+    Open,
+    /// The budget ended.
+    Out(Limit),
+}
+
+impl From<Limit> for No {
+    fn from(limit: Limit) -> No {
+        No::Out(limit)
     }
+}
+
+/// The procedures for a collection, in the order in which they are tried.
+pub(crate) fn of_collection(collection: Collection) -> &'static [Algorithm] {
+    match collection {
+        Collection::Queue => &[Algorithm::QueueOrder],
+        Collection::Stack => &[Algorithm::StackNesting],
+        Collection::PriorityQueue => &[Algorithm::PriorityOrder],
+        Collection::Bag => &[Algorithm::BagMoments],
+        Collection::Set => &[Algorithm::NestedReads, Algorithm::SetElements],
+        Collection::List => &[Algorithm::ReadOrder],
+        Collection::Ids => &[Algorithm::DistinctIds],
+    }
+}
+
+/// The procedures for what is counted.
+pub(crate) fn of_tally(tally: Tally) -> &'static [Algorithm] {
+    match tally {
+        Tally::Number(_) => &[Algorithm::CounterSums],
+        Tally::Permits(_) => &[Algorithm::PermitCounts],
+        Tally::Holds => &[Algorithm::HoldIntervals],
+        Tally::Tokens => &[Algorithm::TokenOrder],
+    }
+}
+
+/// Decides, as far as the procedure goes.
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn decide<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    events: &[(u32, Event)],
+    procedure: Algorithm,
+    account: &mut Account<'_>,
+) -> Result<Zones, Limit> {
+    account.hold(problem.entries.len() * BYTES_PER_OP)?;
+    let roles: Vec<Role<'_>> = problem.classes.iter().map(|op| model.role(op)).collect();
+    let deeds: Vec<Deed> = problem.classes.iter().map(|op| model.deed(op)).collect();
+    let ops = Ops { entries: ranked(&problem.entries, events), events, roles: &roles, deeds: &deeds };
+    account.work(events.len() as u64)?;
+    let found = match (procedure, model.tally()) {
+        (Algorithm::QueueOrder, _) => queue::decide(&ops, account),
+        (Algorithm::StackNesting, _) => stack::decide(&ops, account),
+        (Algorithm::PriorityOrder, _) => priority::decide(&ops, account),
+        (Algorithm::BagMoments, _) => bag::decide(&ops, account),
+        (Algorithm::NestedReads, _) => growing::decide(&ops, growing::Order::None, account),
+        (Algorithm::SetElements, _) => elements::decide(&ops, account),
+        (Algorithm::ReadOrder, _) => growing::decide(&ops, growing::Order::Listed, account),
+        (Algorithm::DistinctIds, _) => ids::decide(&ops, account),
+        (Algorithm::PermitCounts, Some(Tally::Permits(permits))) => permits::decide(&ops, permits, account),
+        (Algorithm::HoldIntervals, _) => holds::decide(&ops, account),
+        (Algorithm::TokenOrder, _) => tokens::decide(&ops, account),
+        (Algorithm::CounterSums, Some(Tally::Number(start))) => counter::decide(&ops, start, account),
+        _ => Err(No::Open),
+    };
+    match found {
+        Ok(order) => Ok(Zones::Order(order)),
+        Err(No::Blocked(blocked)) => Ok(Zones::Stuck { blocked, suspects: Vec::new() }),
+        Err(No::Broken(suspects)) => Ok(stuck(&ops, suspects)),
+        Err(No::Open) => Ok(Zones::Open),
+        Err(No::Out(limit)) => Err(limit),
+    }
+}
+
+/// The entries with ranks for positions.
+fn ranked(entries: &[Entry], events: &[(u32, Event)]) -> Vec<Entry> {
+    let mut entries = entries.to_vec();
+    for (rank, &(_, event)) in (0..).zip(events) {
+        match event {
+            Event::Call(entry) => entries[entry as usize].call = rank,
+            Event::Return(entry) => entries[entry as usize].ret = rank,
+        }
+    }
+    entries
 }
 
 /// A contradiction among the suspects: known at the latest when the last of them has returned.
-fn stuck<O>(problem: &Problem<O>, suspects: impl IntoIterator<Item = u32>) -> Zones {
-    let mut suspects: Vec<u32> = suspects.into_iter().filter(|&suspect| suspect != NONE).collect();
+fn stuck(ops: &Ops<'_>, mut suspects: Vec<u32>) -> Zones {
+    suspects.retain(|&suspect| suspect != NONE);
     suspects.sort_unstable();
     suspects.dedup();
-    let ret = |suspect: u32| problem.entries[suspect as usize].ret;
+    let ret = |suspect: u32| ops.entries[suspect as usize].ret;
     let blocked = suspects.iter().copied().filter(|&suspect| ret(suspect) != NEVER).max_by_key(|&suspect| ret(suspect));
     blocked.map_or(Zones::Open, |blocked| Zones::Stuck { blocked, suspects })
 }
 
-/// The entry that puts each value in. `None` if a value is put in twice.
-fn inserts<O>(problem: &Problem<O>, roles: &[Role<'_>]) -> Option<FxMap<ValueId, u32>> {
+/// The entry that puts each value in; [`NONE`] if several do.
+fn inserts(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<FxMap<ValueId, u32>, Limit> {
     let mut inserts = FxMap::default();
-    for (i, entry) in (0..).zip(&problem.entries) {
-        if let Role::Insert(value) = roles[entry.class as usize]
-            && inserts.insert(value, i).is_some()
-        {
-            return None;
+    for (i, entry) in (0..).zip(&ops.entries) {
+        account.work(2)?;
+        if let Role::Insert(value) = ops.roles[entry.class as usize] {
+            inserts.entry(value).and_modify(|known| *known = NONE).or_insert(i);
         }
     }
-    Some(inserts)
+    Ok(inserts)
 }

@@ -1,8 +1,8 @@
 //! One model for many: what the engine is compiled for once, whatever the object.
 
 use super::{
-    Bank, Call, Collection, Counter, Decoded, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister, PriorityQueue,
-    ReentrantMutex, Role, Sees, Semaphore, Set, Stack, UnorderedQueue,
+    Bank, Call, Collection, Counter, Decoded, Deed, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister,
+    PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, UnorderedQueue,
 };
 use crate::verdict::{Others, Words};
 use histories::{ValueId, Values};
@@ -106,6 +106,14 @@ macro_rules! any {
 
             fn role<'o>(&self, op: &'o AnyOp) -> Role<'o> {
                 match (self, op) { $((AnyModel::$name(model), AnyOp::$name(op)) => model.role(op),)+ _ => Role::Other }
+            }
+
+            fn tally(&self) -> Option<Tally> {
+                match self { $(AnyModel::$name(model) => model.tally()),+ }
+            }
+
+            fn deed(&self, op: &AnyOp) -> Deed {
+                match (self, op) { $((AnyModel::$name(model), AnyOp::$name(op)) => model.deed(op),)+ _ => Deed::Other }
             }
 
             fn restrict(&self, op: &AnyOp, keep: &dyn Fn(ValueId) -> bool) -> Option<AnyOp> {

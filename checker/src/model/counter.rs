@@ -1,6 +1,6 @@
 //! A counter: `add` of a number, `inc`, `dec`, `read`.
 
-use super::{Call, Decoded, Model, text};
+use super::{Call, Decoded, Deed, Model, Tally, text};
 use crate::options::Options;
 use crate::verdict::Words;
 use histories::{Outcome, Value, Values};
@@ -83,6 +83,17 @@ impl Model for Counter {
 
     fn is_pure(&self, op: &Op) -> bool {
         matches!(op, Op::Read(_))
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        Some(Tally::Number(self.initial))
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match *op {
+            Op::Add(amount) => Deed::Add(amount),
+            Op::Read(seen) => Deed::Saw(seen),
+        }
     }
 
     fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {

@@ -1,6 +1,6 @@
 //! A lock that gives a token to each holder: `acquire` returns one, greater than all before; `release`.
 
-use super::{Call, Decoded, Model, Role, text};
+use super::{Call, Decoded, Deed, Model, Role, Tally, text};
 use crate::verdict::{Others, Words};
 use histories::{Outcome, ValueId, Values};
 
@@ -81,6 +81,19 @@ impl Model for FencingLock {
         match *op {
             Op::Acquire(token) | Op::Granted(token) => ValueId::small_int(token).filter(|&token| keep(token)).map(|_| Op::Granted(token)),
             Op::AcquireUnknown | Op::Release => None,
+        }
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        Some(Tally::Tokens)
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match *op {
+            Op::Acquire(token) => Deed::Take { permits: 1, by: 0, token: Some(token) },
+            Op::AcquireUnknown => Deed::Take { permits: 1, by: 0, token: None },
+            Op::Release => Deed::GiveBack { permits: 1, by: 0 },
+            Op::Granted(_) => Deed::Other,
         }
     }
 

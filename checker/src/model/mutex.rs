@@ -1,6 +1,6 @@
 //! A mutex: `acquire`, `release`.
 
-use super::{Call, Decoded, Model, Sees, text};
+use super::{Call, Decoded, Deed, Model, Sees, Tally, text};
 use crate::verdict::{Others, Words};
 use histories::{Outcome, Values};
 
@@ -53,6 +53,17 @@ impl Model for Mutex {
 
     fn contradictions(&self) -> &'static [Others] {
         &[Others::AnyNumber, Others::AtMostOnce]
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        Some(Tally::Permits(1))
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match op {
+            Op::Acquire => Deed::Take { permits: 1, by: 0, token: None },
+            Op::Release => Deed::GiveBack { permits: 1, by: 0 },
+        }
     }
 
     fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {

@@ -1,6 +1,6 @@
 //! A mutex that its holder may take again: `acquire`, `release`, by whom.
 
-use super::{Call, Decoded, Model, text};
+use super::{Call, Decoded, Deed, Model, Tally, text};
 use crate::verdict::{Others, Words};
 use histories::{Outcome, Values};
 
@@ -49,6 +49,17 @@ impl Model for ReentrantMutex {
 
     fn contradictions(&self) -> &'static [Others] {
         &[Others::AtMostOnce]
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        Some(Tally::Holds)
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match *op {
+            Op::Acquire(by) => Deed::Take { permits: 1, by, token: None },
+            Op::Release(by) => Deed::GiveBack { permits: 1, by },
+        }
     }
 
     fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {

@@ -1,6 +1,6 @@
 //! A semaphore: `acquire` and `release` of permits.
 
-use super::{Call, Decoded, Model, text};
+use super::{Call, Decoded, Deed, Model, Tally, text};
 use crate::options::Options;
 use crate::verdict::{Others, Words};
 use histories::{Outcome, Values};
@@ -63,6 +63,17 @@ impl Model for Semaphore {
 
     fn contradictions(&self) -> &'static [Others] {
         &[Others::AnyNumber, Others::AtMostOnce]
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        Some(Tally::Permits(self.permits))
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match *op {
+            Op::Acquire(permits) => Deed::Take { permits, by: 0, token: None },
+            Op::Release(permits) => Deed::GiveBack { permits, by: 0 },
+        }
     }
 
     fn tell_op(&self, op: &Op, _: bool, _: &Values) -> Vec<Words> {

@@ -1,7 +1,7 @@
 //! A set: `add`, `remove`, `contains`, and `read` of the whole.
 
 use super::container::show_list;
-use super::{Call, Collection, Decoded, Model, Role, text};
+use super::{Call, Collection, Decoded, Deed, Model, Role, text};
 use crate::options::{NilRead, Options};
 use crate::verdict::{Others, Words};
 use histories::{Outcome, ValueId, Values};
@@ -125,6 +125,15 @@ impl Model for Set {
             Op::Add(element, _) => Role::Put(*element),
             Op::Remove(element, _) | Op::Contains(element, _) => Role::Concerns(*element),
             Op::Read(elements) => Role::Read(elements),
+        }
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match *op {
+            Op::Add(element, new) => Deed::Enter(element, new),
+            Op::Remove(element, there) => Deed::Leave(element, there),
+            Op::Contains(element, there) => Deed::Has(element, there),
+            Op::Read(_) => Deed::Other,
         }
     }
 

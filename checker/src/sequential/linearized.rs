@@ -8,6 +8,7 @@ use crate::budget::Budget;
 use crate::linear::problem::decode;
 use crate::linear::{self, Answer};
 use crate::model::Model;
+use crate::options::Algorithm;
 use crate::rules::Rules;
 use histories::keyed::Keys;
 use histories::{History, OpId};
@@ -24,7 +25,9 @@ pub(super) fn order<M: Model>(model: &M, history: &History, keys: &Keys, budget:
     let mut orders = Vec::new();
     for read in decode(model, history, keys, keys.groups(), budget) {
         let (_account, problem) = read.ok()?;
-        match linear::decide_within(model, &problem, Rules::default(), budget, budget.steps.unwrap_or(STEPS).min(STEPS)).found {
+        match linear::decide_within(model, &problem, Algorithm::Auto, Rules::default(), budget, budget.steps.unwrap_or(STEPS).min(STEPS))
+            .found
+        {
             Answer::Order(order) => orders.push(order),
             Answer::Stuck(_) | Answer::Unknown(_) => return None,
         }

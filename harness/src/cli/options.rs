@@ -3,7 +3,7 @@
 use crate::guess;
 use crate::judge::Limits;
 use crate::words;
-use checker::{FailedCas, NilRead, Options};
+use checker::{Algorithm, FailedCas, NilRead, Options};
 use clap::Args;
 use histories::Value;
 use nemesis::SshOptions;
@@ -95,6 +95,10 @@ pub(super) struct ModelArgs {
     /// The permits of a semaphore [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) permits: Option<u32>,
+    /// Which procedure decides whether it is linearizable: auto, search, zones, queue-order, stack-nesting, ... auto tries all
+    /// that fit the model, the search last
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(super) algorithm: Algorithm,
 }
 
 pub(super) fn initial(text: &str) -> Result<Value, String> {
@@ -111,6 +115,7 @@ impl ModelArgs {
             nil_read: self.nil_read.map(Into::into),
             failed_cas: self.failed_cas.map(Into::into),
             permits: self.permits,
+            algorithm: self.algorithm,
             ..Options::default()
         }
     }

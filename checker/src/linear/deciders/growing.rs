@@ -10,11 +10,11 @@
 //!
 //! An insert of unknown outcome that nobody saw is left out. Linear in the total size of the reads, but for sorting.
 
-use super::{FxMap, NONE, inserts, stuck};
-use crate::linear::problem::{NEVER, Problem};
-use crate::linear::zones::Zones;
+use super::{FxMap, NONE, No, Ops, inserts};
+use crate::budget::Account;
+use crate::linear::problem::NEVER;
 use crate::model::Role;
-use histories::ValueId;
+use histories::{OpId, ValueId};
 
 /// Whether the values have an order of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,25 +25,26 @@ pub(super) enum Order {
     Listed,
 }
 
-struct Growing<'a, O> {
-    problem: &'a Problem<O>,
-    roles: &'a [Role<'a>],
+struct Growing<'a> {
+    ops: &'a Ops<'a>,
     inserts: FxMap<ValueId, u32>,
     order: Order,
 }
 
-pub(super) fn decide<O>(problem: &Problem<O>, roles: &[Role<'_>], order: Order) -> Zones {
-    if !roles.iter().all(|role| matches!(role, Role::Insert(_) | Role::Read(_))) {
-        return Zones::Open;
+pub(super) fn decide(ops: &Ops<'_>, order: Order, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
+    if !ops.roles.iter().all(|role| matches!(role, Role::Insert(_) | Role::Read(_))) {
+        return Err(No::Open);
     }
-    let Some(inserts) = inserts(problem, roles) else { return Zones::Open };
-    let growing = Growing { problem, roles, inserts, order };
-    growing.decide().unwrap_or_else(|suspects| stuck(problem, suspects))
+    let inserts = inserts(ops, account)?;
+    if inserts.values().any(|&insert| insert == NONE) {
+        return Err(No::Open);
+    }
+    Growing { ops, inserts, order }.decide(account)
 }
 
-impl<O> Growing<'_, O> {
+impl Growing<'_> {
     fn read(&self, entry: u32) -> Option<&[ValueId]> {
-        match self.roles[self.problem.entries[entry as usize].class as usize] {
+        match self.ops.role(entry) {
             Role::Read(values) => Some(values),
             _ => None,
         }
@@ -54,24 +55,25 @@ impl<O> Growing<'_, O> {
     }
 
     /// The verdict, or the ops that contradict each other.
-    fn decide(&self) -> Result<Zones, Vec<u32>> {
-        let mut reads: Vec<u32> = (0..self.problem.entries.len() as u32).filter(|&i| self.read(i).is_some()).collect();
+    fn decide(&self, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
+        let mut reads: Vec<u32> = (0..self.ops.entries.len() as u32).filter(|&i| self.read(i).is_some()).collect();
         reads.sort_by_key(|&i| self.read(i).map_or(0, <[ValueId]>::len));
-        let mut line: Vec<u32> = Vec::with_capacity(self.problem.entries.len());
-        let mut is_placed = vec![false; self.problem.entries.len()];
+        let mut line: Vec<u32> = Vec::with_capacity(self.ops.entries.len());
+        let mut is_placed = vec![false; self.ops.entries.len()];
         let mut before: &[ValueId] = &[];
         let mut before_of = NONE;
         for &read in &reads {
             let Some(values) = self.read(read) else { continue };
+            account.work(4 + 4 * values.len() as u64)?;
             if values != before {
                 let stage = line.len();
-                for value in self.new_values(before, before_of, values, read)? {
+                for value in self.new_values(before, before_of, values, read).map_err(No::Broken)? {
                     let insert = self.insert_of(value);
-                    if insert == NONE || self.problem.entries[insert as usize].call > self.problem.entries[read as usize].ret {
-                        return Err(vec![read, insert]);
+                    if insert == NONE || self.ops.entries[insert as usize].call > self.ops.entries[read as usize].ret {
+                        return Err(No::Broken(vec![read, insert]));
                     }
                     if std::mem::replace(&mut is_placed[insert as usize], true) {
-                        return Err(vec![read, insert]); // It is there twice.
+                        return Err(No::Broken(vec![read, insert])); // It is there twice.
                     }
                     line.push(insert);
                 }
@@ -84,9 +86,10 @@ impl<O> Growing<'_, O> {
             line.push(read);
         }
         // Reads of one stage are still in the order of the entries, which is that of their invocations: the sort is stable.
-        line.extend((0..).zip(&self.problem.entries).filter(|(i, e)| !is_placed[*i as usize] && !e.is_crashed()).map(|(i, _)| i));
-        self.check_real_time(&line)?;
-        Ok(Zones::Order(line.iter().map(|&i| self.problem.entries[i as usize].id).collect()))
+        line.extend((0..).zip(&self.ops.entries).filter(|(i, e)| !is_placed[*i as usize] && !e.is_crashed()).map(|(i, _)| i));
+        account.work(line.len() as u64)?;
+        self.check_real_time(&line).map_err(No::Broken)?;
+        Ok(line.iter().map(|&i| self.ops.id(i)).collect())
     }
 
     /// What a read saw and the one before did not.
@@ -124,7 +127,7 @@ impl<O> Growing<'_, O> {
     /// That no op of the line had completed before one was invoked that stands before it. Otherwise: the two, and the reads
     /// and inserts that put them in this order.
     fn check_real_time(&self, line: &[u32]) -> Result<(), Vec<u32>> {
-        let entry = |place: usize| self.problem.entries[line[place] as usize];
+        let entry = |place: usize| self.ops.entries[line[place] as usize];
         let mut latest = 0;
         for place in 0..line.len() {
             if entry(place).ret != NEVER && entry(place).ret < entry(latest).call {

@@ -1,22 +1,22 @@
 //! Ids are unique exactly if no two ops got the same one: then any order that respects real time will do.
 
-use super::{FxMap, stuck};
-use crate::linear::problem::Problem;
-use crate::linear::zones::Zones;
+use super::{FxMap, No, Ops};
+use crate::budget::Account;
 use crate::model::Role;
-use histories::ValueId;
+use histories::{OpId, ValueId};
 
-pub(super) fn decide<O>(problem: &Problem<O>, roles: &[Role<'_>]) -> Zones {
+pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
     let mut first: FxMap<ValueId, u32> = FxMap::default();
-    for (i, entry) in (0..).zip(&problem.entries) {
-        let Role::Insert(id) = roles[entry.class as usize] else { return Zones::Open };
+    for (i, entry) in (0..).zip(&ops.entries) {
+        account.work(2)?;
+        let Role::Insert(id) = ops.role(i) else { return Err(No::Open) };
         if entry.is_crashed() {
             continue;
         }
         if let Some(twin) = first.insert(id, i) {
-            return stuck(problem, [twin, i]);
+            return Err(No::Broken(vec![twin, i]));
         }
     }
     // In the order of their invocations, without those that nobody has to have seen.
-    Zones::Order(problem.entries.iter().filter(|entry| !entry.is_crashed()).map(|entry| entry.id).collect())
+    Ok(ops.entries.iter().filter(|entry| !entry.is_crashed()).map(|entry| entry.id).collect())
 }

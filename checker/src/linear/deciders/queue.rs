@@ -5,8 +5,7 @@
 //! what is said of unknown outcomes and of several answers "empty", are our own.) Call the ops on one value its *life*: the
 //! enqueue e and the dequeue d. An order of the history gives an order of the lives, in which they enter and leave alike.
 //!
-//! 1. **Each life by itself.** A value that is dequeued was enqueued, once, by an op that was invoked before the dequeue
-//!    returned; and it is dequeued once. Then e may be taken to return before d does, and d to be invoked after e.
+//! 1. **Each life by itself**: as module `lives` says, with e and d tightened.
 //! 2. **Between lives.** a must come before b if e(a) returned before e(b) was invoked, or d(a) returned before d(b) was
 //!    invoked; a value that is never dequeued has a d that is invoked after everything. *If no two lives must each come before
 //!    the other, there is an order of all:* among the lives left, let x be the one whose e returns first, and y the one whose
@@ -26,256 +25,133 @@
 //!    "empty" besides, a value must be gone by the moment chosen too: if that works it is an order; if nothing works even
 //!    without the values that stayed, there is none; otherwise the search must say.
 
-use super::{FxMap, NONE, inserts, stuck};
-use crate::linear::problem::{NEVER, Problem};
-use crate::linear::zones::Zones;
-use crate::model::Role;
-use histories::{OpId, ValueId};
+use super::lives::{GoneBy, Life, Lives, Needy, STAYED, lives, moments, take_out};
+use super::{NONE, No, Ops};
+use crate::budget::Account;
+use crate::linear::problem::NEVER;
+use histories::OpId;
 
-/// A value that stayed: its dequeue is invoked and returns after everything.
-const STAYED: u32 = NEVER;
-/// A dequeue of unknown outcome returns after everything that is known, and before the dequeue of a value that stayed.
-const LATE: u32 = NEVER - 1;
+/// Where there are too few dequeues: so many ops that found the queue empty are suspected.
+const EMPTIES_BLAMED: usize = 64;
 
-/// The ops on one value. Positions are those of events, tightened as the first rule says.
+/// A life, and the stretch between two answers "empty" that it is in.
 #[derive(Clone, Copy, Debug)]
-struct Life {
-    enqueue: u32,
-    /// [`NONE`] if it stayed.
-    dequeue: u32,
-    enqueue_call: u32,
-    enqueue_ret: u32,
-    dequeue_call: u32,
-    dequeue_ret: u32,
-    /// The stretch between two answers "empty".
+struct Turn {
+    life: Life,
     stretch: u32,
 }
 
-impl Life {
-    fn stayed(&self) -> bool {
-        self.dequeue == NONE
+pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
+    let found = lives(ops, account)?;
+    let (mut known, mut stayed) = found.split();
+    if found.unknown.is_empty() || stayed.is_empty() {
+        let order = arrange(ops, &found.all, &found.empties, account)?;
+        return found.conclude(order);
     }
-}
-
-/// What there is besides lives.
-#[derive(Debug, Default)]
-struct Others {
-    /// Entries that found the queue empty.
-    empties: Vec<u32>,
-    /// Dequeues of unknown outcome, by invocation.
-    unknown: Vec<u32>,
-}
-
-pub(super) fn decide<O>(problem: &Problem<O>, roles: &[Role<'_>]) -> Zones {
-    let Some(inserts) = inserts(problem, roles) else { return Zones::Open };
-    let (lives, others) = match lives(problem, roles, &inserts) {
-        Ok(Some(known)) => known,
-        Ok(None) => return Zones::Open,
-        Err(suspects) => return stuck(problem, suspects),
-    };
-    let any_stayed = lives.iter().any(Life::stayed);
-    if others.unknown.is_empty() || !any_stayed {
-        return match arrange(problem, lives, &others.empties) {
-            Ok(order) => Zones::Order(order),
-            Err(suspects) => stuck(problem, suspects),
-        };
-    }
-    let known: Vec<Life> = lives.iter().filter(|life| !life.stayed()).copied().collect();
-    let moments = match moments(problem, &known, &others.empties) {
-        Ok(moments) => moments,
-        Err(suspects) => return stuck(problem, suspects),
-    };
-    if let Err(suspects) = arrange(problem, known, &others.empties) {
-        return stuck(problem, suspects);
-    }
-    match take_out(problem, lives, &others, &moments) {
-        Ok(lives) => arrange(problem, lives, &others.empties).map_or(Zones::Open, Zones::Order),
-        Err(suspects) if others.empties.is_empty() => stuck(problem, suspects),
-        Err(_) => Zones::Open,
-    }
-}
-
-/// The lives and what there is besides; `None` if something here is not covered; or the ops that break the first rule.
-fn lives<O>(problem: &Problem<O>, roles: &[Role<'_>], inserts: &FxMap<ValueId, u32>) -> Result<Option<(Vec<Life>, Others)>, Vec<u32>> {
-    let mut dequeue_of: Vec<u32> = vec![NONE; problem.entries.len()];
-    let mut others = Others::default();
-    for (i, entry) in (0..).zip(&problem.entries) {
-        match roles[entry.class as usize] {
-            Role::Insert(_) => {}
-            Role::RemoveAny if entry.is_crashed() => others.unknown.push(i),
-            Role::Empty if !entry.is_crashed() => others.empties.push(i),
-            Role::Remove(value) if !entry.is_crashed() => {
-                let enqueue = inserts.get(&value).copied().unwrap_or(NONE);
-                if enqueue == NONE || problem.entries[enqueue as usize].call > entry.ret {
-                    return Err(vec![i, enqueue]);
-                }
-                let other = std::mem::replace(&mut dequeue_of[enqueue as usize], i);
-                if other != NONE {
-                    return Err(vec![i, other, enqueue]);
-                }
-            }
-            _ => return Ok(None),
+    arrange(ops, &known, &found.empties, account)?;
+    let (mut needy, overtaken_by) = needy(ops, &mut known, &mut stayed, &found, account)?;
+    let mut unknown = found.unknown.clone();
+    match take_out(ops, &mut needy, &mut unknown) {
+        Ok(taken) => known.extend(taken),
+        Err(place) => {
+            let by = |needy: &Needy| overtaken_by.iter().find(|pair| pair.0 == needy.life.insert).map_or(NONE, |pair| pair.1);
+            let mut suspects: Vec<u32> = needy[..=place].iter().flat_map(|needy| [needy.life.insert, by(needy)]).collect();
+            suspects.extend(&found.empties[..found.empties.len().min(EMPTIES_BLAMED)]);
+            return Err(No::Broken(suspects));
         }
     }
-    let mut lives = Vec::with_capacity(inserts.len());
-    for (enqueue, entry) in (0..).zip(&problem.entries) {
-        let dequeue = dequeue_of[enqueue as usize];
-        if !matches!(roles[entry.class as usize], Role::Insert(_)) || dequeue == NONE && entry.is_crashed() {
-            continue;
-        }
-        let (call, ret) = match problem.entries.get(dequeue as usize) {
-            Some(dequeue) => (dequeue.call.max(entry.call), dequeue.ret),
-            None => (STAYED, STAYED),
-        };
-        let (enqueue_call, enqueue_ret) = (entry.call, entry.ret.min(ret));
-        lives.push(Life { enqueue, dequeue, enqueue_call, enqueue_ret, dequeue_call: call, dequeue_ret: ret, stretch: 0 });
+    known.extend(stayed);
+    match arrange(ops, &known, &found.empties, account) {
+        Err(No::Broken(_)) => Err(No::Open),
+        order => found.conclude(order?),
     }
-    Ok(Some((lives, others)))
 }
 
-/// For each op that found the queue empty, the first event just after which no value is surely there.
-fn moments<O>(problem: &Problem<O>, lives: &[Life], empties: &[u32]) -> Result<Vec<u32>, Vec<u32>> {
-    if empties.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut surely: Vec<&Life> = lives.iter().filter(|life| life.enqueue_ret < life.dequeue_call).collect();
-    surely.sort_unstable_by_key(|life| life.enqueue_ret);
-    // The stretches of time in which something is surely there.
-    let mut stretches: Vec<(u32, u32)> = Vec::new();
-    for life in &surely {
-        match stretches.last_mut() {
-            Some(last) if life.enqueue_ret <= last.1 => last.1 = last.1.max(life.dequeue_call),
-            _ => stretches.push((life.enqueue_ret, life.dequeue_call)),
-        }
-    }
-    let mut moments = Vec::with_capacity(empties.len());
-    for &empty in empties {
-        let entry = problem.entries[empty as usize];
-        let next = stretches.partition_point(|stretch| stretch.0 <= entry.call);
-        let moment = match next.checked_sub(1).map(|i| stretches[i]) {
-            Some((_, end)) if end > entry.call => end,
-            _ => entry.call,
-        };
-        if moment >= entry.ret {
-            return Err(cover(&surely, entry.call, entry.ret).into_iter().chain([empty]).collect());
-        }
-        moments.push(moment);
-    }
-    Ok(moments)
-}
+/// Values that stayed and must be gone; and for each that was overtaken, given by its enqueue, the dequeue of who overtook it.
+type Overtaken = (Vec<Needy>, Vec<(u32, u32)>);
 
-/// The fewest lives of which one is surely there at every moment between two events; their ops.
-fn cover(surely: &[&Life], from: u32, to: u32) -> Vec<u32> {
-    let (mut ops, mut reached, mut next) = (Vec::new(), from, 0);
-    while reached < to {
-        let mut best: Option<&Life> = None;
-        while next < surely.len() && surely[next].enqueue_ret <= reached {
-            if best.is_none_or(|best| best.dequeue_call < surely[next].dequeue_call) {
-                best = Some(surely[next]);
-            }
-            next += 1;
-        }
-        let Some(best) = best else { break };
-        ops.extend([best.enqueue, best.dequeue]);
-        reached = best.dequeue_call;
-    }
-    ops
-}
-
-/// Lets dequeues of unknown outcome take out what cannot have stayed. Otherwise: the values of which there are too many.
-fn take_out<O>(problem: &Problem<O>, mut lives: Vec<Life>, others: &Others, moments: &[u32]) -> Result<Vec<Life>, Vec<u32>> {
-    // Dequeued lives by the invocation of their enqueue, with the first return of a dequeue among the later ones.
-    let mut known: Vec<Life> = lives.iter().filter(|life| !life.stayed()).copied().collect();
-    known.sort_unstable_by_key(|life| life.enqueue_call);
+/// Those that cannot have stayed, taken out of the list.
+fn needy(ops: &Ops<'_>, known: &mut [Life], stayed: &mut Vec<Life>, found: &Lives, account: &mut Account<'_>) -> Result<Overtaken, No> {
+    let gone_by = GoneBy::new(&moments(ops, known, &found.empties, account)?);
+    // With the first return of a dequeue among the later ones.
+    known.sort_unstable_by_key(|life| life.in_call);
     let mut first: Vec<usize> = (0..known.len()).collect();
     for i in (0..known.len().saturating_sub(1)).rev() {
-        if known[first[i + 1]].dequeue_ret < known[i].dequeue_ret {
+        if known[first[i + 1]].out_ret < known[i].out_ret {
             first[i] = first[i + 1];
         }
     }
-    let mut sorted_moments = moments.to_vec();
-    sorted_moments.sort_unstable();
-    let mut needy: Vec<(u32, usize, u32)> = Vec::new();
-    for (i, life) in lives.iter().enumerate().filter(|(_, life)| life.stayed()) {
-        let later = known.partition_point(|known| known.enqueue_call <= life.enqueue_ret);
-        let overtaken = first.get(later).map(|&by| known[by]);
-        let by_overtaking = overtaken.map_or(NEVER, |known| known.dequeue_ret);
-        // It has to be gone just after that event: whoever takes it is invoked by then.
-        let found_empty = sorted_moments.partition_point(|&moment| moment < life.enqueue_ret);
-        let by_empty = sorted_moments.get(found_empty).map_or(NEVER, |&moment| moment + 1);
-        if by_overtaking.min(by_empty) != NEVER {
-            needy.push((by_overtaking.min(by_empty), i, overtaken.map_or(NONE, |known| known.dequeue)));
-        }
+    let (mut needy, mut overtaken_by) = (Vec::new(), Vec::new());
+    for life in std::mem::take(stayed) {
+        account.work(8)?;
+        let later = known.partition_point(|known| known.in_call <= life.in_ret);
+        let overtaker = first.get(later).map(|&by| known[by]);
+        overtaken_by.extend(overtaker.map(|by| (life.insert, by.remove)));
+        let deadline = overtaker.map_or(NEVER, |by| by.out_ret).min(gone_by.deadline(&life));
+        if deadline == NEVER { stayed.push(life) } else { needy.push(Needy { deadline, life }) }
     }
-    needy.sort_unstable();
-    for (place, &(deadline, i, _)) in needy.iter().enumerate() {
-        let taker = others.unknown.get(place).copied().filter(|&taker| problem.entries[taker as usize].call < deadline);
-        let Some(taker) = taker else {
-            return Err(needy[..=place].iter().flat_map(|&(_, i, by)| [lives[i].enqueue, by]).collect());
-        };
-        let call = problem.entries[taker as usize].call.max(lives[i].enqueue_call);
-        lives[i] = Life { dequeue: taker, dequeue_call: call, dequeue_ret: LATE, ..lives[i] };
-    }
-    Ok(lives)
+    Ok((needy, overtaken_by))
 }
 
 /// The order of all ops, or those that contradict each other.
-fn arrange<O>(problem: &Problem<O>, mut lives: Vec<Life>, empties: &[u32]) -> Result<Vec<OpId>, Vec<u32>> {
-    let moments = moments(problem, &lives, empties)?;
+fn arrange(ops: &Ops<'_>, lives: &[Life], empties: &[u32], account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
+    let moments: Vec<u32> = moments(ops, lives, empties, account)?.into_iter().map(|moment| moment.0).collect();
     let mut cuts = moments.clone();
     cuts.sort_unstable();
     cuts.dedup();
-    if !cuts.is_empty() {
-        for life in &mut lives {
-            life.stretch = cuts.partition_point(|&cut| cut < life.dequeue_call) as u32;
-        }
-    }
-    let turns = turns(&lives)?;
+    let stretch = |life: &Life| if cuts.is_empty() { 0 } else { cuts.partition_point(|&cut| cut < life.out_call) as u32 };
+    let lives: Vec<Turn> = lives.iter().map(|life| Turn { life: *life, stretch: stretch(life) }).collect();
+    let turns = turns(&lives, account)?;
     // (moment, stretch, enqueues first, turn, entry): sorted, that is the order.
     let mut placed: Vec<(u32, u32, u8, u32, u32)> = Vec::with_capacity(2 * lives.len() + empties.len());
     let (mut entered, mut left) = (0, 0);
-    for (turn, &life) in (0..).zip(&turns) {
-        let life = lives[life as usize];
-        let cut = (life.stretch as usize).checked_sub(1).and_then(|before| cuts.get(before)).copied().unwrap_or(0);
-        entered = life.enqueue_call.max(entered).max(cut);
-        placed.push((entered, life.stretch, 0, turn, life.enqueue));
+    for (turn, &place) in (0..).zip(&turns) {
+        let Turn { life, stretch } = lives[place as usize];
+        let cut = (stretch as usize).checked_sub(1).and_then(|before| cuts.get(before)).copied().unwrap_or(0);
+        entered = life.in_call.max(entered).max(cut);
+        placed.push((entered, stretch, 0, turn, life.insert));
         if !life.stayed() {
-            left = life.dequeue_call.max(left).max(entered);
-            placed.push((left, life.stretch, 1, turn, life.dequeue));
+            left = life.out_call.max(left).max(entered);
+            placed.push((left, stretch, 1, turn, life.remove));
         }
     }
     for (&empty, &moment) in empties.iter().zip(&moments) {
         let stretch = cuts.partition_point(|&cut| cut < moment) as u32;
         placed.push((moment, stretch, 2, empty, empty));
     }
+    account.work(8 * placed.len() as u64)?;
     placed.sort_unstable();
-    Ok(placed.into_iter().map(|(.., entry)| problem.entries[entry as usize].id).collect())
+    Ok(placed.into_iter().map(|(.., entry)| ops.id(entry)).collect())
 }
 
 /// The order of the lives, or the ops of two that must each come before the other.
-fn turns(lives: &[Life]) -> Result<Vec<u32>, Vec<u32>> {
+fn turns(lives: &[Turn], account: &mut Account<'_>) -> Result<Vec<u32>, No> {
     let all = || (0..lives.len() as u32).collect::<Vec<u32>>();
     let (mut by_enqueue, mut by_dequeue) = (all(), all());
-    let life = |i: u32| lives[i as usize];
-    by_enqueue.sort_unstable_by_key(|&i| (life(i).stretch, life(i).enqueue_ret));
-    by_dequeue.sort_unstable_by_key(|&i| (life(i).stretch, life(i).dequeue_ret, life(i).enqueue_ret));
+    let turn = |i: u32| lives[i as usize];
+    account.work(8 * lives.len() as u64)?;
+    by_enqueue.sort_unstable_by_key(|&i| (turn(i).stretch, turn(i).life.in_ret));
+    account.work(8 * lives.len() as u64)?;
+    by_dequeue.sort_unstable_by_key(|&i| (turn(i).stretch, turn(i).life.out_ret, turn(i).life.in_ret));
     let mut taken = vec![false; lives.len()];
     let mut turns = Vec::with_capacity(lives.len());
     let (mut next_enqueue, mut next_dequeue) = (0, 0);
     while turns.len() < lives.len() {
+        account.work(4)?;
         while taken[by_enqueue[next_enqueue] as usize] {
             next_enqueue += 1;
         }
         while taken[by_dequeue[next_dequeue] as usize] {
             next_dequeue += 1;
         }
-        let (x, y) = (by_enqueue[next_enqueue], by_dequeue[next_dequeue]);
-        let next = if life(x).dequeue_call < life(y).dequeue_ret || life(y).dequeue_ret == STAYED {
-            x
-        } else if life(y).enqueue_call < life(x).enqueue_ret {
-            y
+        let next = [by_enqueue[next_enqueue], by_dequeue[next_dequeue]];
+        let [x, y] = next.map(|i| turn(i).life);
+        let next = if x.out_call < y.out_ret || y.out_ret == STAYED {
+            next[0]
+        } else if y.in_call < x.in_ret {
+            next[1]
         } else {
-            return Err(vec![life(x).enqueue, life(x).dequeue, life(y).enqueue, life(y).dequeue]);
+            return Err(No::Broken(vec![x.insert, x.remove, y.insert, y.remove]));
         };
         taken[next as usize] = true;
         turns.push(next);

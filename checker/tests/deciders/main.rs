@@ -1,0 +1,139 @@
+//! Each decider against the search, and against objects that are correct by construction.
+//!
+//! `tests/objects` asks the definition about every object, on short histories. Here the procedures are named, so that none hides
+//! behind another: on short random histories and on ones of a thousand ops the decider says what the search says, or that it does
+//! not cover the history, which must be seldom; what a correct object did it finds valid, always. Every answer was certified: one
+//! that could not be is a failure. `RASHOMON_TEST_SIZE` multiplies the number of histories.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod simulate;
+
+use histories::History;
+use histories::generate::{self, Model, Plan};
+use rashomon_checker::verdict::Summary;
+use rashomon_checker::{Algorithm, Answer, Budget, Options, Reason, check_linearizable};
+use rayon::prelude::*;
+use simulate::{OBJECTS, Object, Shape};
+
+fn size() -> f64 {
+    std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().expect("RASHOMON_TEST_SIZE is a number"))
+}
+
+/// What a procedure says; `None` if it does not cover the history or has no time.
+fn answer(object: &Object, history: &History, algorithm: Algorithm, steps: Option<u64>) -> Option<Summary> {
+    let options = Options { algorithm, keyed: Some(false), permits: Some(object.permits), ..Options::from(object.model) };
+    let mut budget = Budget::unlimited();
+    budget.steps = steps;
+    let verdict = check_linearizable(history, &options, &budget).unwrap();
+    match &verdict.keys[0].answer {
+        Answer::Unknown(Reason::Uncertified(why)) => panic!("{} by {algorithm:?}: {why}", object.model),
+        Answer::Unknown(Reason::History(why)) => assert!(why.contains("does not cover"), "{why}"),
+        _ => {}
+    }
+    Some(verdict.answer).filter(|answer| *answer != Summary::Unknown)
+}
+
+#[derive(Default)]
+struct Tally {
+    all: usize,
+    valid: usize,
+    invalid: usize,
+    open: usize,
+}
+
+/// Compares the decider with the search on many histories.
+fn compare(object: &Object, histories: u64, steps: u64, shape: impl Fn(u64) -> Shape + Sync) -> Tally {
+    let answers: Vec<_> = (0..histories)
+        .into_par_iter()
+        .map(|seed| {
+            let shape = shape(seed);
+            let history = simulate::history(object, &shape, seed);
+            let decided = answer(object, &history, object.algorithm, None);
+            let searched = answer(object, &history, Algorithm::Search, Some(steps));
+            if let (Some(decided), Some(searched)) = (decided, searched) {
+                assert_eq!(decided, searched, "{} seed {seed}: {shape:?}", object.model);
+            }
+            if shape.is_honest() {
+                assert_ne!(decided, Some(Summary::Invalid), "{} seed {seed}: {shape:?}", object.model);
+            }
+            (decided, searched)
+        })
+        .collect();
+    let mut tally = Tally::default();
+    for (decided, searched) in answers {
+        tally.all += 1;
+        match decided {
+            None => tally.open += 1,
+            Some(_) if searched.is_none() => {}
+            Some(Summary::Valid) => tally.valid += 1,
+            Some(_) => tally.invalid += 1,
+        }
+    }
+    println!("{}: {} compared {} valid {} invalid, {} open", object.model, tally.all, tally.valid, tally.invalid, tally.open);
+    tally
+}
+
+#[test]
+fn short_histories_are_decided_as_by_the_search() {
+    for object in OBJECTS {
+        let tally = compare(object, (3_000.0 * size()) as u64, 1 << 20, Shape::short);
+        assert!(tally.valid > tally.all / 5 && tally.invalid > tally.all / 50, "{}", object.model);
+        assert!(tally.open * 1000 <= tally.all * object.open_per_mille, "{}: {} open", object.model, tally.open);
+    }
+}
+
+#[test]
+fn long_histories_are_decided_as_by_the_search() {
+    for object in OBJECTS {
+        let tally = compare(object, (16.0 * size()) as u64, 1 << 16, Shape::long);
+        assert!(tally.valid + tally.invalid > tally.all / 8, "{}", object.model);
+    }
+}
+
+/// What a correct object did is found valid without a search.
+#[test]
+fn honest_histories_are_valid_and_covered() {
+    let mut missed = Vec::new();
+    for object in OBJECTS {
+        let seeds: Vec<(u64, Option<Summary>)> = (0..(150.0 * size()) as u64)
+            .into_par_iter()
+            .map(|seed| (seed, answer(object, &simulate::history(object, &Shape::honest(seed), seed), object.algorithm, None)))
+            .filter(|answer| answer.1 != Some(Summary::Valid) && !(answer.1.is_none() && object.may_be_open))
+            .collect();
+        missed.extend((!seeds.is_empty()).then_some((object.model, seeds)));
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+fn generated_histories_are_valid_and_covered() {
+    let cases = [
+        (Model::Queue, "fifo-queue"),
+        (Model::Queue, "unordered-queue"),
+        (Model::Stack, "stack"),
+        (Model::Counter, "counter"),
+        (Model::Mutex, "mutex"),
+    ];
+    let mut missed = Vec::new();
+    for (model, name) in cases {
+        let object = OBJECTS.iter().find(|object| object.model == name).unwrap();
+        let plans = (0..(16.0 * size()) as u64).flat_map(|seed| {
+            let info = [0.0, 0.01, 0.1][seed as usize % 3];
+            let concurrency = [3, 10, 30][seed as usize / 3 % 3];
+            [Plan { info, concurrency, seed, ..Plan::new(model, 2000) }]
+        });
+        missed.extend(
+            plans
+                .collect::<Vec<Plan>>()
+                .into_par_iter()
+                .filter_map(|plan| {
+                    let (history, _) = generate::history(&plan).unwrap();
+                    let answer = answer(object, &history, object.algorithm, None);
+                    (answer != Some(Summary::Valid)).then_some((name, answer, plan.info, plan.concurrency, plan.seed))
+                })
+                .collect::<Vec<_>>(),
+        );
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}

@@ -393,27 +393,36 @@ impl<'a> Claims<'a> {
             past[b as usize * count + session as usize] > position
         };
         let mut forced: Vec<(u32, u32)> = Vec::new();
-        for &at in &order {
-            forced.clear();
-            for &seen in self.reads(at as usize) {
-                let source = Self::source(seen)?.map(|source| source as u32);
-                for group in writes.groups(seen.key) {
-                    let end = past[at as usize * count + group.session as usize];
-                    let own = writes.of(group);
-                    let visible = own[..own.partition_point(|&write| self.ops[write as usize].position < end)].iter().rev();
-                    let Some(&write) = visible.clone().find(|&&write| write != at) else { continue };
-                    match source {
-                        None => return Err(format!("op {} read an initial value that was replaced", self.id(at))),
-                        Some(source) if source == write => {}
-                        Some(source) if converges && place[write as usize] > place[source as usize] => {
-                            return Err(format!("op {} read what a later write had replaced", self.id(at)));
+        // How many of each group come before the op that is looked at: along a session they only become more.
+        let mut visible = vec![0u32; writes.groups.len()];
+        for session in &self.sessions {
+            visible.fill(0);
+            for &at in session.iter().filter(|&&at| place[at as usize] != NONE) {
+                forced.clear();
+                for &seen in self.reads(at as usize) {
+                    let source = Self::source(seen)?.map(|source| source as u32);
+                    for index in writes.groups(seen.key) {
+                        let group = &writes.groups[index];
+                        let end = past[at as usize * count + group.session as usize];
+                        let own = writes.of(group);
+                        let until = &mut visible[index];
+                        while own.get(*until as usize).is_some_and(|&write| self.ops[write as usize].position < end) {
+                            *until += 1;
                         }
-                        Some(source) => forced.push((write, source)),
+                        let Some(&write) = own[..*until as usize].iter().rev().find(|&&write| write != at) else { continue };
+                        match source {
+                            None => return Err(format!("op {} read an initial value that was replaced", self.id(at))),
+                            Some(source) if source == write => {}
+                            Some(source) if converges && place[write as usize] > place[source as usize] => {
+                                return Err(format!("op {} read what a later write had replaced", self.id(at)));
+                            }
+                            Some(source) => forced.push((write, source)),
+                        }
                     }
                 }
-            }
-            if !converges && !Self::can_all_come_first(&mut forced, comes_before) {
-                return Err(format!("op {} read what another write had replaced", self.id(at)));
+                if !converges && !Self::can_all_come_first(&mut forced, comes_before) {
+                    return Err(format!("op {} read what another write had replaced", self.id(at)));
+                }
             }
         }
         Ok(())
@@ -548,8 +557,8 @@ impl Writes {
         writes
     }
 
-    fn groups(&self, key: u32) -> &[Group] {
-        &self.groups[self.starts[key as usize] as usize..self.starts[key as usize + 1] as usize]
+    fn groups(&self, key: u32) -> Range<usize> {
+        self.starts[key as usize] as usize..self.starts[key as usize + 1] as usize
     }
 
     fn of(&self, group: &Group) -> &[u32] {

@@ -28,7 +28,7 @@ pub(super) struct ConvertArgs {
     /// The file; - is standard input
     #[arg(value_name = "IN")]
     pub(super) input: PathBuf,
-    /// The file to write; .zst compresses it; - is standard output
+    /// The file to write; .zst or .gz compresses it; - is standard output
     #[arg(value_name = "OUT")]
     pub(super) output: PathBuf,
     /// The input's format [default: recognised by content, and reported]
@@ -71,7 +71,7 @@ pub(super) fn run(args: &ConvertArgs, _global: Global) -> Outcome {
 /// The format that a file's name says, its compression aside.
 pub(super) fn format_of_name(path: &Path) -> Option<Format> {
     let name = path.file_name()?.to_str()?;
-    let name = name.strip_suffix(".zst").unwrap_or(name);
+    let name = name.strip_suffix(".zst").or_else(|| name.strip_suffix(".gz")).unwrap_or(name);
     [(".edn", Format::Edn), (".jsonl", Format::Jsonl), (".json", Format::Json)]
         .into_iter()
         .find(|(ending, _)| name.ends_with(ending))
@@ -87,6 +87,7 @@ mod tests {
         for (name, format) in [
             ("a.edn", Some(Format::Edn)),
             ("a b.jsonl.zst", Some(Format::Jsonl)),
+            ("a.edn.gz", Some(Format::Edn)),
             ("x/y.json", Some(Format::Json)),
             ("a.txt", None),
             ("-", None),

@@ -66,7 +66,7 @@ pub(super) struct GenerateArgs {
     /// The share of the history after which a place for it is looked for
     #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
     pub(super) anomaly_at: f64,
-    /// The file to write; .zst compresses it; - is standard output
+    /// The file to write; .zst or .gz compresses it; - is standard output
     #[arg(short, long, value_name = "OUT", default_value = "-")]
     pub(super) output: PathBuf,
     /// The output's format [default: by the name's ending: .edn, .jsonl, .json; jsonl on standard output]
@@ -116,9 +116,6 @@ impl GenerateArgs {
     fn format(&self) -> Result<Format, Failure> {
         let by_name = || if is_standard_output(&self.output) { Some(Format::Jsonl) } else { format_of_name(&self.output) };
         let shown = self.output.display();
-        if self.output.extension().is_some_and(|extension| extension == "gz") {
-            return Err(Failure::usage(format!("{shown}: .gz is only read; name it .zst to compress it")));
-        }
         match self.to.or_else(by_name) {
             None => Err(Failure::usage(format!("{shown}: name the format to write with --to"))),
             Some(format) if !format.is_written() => Err(Failure::usage(format!("the format {format} is only read"))),

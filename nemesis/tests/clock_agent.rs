@@ -9,6 +9,7 @@ use rashomon_nemesis::agent::clock::Skew;
 use rashomon_nemesis::agent::protocol::{Reply, Request};
 use rashomon_nemesis::agent::vdso::{Reading, Rewritten, Setting};
 use rashomon_nemesis::{ProcessState, Program};
+use rustix::process::{Pid, Signal, kill_process};
 use served::{Agent, LONG};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -30,9 +31,18 @@ struct Place {
     folder: TempDir,
 }
 
+impl Drop for Place {
+    /// A test that fails leaves nothing behind.
+    fn drop(&mut self) {
+        for pid in self.pids() {
+            Pid::from_raw(pid).and_then(|pid| kill_process(pid, Signal::KILL).ok());
+        }
+    }
+}
+
 impl Place {
     fn new() -> Place {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir_in(std::env::temp_dir().canonicalize().unwrap()).unwrap();
         let (file, binary) = (folder.path().join("ask.c"), folder.path().join("ask"));
         fs::write(&file, include_str!("clock/ask.c")).unwrap();
         assert!(Command::new("cc").args(["-O1", "-o"]).arg(&binary).arg(&file).status().unwrap().success());
@@ -94,12 +104,17 @@ impl Place {
         fs::read_to_string(self.path().join("journal")).unwrap()
     }
 
-    /// The program's processes, and whether all or none of them are rewritten.
-    fn processes(&self) -> (Vec<i32>, bool) {
-        let binary = self.path().join("ask").canonicalize().unwrap();
+    /// The program's processes.
+    fn pids(&self) -> Vec<i32> {
+        let binary = self.path().join("ask");
         let is_ours = |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == binary);
         let all = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let pids: Vec<i32> = all.filter(is_ours).collect();
+        all.filter(is_ours).collect()
+    }
+
+    /// The program's processes, and whether all or none of them are rewritten.
+    fn processes(&self) -> (Vec<i32>, bool) {
+        let pids = self.pids();
         let rewritten: Vec<bool> = pids.iter().map(|&pid| Rewritten::find(pid).unwrap().is_some()).collect();
         assert!(rewritten.iter().all(|one| *one == rewritten[0]), "{rewritten:?}");
         (pids, rewritten.first() == Some(&true))

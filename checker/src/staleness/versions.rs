@@ -16,7 +16,7 @@ use crate::budget::{Account, Budget, Limit};
 use crate::certify::order;
 use crate::check::decide_key;
 use crate::linear::problem::{NEVER, Unread, decode};
-use crate::rules::Rules;
+use crate::options::Options;
 use crate::verdict::Answer;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId};
@@ -47,7 +47,7 @@ pub(super) fn least(
     let Some(read_ops) = decode(model, history, keys, std::slice::from_ref(group), budget).pop() else { return Ok((bounds, read)) };
     let (_held, problem) = read_ops?;
     while !bounds.is_exact() && bounds.least <= K_MAX {
-        let found = decide_key(&model.with(bounds.least as usize), history, keys, group, &problem, Rules::default(), budget);
+        let found = decide_key(&model.with(bounds.least as usize), history, keys, group, &problem, &Options::default(), budget);
         match found.answer {
             Answer::Valid(witness) if shows(&witness.order, bounds.least) => bounds.most = bounds.least,
             Answer::Invalid(_) => bounds.least += 1,

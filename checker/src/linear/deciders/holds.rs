@@ -53,8 +53,11 @@ pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpI
     let mut longest = 0;
     for next in 1..holds.len() {
         if holds[next].from < holds[longest].to {
-            let ops_of = |hold: &Hold| by_process[hold.first..=hold.last].iter().take(BLAMED).map(|op| op.1).collect::<Vec<u32>>();
-            return Err(No::Broken([ops_of(&holds[longest]), ops_of(&holds[next])].concat()));
+            // Known as soon as the second has it: what the first did until then is enough.
+            let known = holds[next].from;
+            let of_first = by_process[holds[longest].first..=holds[longest].last].iter().map(|op| op.1);
+            let until_known = of_first.take(BLAMED).filter(|&op| ops.entries[op as usize].ret <= known);
+            return Err(No::Broken(until_known.chain([by_process[holds[next].first].1]).collect()));
         }
         if holds[next].to > holds[longest].to {
             longest = next;

@@ -4,11 +4,11 @@
 //!
 //! - **k** (k-atomicity, Aiyer, Alvisi and Bazzi 2005): the smallest k such that one order of all ops, in which every op takes effect
 //!   between its invocation and its completion, lets each read return one of the k latest writes. k = 1 is linearizable. See
-//!   [`versions`].
+//!   `versions`.
 //! - **t** (Δ-atomicity, Golab, Li and Shah 2011): the smallest t such that the history is linearizable if every read may take
-//!   effect up to t before it was invoked: no read is staler than t. See [`time`].
+//!   effect up to t before it was invoked: no read is staler than t. See `time`.
 //! - **The window** of each acknowledged write: until how long after its acknowledgement a read was invoked that had not seen it
-//!   yet. See [`window`].
+//!   yet. See `window`.
 //!
 //! k and t are for registers: reads and writes; a cas counts as a write of its new value. Windows are also for sets and lists.
 //! Times are those of the history; where they run backwards in the file, the latest one so far is taken.

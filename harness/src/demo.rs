@@ -1,7 +1,7 @@
 //! The demo of demos: every replication scheme of the demo store, hurt where it hurts, and the strongest model that it kept.
 //!
-//! A [`Row`] is a scheme, what is asked of it, a [scene](scenes) that hurts it at the moment that matters, and what it should come
-//! out as. A scene runs on a [`Stage`]: real processes, links that are really cut, clocks that are really wrong. What came of it
+//! A [`Row`] is a scheme, what is asked of it, a scene (`scenes`) that hurts it at the moment that matters, and what it should come
+//! out as. A scene runs on a `Stage`: real processes, links that are really cut, clocks that are really wrong. What came of it
 //! is found by judging the recorded history against every model there is, and by nothing else.
 
 pub mod rows;

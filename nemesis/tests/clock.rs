@@ -20,6 +20,13 @@ const HOUR: i64 = 3600 * SECOND;
 /// How far a reading may be off on a busy machine: a process may lose the processor between two readings.
 const SLACK: i64 = 200_000_000;
 
+/// Says that a test did not run, for what it needs is not here; fails if `RASHOMON_REQUIRE` asks for that part.
+fn not_here(part: &str, what: &str) {
+    let required = std::env::var("RASHOMON_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|one| one.trim() == part), "RASHOMON_REQUIRE asks for {part}, and there is no {what} here");
+    println!("did not run: there is no {what} here");
+}
+
 /// Compiles a program of `tests/clock` once for all tests.
 fn program(name: &'static str, source: &str, options: &[&str]) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
@@ -263,7 +270,7 @@ fn a_stopped_process_stays_stopped() {
 #[test]
 fn a_java_program_is_told_another_time_and_then_the_right_one() {
     if Command::new("java").arg("-version").stderr(Stdio::null()).status().is_err() {
-        println!("skipped: there is no java here");
+        not_here("clock", "java");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -374,7 +381,7 @@ impl Etcd {
 #[test]
 fn etcd_is_told_another_time_while_it_works_and_then_the_right_one() {
     let Some(mut etcd) = Etcd::start() else {
-        println!("skipped: there is no etcd here");
+        not_here("etcd", "etcd");
         return;
     };
     etcd.is_ahead_by(0);
@@ -456,7 +463,7 @@ fn a_32_bit_process_is_refused() {
     std::fs::write(&file, source).unwrap();
     let compiled = Command::new("cc").args(["-m32", "-nostdlib", "-static", "-o"]).arg(&binary).arg(&file).output().unwrap();
     if !compiled.status.success() {
-        println!("skipped: this compiler makes no 32-bit programs: {}", String::from_utf8_lossy(&compiled.stderr));
+        not_here("clock", &format!("compiler of 32-bit programs ({})", String::from_utf8_lossy(&compiled.stderr)));
         return;
     }
     let talk = Talk::start(&binary, &[]);
@@ -467,7 +474,7 @@ fn a_32_bit_process_is_refused() {
 fn a_process_that_is_traced_is_refused() {
     let talk = Talk::start(&ask(&[]), &[]);
     let Ok(mut tracer) = Command::new("strace").args(["-qq", "-o", "/dev/null", "-p", &talk.pid().to_string()]).spawn() else {
-        println!("skipped: there is no strace here");
+        not_here("clock", "strace");
         return;
     };
     let deadline = Instant::now() + Duration::from_secs(5);

@@ -77,7 +77,7 @@ fn compare(object: &Object, histories: u64, steps: u64, shape: impl Fn(u64) -> S
 #[test]
 fn short_histories_are_decided_as_by_the_search() {
     for object in OBJECTS {
-        let tally = compare(object, (3_000.0 * size()) as u64, 1 << 20, Shape::short);
+        let tally = compare(object, (1_200.0 * size()) as u64, 1 << 20, Shape::short);
         assert!(tally.valid > tally.all / 5 && tally.invalid > tally.all / 50, "{}", object.model);
         assert!(tally.open * 1000 <= tally.all * object.open_per_mille, "{}: {} open", object.model, tally.open);
     }
@@ -91,19 +91,22 @@ fn long_histories_are_decided_as_by_the_search() {
     }
 }
 
+/// Looks at what a decider says of histories of a correct object: valid; of objects that it may leave open, of a third at least.
+fn are_covered(object: &Object, answers: &[Option<Summary>]) -> bool {
+    let valid = answers.iter().filter(|answer| **answer == Some(Summary::Valid)).count();
+    let open = answers.iter().filter(|answer| answer.is_none()).count();
+    println!("{}: {valid} of {} valid, {open} open", object.model, answers.len());
+    valid + open == answers.len() && if object.may_be_open { 3 * valid >= answers.len() } else { open == 0 }
+}
+
 /// What a correct object did is found valid without a search.
 #[test]
 fn honest_histories_are_valid_and_covered() {
-    let mut missed = Vec::new();
     for object in OBJECTS {
-        let seeds: Vec<(u64, Option<Summary>)> = (0..(150.0 * size()) as u64)
-            .into_par_iter()
-            .map(|seed| (seed, answer(object, &simulate::history(object, &Shape::honest(seed), seed), object.algorithm, None)))
-            .filter(|answer| answer.1 != Some(Summary::Valid) && !(answer.1.is_none() && object.may_be_open))
-            .collect();
-        missed.extend((!seeds.is_empty()).then_some((object.model, seeds)));
+        let judge = |seed| answer(object, &simulate::history(object, &Shape::honest(seed), seed), object.algorithm, None);
+        let answers: Vec<_> = (0..(60.0 * size()) as u64).into_par_iter().map(judge).collect();
+        assert!(are_covered(object, &answers), "{}: {answers:?}", object.model);
     }
-    assert!(missed.is_empty(), "{missed:?}");
 }
 
 #[test]
@@ -115,26 +118,15 @@ fn generated_histories_are_valid_and_covered() {
         (Model::Counter, "counter"),
         (Model::Mutex, "mutex"),
     ];
-    let mut missed = Vec::new();
     for (model, name) in cases {
         let object = OBJECTS.iter().find(|object| object.model == name).unwrap();
-        let plans = (0..(16.0 * size()) as u64).flat_map(|seed| {
+        let judge = |seed: u64| {
             let info = [0.0, 0.01, 0.1][seed as usize % 3];
             let concurrency = [3, 10, 30][seed as usize / 3 % 3];
-            [Plan { info, concurrency, seed, ..Plan::new(model, 2000) }]
-        });
-        missed.extend(
-            plans
-                .collect::<Vec<Plan>>()
-                .into_par_iter()
-                .filter_map(|plan| {
-                    let (history, _) = generate::history(&plan).unwrap();
-                    let answer = answer(object, &history, object.algorithm, None);
-                    let is_open = answer.is_none() && object.may_be_open;
-                    (answer != Some(Summary::Valid) && !is_open).then_some((name, answer, plan.info, plan.concurrency, plan.seed))
-                })
-                .collect::<Vec<_>>(),
-        );
+            let (history, _) = generate::history(&Plan { info, concurrency, seed, ..Plan::new(model, 2000) }).unwrap();
+            answer(object, &history, object.algorithm, None)
+        };
+        let answers: Vec<_> = (0..(16.0 * size()) as u64).into_par_iter().map(judge).collect();
+        assert!(are_covered(object, &answers), "{name}: {answers:?}");
     }
-    assert!(missed.is_empty(), "{missed:?}");
 }

@@ -165,11 +165,13 @@ impl Judge<'_> {
         let how = FileOptions { consistency: weakest.or(kept).unwrap_or_default(), ..how.clone() };
         let judged = file.judge(&how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
-        if let Ok(run) = judged {
-            run.repeat = super::command_line();
-            run.ladder = ladder;
-            store::write(page, report::render(run).as_bytes())?;
-        }
+        let run = judged.map_err(|error| {
+            let (FileError::Read(why) | FileError::Model(why)) = error;
+            Failure::error(format!("{} was not written: {why}", page.display()))
+        })?;
+        run.repeat = super::command_line();
+        run.ladder = ladder;
+        store::write(page, report::render(run).as_bytes())?;
         Ok(())
     }
 }

@@ -153,12 +153,12 @@ impl Stage {
     }
 
     /// Does something with the nodes that hurts, and has a look at it.
-    fn strike(&self, fault: &str, nodes: &[usize], what: &str, act: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    fn strike(&self, fault: &str, nodes: &[usize], what: &str, act: impl FnOnce() -> anyhow::Result<Look>) -> anyhow::Result<()> {
         self.note(START, fault, nodes, what, act)
     }
 
     /// Ends a fault, and looks whether it is gone.
-    fn mend(&self, fault: &str, nodes: &[usize], what: &str, act: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    fn mend(&self, fault: &str, nodes: &[usize], what: &str, act: impl FnOnce() -> anyhow::Result<Look>) -> anyhow::Result<()> {
         self.note(STOP, fault, nodes, what, act)
     }
 
@@ -168,21 +168,21 @@ impl Stage {
         fault: &str,
         nodes: &[usize],
         what: &str,
-        act: impl FnOnce() -> anyhow::Result<bool>,
+        act: impl FnOnce() -> anyhow::Result<Look>,
     ) -> anyhow::Result<()> {
         let name = format!("{prefix}{fault}");
         record(&self.recorder, &name, &Value::Nil);
-        let observed = act()?;
+        let look = act()?;
         let names = nodes.iter().map(|&node| Value::Str(self.node(node).name.as_str().into())).collect();
         let field = |name: &str, value: Value| (Value::Str(name.into()), value);
         let facts = vec![
             field("what", what.into()),
             field("nodes", Value::Vector(names)),
-            field("observed", Value::Bool(observed)),
-            field("seen", "looked at from outside".into()),
+            field("observed", Value::Bool(look == Look::Seen)),
+            field("seen", look.words().into()),
         ];
         record(&self.recorder, &name, &Value::Map(facts));
-        ensure!(observed, "{name} ({what}) was not seen to take effect");
+        ensure!(look != Look::Missing, "{name} ({what}) was not seen to take effect");
         Ok(())
     }
 
@@ -202,7 +202,7 @@ impl Stage {
             for (from, to) in cut.filter(|&(from, to)| self.runs(from) && self.runs(to)) {
                 observed &= !self.hears(from, to)?;
             }
-            Ok(observed)
+            Ok(Look::at(observed))
         })
     }
 
@@ -211,7 +211,7 @@ impl Stage {
         let all: Vec<usize> = (0..self.cluster.len()).collect();
         self.mend("partition", &all, "all links", || {
             self.cluster.on_all(|node| self.network.drop_from(node, &[]))?;
-            Ok(true)
+            Ok(Look::None)
         })
     }
 
@@ -238,7 +238,7 @@ impl Stage {
     pub(super) fn kill(&self, node: usize) -> anyhow::Result<()> {
         self.strike("kill", &[node], &format!("killed {}", self.node(node).name), || {
             self.database.kill(self.node(node))?;
-            self.is(node, ProcessState::Down)
+            self.is(node, ProcessState::Down).map(Look::at)
         })
     }
 
@@ -246,7 +246,7 @@ impl Stage {
     pub(super) fn start(&self, node: usize) -> anyhow::Result<()> {
         self.mend("kill", &[node], &format!("started {}", self.node(node).name), || {
             self.database.start(self.node(node))?;
-            self.is(node, ProcessState::Running)
+            self.is(node, ProcessState::Running).map(Look::at)
         })
     }
 
@@ -254,7 +254,7 @@ impl Stage {
     pub(super) fn pause(&self, node: usize) -> anyhow::Result<()> {
         self.strike("pause", &[node], &format!("paused {}", self.node(node).name), || {
             self.database.pause(self.node(node))?;
-            self.is(node, ProcessState::Paused)
+            self.is(node, ProcessState::Paused).map(Look::at)
         })
     }
 
@@ -262,7 +262,7 @@ impl Stage {
     pub(super) fn resume(&self, node: usize) -> anyhow::Result<()> {
         self.mend("pause", &[node], &format!("resumed {}", self.node(node).name), || {
             self.database.resume(self.node(node))?;
-            self.is(node, ProcessState::Running)
+            self.is(node, ProcessState::Running).map(Look::at)
         })
     }
 
@@ -271,7 +271,7 @@ impl Stage {
         let what = format!("the clock of {} is {ahead_ms} ms ahead", self.node(node).name);
         let act = || {
             self.demo.set_clock_ahead(self.node(node), ahead_ms)?;
-            Ok(true)
+            Ok(Look::None)
         };
         if ahead_ms == 0 { self.mend("clock", &[node], &what, act) } else { self.strike("clock", &[node], &what, act) }
     }
@@ -282,7 +282,7 @@ impl Stage {
         let senders = if ms == 0 { Vec::new() } else { vec![self.node(from)] };
         let act = || {
             to.iter().try_for_each(|&to| self.demo.set_delay(self.node(to), &senders, ms))?;
-            Ok(true)
+            Ok(Look::None)
         };
         if ms == 0 { self.mend("delay", to, &what, act) } else { self.strike("delay", to, &what, act) }
     }
@@ -292,7 +292,7 @@ impl Stage {
         let what = format!("nobody hears {}", self.node(from).name);
         self.strike("partition", to, &what, || {
             to.iter().try_for_each(|&to| self.network.drop_from(self.node(to), &[self.node(from)]))?;
-            Ok(true)
+            Ok(Look::None)
         })
     }
 
@@ -323,6 +323,32 @@ impl Stage {
     /// Waits until the cluster is whole again.
     pub(super) fn await_ready(&self) -> anyhow::Result<()> {
         Ok(self.database.await_ready(&self.cluster, READY_WITHIN)?)
+    }
+}
+
+/// What a look at a fault showed, from outside of what did it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// It was there, or gone, as it should be.
+    Seen,
+    /// It was not.
+    Missing,
+    /// Nobody looked: the nodes took the request, and a scene goes on at once, for its moment is short. Whether it was met is
+    /// told by what its clients read.
+    None,
+}
+
+impl Look {
+    fn at(is_as_it_should_be: bool) -> Look {
+        if is_as_it_should_be { Look::Seen } else { Look::Missing }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Look::Seen => "looked at from outside",
+            Look::Missing => "looked at from outside, and not so",
+            Look::None => "the nodes were told; nobody looked",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The database under test, seen from the outside: processes on nodes.
 
-use crate::{Clocks, Cluster, Node, NodeError};
+use crate::{Clocks, Cluster, Node, NodeError, Report};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +27,36 @@ pub trait Hosts: Send + Sync {
 
     /// Whether it answers on the network, tried now.
     fn answers(&self, node: &Node) -> bool;
+}
+
+/// Who belongs to the cluster of a database that can change that while it serves. Members are told by node.
+pub trait Membership: Send + Sync {
+    /// Whether this node answers clients as a full member, tried now; the reason if not.
+    fn serves(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// The members with a vote, ascending, as the node that is asked knows them now. An error if it cannot know for sure.
+    fn voters(&self, cluster: &Cluster, asked: &Node) -> Result<Vec<usize>, NodeError>;
+
+    /// Has the others remove a node, then ends its process and removes its data. Nothing of it is touched before it is certain that
+    /// it has left.
+    fn remove(&self, cluster: &Cluster, node: &Node) -> Result<(), NodeError>;
+
+    /// Has the others let a node in, starts it with empty data, and waits until it serves with a vote. Goes on where an earlier
+    /// attempt has ended; no harm if the node never left.
+    fn add(&self, cluster: &Cluster, node: &Node, within: Duration) -> Result<(), NodeError>;
+}
+
+/// What operators can have a database do while it serves. Each looks from outside whether it was done, and says in its report what it
+/// saw; one that makes no sense at the moment (the node is down, nobody leads) is a report of nothing done, with the reason.
+pub trait Admin: Send + Sync {
+    /// Has this node throw away old versions of the data.
+    fn compact(&self, cluster: &Cluster, node: &Node) -> Result<Report, NodeError>;
+
+    /// Has this node give back the room that removed data has left.
+    fn defragment(&self, cluster: &Cluster, node: &Node) -> Result<Report, NodeError>;
+
+    /// Has this node lead; if it does already, another one.
+    fn move_leader(&self, cluster: &Cluster, to: &Node) -> Result<Report, NodeError>;
 }
 
 /// How to install, start, hurt and look at a database. Called from plain threads, several nodes at once; every method may be
@@ -75,6 +105,16 @@ pub trait Database: Send + Sync {
 
     /// The clocks that its processes see, if they can be changed.
     fn clocks(&self) -> Option<&dyn Clocks> {
+        None
+    }
+
+    /// Who belongs to the cluster, if that can change while it serves.
+    fn membership(&self) -> Option<&dyn Membership> {
+        None
+    }
+
+    /// The commands of operators, if there are any.
+    fn admin(&self) -> Option<&dyn Admin> {
         None
     }
 

@@ -4,12 +4,13 @@
 //! blocks on purpose: each node has one plain thread that owns its connection, never an async worker.
 //!
 //! Start reading at [`cluster`], then [`database`] (whose processes), [`network`] (whose packets) and [`fault`]. Each class of
-//! faults is a file (`partition`, `process`, `crash`, `packet`); [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
+//! faults is a file (`partition`, `process`, `crash`, `packet`, `membership`, ...); [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
 //! performs it. How nodes are reached is in [`remote`], what acts on them in [`agent`], and hosts to try it all on are made
 //! in [`lab`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod admin;
 pub mod agent;
 pub mod clock;
 pub mod cluster;
@@ -19,6 +20,7 @@ pub mod database;
 pub mod fault;
 pub mod grudge;
 pub mod lab;
+pub mod membership;
 pub mod nemesis;
 pub mod network;
 pub mod packet;
@@ -37,7 +39,7 @@ pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
 pub use clock::{AgentClocks, Clocks};
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, Output, Program};
-pub use database::{Database, Hosts, ProcessState};
+pub use database::{Admin, Database, Hosts, Membership, ProcessState};
 pub use fault::{Action, Context, Fault, Phase, Report};
 pub use nemesis::Nemesis;
 pub use network::Network;

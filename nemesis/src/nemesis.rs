@@ -105,29 +105,34 @@ fn event_name(phase: Phase, fault: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::agent::clock::Skew;
     use crate::agent::vdso::Reading;
     use crate::cluster::tests::cluster;
     use crate::shape::{Echoes, Measured, Shape};
-    use crate::{Clocks, Cluster, Database, Hosts, Network, Node, ProcessState, spec};
+    use crate::{Admin, Clocks, Cluster, Database, Hosts, Membership, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
     /// A cluster that is only said to be there.
     #[derive(Default)]
-    struct Pretended {
+    pub(crate) struct Pretended {
         inner: Mutex<Inner>,
     }
 
     #[derive(Clone, Default)]
     #[allow(clippy::struct_excessive_bools, reason = "what goes wrong is independent of each other")]
-    struct Inner {
-        states: Vec<Option<ProcessState>>,
+    pub(crate) struct Inner {
+        pub(crate) states: Vec<Option<ProcessState>>,
         drops: Vec<Vec<usize>>,
-        leaders: Vec<usize>,
+        pub(crate) leaders: Vec<usize>,
+        /// Those that have left the cluster, and whether the others let nobody in.
+        pub(crate) gone: Vec<usize>,
+        pub(crate) nobody_gets_in: bool,
+        /// Commands of operators without effect.
+        pub(crate) chores_do_nothing: bool,
         /// The clocks' skews, and since when; `None` where nothing is rewritten.
         skews: Vec<Option<(Skew, Instant)>>,
         /// Clocks that are told to be wrong, and are not.
@@ -146,7 +151,7 @@ mod tests {
     }
 
     impl Pretended {
-        fn new(n: usize) -> Arc<Pretended> {
+        pub(crate) fn new(n: usize) -> Arc<Pretended> {
             let inner = Inner {
                 states: vec![Some(ProcessState::Running); n],
                 drops: vec![Vec::new(); n],
@@ -158,7 +163,7 @@ mod tests {
             Arc::new(Pretended { inner: Mutex::new(inner) })
         }
 
-        fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
             act(&mut self.inner.lock().unwrap())
         }
 
@@ -172,7 +177,7 @@ mod tests {
             })
         }
 
-        fn nemesis(self: &Arc<Self>, text: &str, seed: u64) -> Nemesis {
+        pub(crate) fn nemesis(self: &Arc<Self>, text: &str, seed: u64) -> Nemesis {
             let cluster = cluster(self.with(|inner| inner.states.len()));
             let faults = spec::parse(text, &cluster).unwrap();
             let context = Context { cluster, database: self.clone(), network: self.clone() };
@@ -182,6 +187,7 @@ mod tests {
         fn is_healthy(&self) -> bool {
             self.with(|inner| {
                 inner.off.is_empty()
+                    && inner.gone.is_empty()
                     && inner.shapes.iter().all(Option::is_none)
                     && inner.drops.iter().all(Vec::is_empty)
                     && inner.skews.iter().all(Option::is_none)
@@ -227,6 +233,12 @@ mod tests {
             Ok((self.state(node)? != ProcessState::Down).then(|| started.to_string()))
         }
         fn hosts(&self) -> Option<&dyn Hosts> {
+            Some(self)
+        }
+        fn membership(&self) -> Option<&dyn Membership> {
+            Some(self)
+        }
+        fn admin(&self) -> Option<&dyn Admin> {
             Some(self)
         }
         fn pause(&self, node: &Node) -> Result<(), NodeError> {
@@ -337,7 +349,7 @@ mod tests {
         }
     }
 
-    fn first(nemesis: &mut Nemesis, phase: Phase) -> Report {
+    pub(crate) fn first(nemesis: &mut Nemesis, phase: Phase) -> Report {
         nemesis.perform(&Action { fault: 0, phase, at: Duration::ZERO }).1
     }
 
@@ -382,6 +394,9 @@ mod tests {
             "pause:minority",
             "pause:random",
             "pause:majority",
+            "membership",
+            "membership@n2",
+            "membership:primary",
             "clock",
             "clock:bump@all",
             "clock:strobe@n2",

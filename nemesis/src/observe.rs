@@ -26,6 +26,13 @@ pub(crate) struct Seen {
     pub(crate) what: String,
 }
 
+impl Seen {
+    /// It is not as it should be.
+    pub(crate) fn no(what: impl Into<String>) -> Seen {
+        Seen { observed: false, what: what.into() }
+    }
+}
+
 /// Looks at the processes of some nodes until `wanted` holds for each, or time is over.
 pub(crate) fn processes(context: &Context, nodes: &[usize], wanted: impl Fn(ProcessState) -> bool + Sync) -> Seen {
     let looks = context.cluster.on(nodes, |node| {

@@ -4,9 +4,11 @@
 //! fault that draws one of them each time. `all` is every class, `none` is none.
 
 use crate::Cluster;
+use crate::admin::{self, AdminFault};
 use crate::clock::{ClockFault, Way};
 use crate::crash::Crash;
 use crate::fault::Fault;
+use crate::membership::MembershipFault;
 use crate::packet::{self, Packet};
 use crate::partition::{Cut, Partition};
 use crate::process::{Harm, ProcessFault};
@@ -77,6 +79,24 @@ pub const CLASSES: &[Class] = &[
         help: "cuts the power of whole hosts of a lab and boots them: a TARGET",
         make: |items, cluster| Ok(Box::new(Crash::new(choice(items, cluster)?))),
     },
+    Class {
+        name: "membership",
+        help: "removes a member from the cluster and adds it again with empty data: one, primary, or the name of a node",
+        make: |items, cluster| Ok(Box::new(MembershipFault::new(targets(items, cluster)?, cluster)?)),
+    },
+    Class {
+        name: "admin",
+        help: "does what operators do: compact, defragment, move-leader, each with @one, @primary or the name of a node",
+        make: |items, cluster| {
+            let own: Vec<&Item<'_>> = items.iter().filter(|item| !item.is_bare()).collect();
+            let items = if own.is_empty() {
+                vec![admin::Item::parse(None, None, cluster)?]
+            } else {
+                own.into_iter().map(|item| admin::Item::parse(item.how, item.target, cluster)).collect::<Result<_, _>>()?
+            };
+            Ok(Box::new(AdminFault::new(items)))
+        },
+    },
 ];
 
 /// One item: `class:how@target`.
@@ -145,8 +165,13 @@ pub fn parse_for(text: &str, cluster: &Cluster, lacks: &dyn Fn(&str) -> Option<S
     Ok(faults)
 }
 
-/// The targets of a fault on processes: `kill:minority` and `kill@minority` are the same.
+/// The targets of a fault on processes; the usual ones if none is named.
 fn choice(items: &[Item<'_>], cluster: &Cluster) -> Result<Choice, String> {
+    targets(items, cluster).map(|targets| Choice::new(targets, cluster.len()))
+}
+
+/// The targets that items name: `kill:minority` and `kill@minority` are the same.
+fn targets(items: &[Item<'_>], cluster: &Cluster) -> Result<Vec<Target>, String> {
     let mut targets = Vec::new();
     for item in items.iter().filter(|item| !item.is_bare()) {
         let text = match (item.how, item.target) {
@@ -157,7 +182,7 @@ fn choice(items: &[Item<'_>], cluster: &Cluster) -> Result<Choice, String> {
         target.check(cluster.len())?;
         targets.push(target);
     }
-    Ok(Choice::new(targets, cluster.len()))
+    Ok(targets)
 }
 
 fn error(item: &Item<'_>, why: String) -> SpecError {
@@ -188,6 +213,8 @@ mod tests {
             ("partition:majority,partition:n1+n2", &["partition"]),
             ("clock:bump,clock:strobe@primaries,clock@n1+n2,clock", &["clock"]),
             ("partition:bridge,partition:majorities-ring,partition:one-way@primary", &["partition"]),
+            ("membership:primary,membership@n2,membership:one", &["membership"]),
+            ("admin:compact,admin:move-leader@n2,admin", &["admin"]),
         ] {
             assert_eq!(names(text, 5).as_deref(), Ok(expected), "{text}");
         }
@@ -226,6 +253,11 @@ mod tests {
             ("partition:majorities-ring", 3, "cuts no link between 3 nodes"),
             ("partition:bridge", 2, "cuts no link between 2 nodes"),
             ("partition:bridge@n1", 5, "`bridge` takes no target"),
+            ("membership", 2, "of 2 nodes none may leave"),
+            ("membership:majority", 5, "`majority` is not one node: members leave one at a time"),
+            ("membership:n1+n2", 5, "`named nodes` is not one node"),
+            ("admin:reboot", 5, "`reboot` is none of compact, defragment, move-leader"),
+            ("admin:compact@all", 5, "`all` is not one node"),
             ("partition:ring", 5, "random-halves, one-way, bridge, majorities-ring"),
             ("all:one", 5, "takes nothing behind it"),
         ] {

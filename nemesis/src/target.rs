@@ -86,6 +86,11 @@ impl Target {
         Ok(())
     }
 
+    /// Whether it never selects more than one node of `n`.
+    pub(crate) fn is_single(&self, n: usize) -> bool {
+        *self == Target::Primary || self.size(n) == Some(1)
+    }
+
     /// Whether which nodes it selects depends on the cluster and not on the seed alone.
     pub fn asks_the_cluster(&self) -> bool {
         matches!(self, Target::Primary | Target::Primaries)
@@ -130,11 +135,14 @@ pub struct Choice {
 impl Choice {
     /// Draws one of these targets each time; `one`, `minority`, `majority` or `primary` if there are none.
     pub fn new(targets: Vec<Target>, n: usize) -> Choice {
-        if !targets.is_empty() {
-            return Choice { targets, named: true };
-        }
-        let usual = [Target::One, Target::Minority, Target::Majority, Target::Primary];
-        Choice { targets: usual.into_iter().filter(|target| target.check(n).is_ok()).collect(), named: false }
+        let mut usual = vec![Target::One, Target::Minority, Target::Majority, Target::Primary];
+        usual.retain(|target| target.check(n).is_ok());
+        Choice::or_usual(targets, &usual)
+    }
+
+    /// Draws one of these targets each time, or of the usual ones if there are none.
+    pub(crate) fn or_usual(targets: Vec<Target>, usual: &[Target]) -> Choice {
+        if targets.is_empty() { Choice { targets: usual.to_vec(), named: false } } else { Choice { targets, named: true } }
     }
 
     /// The nodes, and a remark in parentheses if they are not what was asked for.

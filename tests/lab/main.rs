@@ -11,4 +11,5 @@ mod bed;
 mod etcd;
 mod faults;
 mod hosts;
+mod operators;
 mod support;

@@ -131,6 +131,8 @@ impl System for Demo {
     fn lacks(&self, fault: &str) -> Option<String> {
         let why = "the demo's nodes are processes of this machine";
         match fault {
+            "membership" => Some("the members of a demo are fixed".into()),
+            "admin" => Some("the demo has no commands of operators".into()),
             "crash" => Some(format!("{why}: they have no hosts of their own")),
             "clock" => Some(format!("{why}: their clocks are not changed")),
             "packet" => Some(format!("{why}: their packets are those of the loopback interface, which everybody uses")),

@@ -2,12 +2,15 @@
 //!
 //! [`client`] asks, [`errors`] says what its errors mean. The servers run below the agents' directories on the nodes, with data
 //! and ports of their own, whatever else of etcd there is: `server` says how, `database` starts and hurts them, `status` asks
-//! them who leads.
+//! them who leads, `members` lets them leave and come back, `admin` has them do what operators want.
 
 pub mod client;
 pub mod errors;
 
+mod admin;
 mod database;
+mod gateway;
+mod members;
 mod server;
 mod status;
 

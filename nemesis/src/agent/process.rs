@@ -110,10 +110,14 @@ impl Programs {
         replace(&path, &text).map_err(|e| format!("cannot write {}: {e}", path.display()))
     }
 
+    /// How a program was last started; `None` if it never was, or was forgotten since.
+    pub(super) fn known(&self, name: &str) -> Result<Option<Program>, String> {
+        Ok(self.record(name)?.map(|record| record.program))
+    }
+
     /// How a program was last started.
     pub(super) fn last(&self, name: &str) -> Result<Program, String> {
-        let record = self.record(name)?;
-        record.map(|record| record.program).ok_or_else(|| format!("{name} was never started on this node"))
+        self.known(name)?.ok_or_else(|| format!("{name} was never started on this node"))
     }
 
     /// What a program's processes do.

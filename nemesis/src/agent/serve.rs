@@ -421,8 +421,11 @@ impl Host {
                 self.programs.terminate(name)
             }
             Request::ExpectCrash { name } => {
-                let program = self.programs.last(name)?;
-                self.journal().begin(&Entry::Killed(Killed { program }))
+                // Of a program that does not belong on this node at the moment, nothing is to be started after the crash.
+                match self.programs.known(name)? {
+                    Some(program) => self.journal().begin(&Entry::Killed(Killed { program })),
+                    None => Ok(()),
+                }
             }
             Request::Pause { name } => {
                 self.programs.must_run(name)?;

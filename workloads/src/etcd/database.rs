@@ -1,11 +1,13 @@
 //! etcd as a database under test: one server per node, started and hurt through the node's agent.
 
+use super::members::Standing;
 use super::server::{self, BINARY, DATA, DIRECTORY, LOG, Member, NAME};
 use super::{EtcdOptions, authority, status};
 use nemesis::crash::LabHosts;
-use nemesis::{Agent, AgentClocks, Agents, Clocks, Cluster, Command, Database, Hosts, Node, NodeError, ProcessState};
+use nemesis::{Admin, Agent, AgentClocks, Agents, Clocks, Cluster, Command, Database, Hosts, Membership, Node, NodeError, ProcessState};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a cluster that comes up is looked at.
@@ -20,16 +22,46 @@ pub(super) struct EtcdDatabase {
     clocks: AgentClocks,
     agents: Agents,
     hosts: Option<LabHosts>,
+    /// Where each node stands in the cluster.
+    standings: Mutex<Vec<Standing>>,
 }
 
 impl EtcdDatabase {
     /// The servers on the nodes of `cluster`, whose agents these are.
     pub(super) fn new(options: EtcdOptions, cluster: &Cluster, agents: Agents) -> Result<EtcdDatabase, Vec<NodeError>> {
         let hosts = options.lab.as_ref().map(|lab| LabHosts::new(lab, NAME, agents.clone()));
-        Ok(EtcdDatabase { members: Member::all(cluster)?, clocks: AgentClocks::new(agents.clone(), NAME), options, agents, hosts })
+        let (members, clocks) = (Member::all(cluster)?, AgentClocks::new(agents.clone(), NAME));
+        let standings = Mutex::new(vec![Standing::Founder; members.len()]);
+        Ok(EtcdDatabase { options, members, clocks, agents, hosts, standings })
     }
 
-    fn agent(&self, node: &Node) -> &Agent {
+    pub(super) fn standing(&self, node: &Node) -> Standing {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)[node.index].clone()
+    }
+
+    pub(super) fn set_standing(&self, node: &Node, standing: Standing) {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)[node.index] = standing;
+    }
+
+    /// Where the other servers find this one: what it is told by in lists of members.
+    pub(super) fn peer_url(&self, node: &Node) -> String {
+        server::url(self.address(node), self.options.peer_port)
+    }
+
+    /// Where clients find this node's server.
+    pub(super) fn client_authority(&self, node: &Node) -> String {
+        authority(self.address(node), self.options.client_port)
+    }
+
+    /// Starts the server, as a founder of the cluster or as one that joins it.
+    pub(super) fn start_server(&self, node: &Node) -> Result<(), NodeError> {
+        let agent = self.agent(node);
+        let founds = self.standing(node) == Standing::Founder;
+        let program = server::program(&self.options, &self.members, node.index, founds, &agent.directory(), &agent.about().addresses);
+        agent.start(&program)
+    }
+
+    pub(super) fn agent(&self, node: &Node) -> &Agent {
         self.agents.of(node)
     }
 
@@ -40,7 +72,7 @@ impl EtcdDatabase {
 
     /// Where clients find each of these nodes.
     fn authorities(&self, cluster: &Cluster) -> Vec<String> {
-        cluster.nodes.iter().map(|node| authority(self.address(node), self.options.client_port)).collect()
+        cluster.nodes.iter().map(|node| self.client_authority(node)).collect()
     }
 
     /// Puts the binary in place, if one was given, and asks it for its version: it is there, and runs on this node.
@@ -129,6 +161,7 @@ impl Database for EtcdDatabase {
         self.install(node)?;
         self.agent(node).stop(NAME)?;
         self.agent(node).remove_tree(DATA)?;
+        self.set_standing(node, Standing::Founder);
         self.start(node)
     }
 
@@ -151,10 +184,9 @@ impl Database for EtcdDatabase {
         self.agent(node).remove_tree(DIRECTORY)
     }
 
+    /// A node that has left the cluster has nothing to be started: with its old name and no data it would be a danger to the others.
     fn start(&self, node: &Node) -> Result<(), NodeError> {
-        let agent = self.agent(node);
-        let program = server::program(&self.options, &self.members, node.index, &agent.directory(), &agent.about().addresses);
-        agent.start(&program)
+        if self.standing(node) == Standing::Out { Ok(()) } else { self.start_server(node) }
     }
 
     fn kill(&self, node: &Node) -> Result<(), NodeError> {
@@ -187,6 +219,14 @@ impl Database for EtcdDatabase {
 
     fn clocks(&self) -> Option<&dyn Clocks> {
         Some(&self.clocks)
+    }
+
+    fn membership(&self) -> Option<&dyn Membership> {
+        Some(self)
+    }
+
+    fn admin(&self) -> Option<&dyn Admin> {
+        Some(self)
     }
 
     fn primaries(&self, cluster: &Cluster) -> Vec<usize> {

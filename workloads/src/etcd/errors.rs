@@ -90,7 +90,7 @@ struct Body {
 }
 
 /// The message and the code of an error body, if it is one.
-fn message_of(body: &[u8]) -> Option<(String, u32)> {
+pub(super) fn message_of(body: &[u8]) -> Option<(String, u32)> {
     let Body { error, message, code } = serde_json::from_slice(body).ok()?;
     let message = if message.is_empty() { error } else { message };
     (!message.is_empty()).then_some((message, code))

@@ -12,6 +12,10 @@ pub(super) const DIRECTORY: &str = "etcd";
 pub(super) const BINARY: &str = "etcd/bin/etcd";
 /// Its data.
 pub(super) const DATA: &str = "etcd/data";
+/// The part of its data directory that it makes itself: all of it, but for what a disk of its own has there.
+pub(super) const SERVER_DATA: &str = "etcd/data/member";
+/// The file that holds the keys.
+pub(super) const BACKEND: &str = "etcd/data/member/snap/db";
 /// What it says.
 pub(super) const LOG: &str = "etcd/etcd.log";
 
@@ -63,12 +67,14 @@ impl Member {
     }
 }
 
-fn url(address: IpAddr, port: u16) -> String {
+/// The address of a server in lists of members.
+pub(super) fn url(address: IpAddr, port: u16) -> String {
     format!("http://{}", authority(address, port))
 }
 
-/// The program of one member. `directory` is the agent's, absolute; `own` are the node's addresses.
-pub(super) fn program(options: &EtcdOptions, members: &[Member], index: usize, directory: &str, own: &[IpAddr]) -> Program {
+/// The program of one member, of those that found the cluster or of one that joins it. `directory` is the agent's, absolute; `own` are
+/// the node's addresses.
+pub(super) fn program(options: &EtcdOptions, members: &[Member], index: usize, founds: bool, directory: &str, own: &[IpAddr]) -> Program {
     let member = &members[index];
     let bind = member.bind(own);
     let cluster: Vec<String> = members.iter().map(|m| format!("{}={}", m.name, url(m.address, options.peer_port))).collect();
@@ -81,7 +87,7 @@ pub(super) fn program(options: &EtcdOptions, members: &[Member], index: usize, d
         ("--advertise-client-urls", url(member.address, options.client_port)),
         ("--initial-cluster", cluster.join(",")),
         // Of a server that has data, the data says what it belongs to, and these two are ignored.
-        ("--initial-cluster-state", "new".into()),
+        ("--initial-cluster-state", if founds { "new".into() } else { "existing".into() }),
         ("--initial-cluster-token", "rashomon".into()),
         ("--heartbeat-interval", HEARTBEAT_MS.to_string()),
         ("--election-timeout", ELECTION_MS.to_string()),
@@ -129,19 +135,22 @@ mod tests {
     fn a_server_binds_to_its_address_and_knows_the_others() {
         let members = [member("n1", "10.0.0.1"), member("n2", "10.0.0.2")];
         let options = EtcdOptions { client_port: 12_379, peer_port: 12_380, ..EtcdOptions::default() };
-        let program = program(&options, &members, 1, "/var/lib/rashomon", &["10.0.0.2".parse().unwrap()]);
+        let program = program(&options, &members, 1, true, "/var/lib/rashomon", &["10.0.0.2".parse().unwrap()]);
         assert_eq!(program.argv[0], "etcd");
         assert_eq!(value(&program, "--name"), "n2");
         assert_eq!(value(&program, "--data-dir"), "/var/lib/rashomon/etcd/data");
         assert_eq!(value(&program, "--listen-peer-urls"), "http://10.0.0.2:12380");
         assert_eq!(value(&program, "--listen-client-urls"), "http://10.0.0.2:12379");
         assert_eq!(value(&program, "--initial-cluster"), "n1=http://10.0.0.1:12380,n2=http://10.0.0.2:12380");
+        assert_eq!(value(&program, "--initial-cluster-state"), "new");
+        let joining = super::program(&options, &members, 1, false, "/var/lib/rashomon", &[]);
+        assert_eq!(value(&joining, "--initial-cluster-state"), "existing");
     }
 
     #[test]
     fn an_address_that_is_not_the_nodes_own_is_advertised_but_not_bound() {
         let members = [member("n1", "203.0.113.5")];
-        let program = program(&EtcdOptions::default(), &members, 0, "/d", &["10.0.0.5".parse().unwrap()]);
+        let program = program(&EtcdOptions::default(), &members, 0, true, "/d", &["10.0.0.5".parse().unwrap()]);
         assert_eq!(value(&program, "--listen-client-urls"), "http://0.0.0.0:2379");
         assert_eq!(value(&program, "--advertise-client-urls"), "http://203.0.113.5:2379");
     }
@@ -150,7 +159,7 @@ mod tests {
     fn ipv6_addresses_stand_in_brackets_and_an_uploaded_binary_is_used() {
         let members = [member("n1", "fd00::1")];
         let options = EtcdOptions { binary: Some(PathBuf::from("/tmp/etcd")), ..EtcdOptions::default() };
-        let program = program(&options, &members, 0, "/d", &["fd00::1".parse().unwrap()]);
+        let program = program(&options, &members, 0, true, "/d", &["fd00::1".parse().unwrap()]);
         assert_eq!(program.argv[0], "/d/etcd/bin/etcd");
         assert_eq!(value(&program, "--listen-peer-urls"), "http://[fd00::1]:2380");
         assert_eq!(value(&program, "--initial-cluster"), "n1=http://[fd00::1]:2380");

@@ -81,7 +81,7 @@ async fn status(http: &reqwest::Client, authority: &str) -> Result<Status, Strin
 }
 
 /// Why a request failed, without the URL that everybody knows.
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     if error.is_connect() { "nothing listens there yet, or it cannot be reached".into() } else { error.to_string() }
 }
 

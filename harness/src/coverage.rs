@@ -119,6 +119,8 @@ mod tests {
             seen: "n1 still hears n2".into(),
             recovered: Some(true),
             groups: vec![],
+            clocks: Vec::new(),
+            leaders: None,
             facts: vec![],
         }
     }

@@ -6,8 +6,8 @@
 //! the end of the run a `heal` without a value goes before the `stop-`s of all that is still active. A `phase` event says that
 //! a phase of the run begins.
 
-use crate::run::{FaultWindow, Phase, PhaseSpan};
-use histories::{History, ValueId, View};
+use crate::run::{ClockReading, FaultWindow, Phase, PhaseSpan};
+use histories::{History, Value, ValueId, View};
 
 /// The function of the event at which the nemesis begins to end every fault.
 pub const HEAL: &str = "heal";
@@ -24,6 +24,7 @@ pub const STOP: &str = "stop-";
 /// When faults were active, in order of their start. `nodes`: the names of all nodes.
 pub fn windows(history: &History, nodes: &[String]) -> Vec<FaultWindow> {
     let mut windows: Vec<FaultWindow> = Vec::new();
+    let zero_ns = zero_ns(history);
     for event in history.nemesis_events() {
         let f = history.name(history.function(event));
         let time = history.time(event).unwrap_or(0);
@@ -40,6 +41,8 @@ pub fn windows(history: &History, nodes: &[String]) -> Vec<FaultWindow> {
             });
             if let Some(map) = map {
                 map.injected(&mut windows[place], time, nodes);
+                let from_ns = windows[place].from_ns;
+                windows[place].clocks = map.clocks(zero_ns, from_ns, time);
             }
         } else if let (Some(fault), Some(map)) = (f.strip_prefix(STOP), map) {
             let gone = map.bool("observed").unwrap_or(false);
@@ -49,12 +52,20 @@ pub fn windows(history: &History, nodes: &[String]) -> Vec<FaultWindow> {
                     window.observed = true;
                     window.seen.clone_from(&late);
                 }
+                let read = map.clocks(zero_ns, window.injected_ns.unwrap_or(window.from_ns), time);
+                window.clocks.extend(read);
                 window.recovered = Some(gone);
                 window.to_ns = gone.then_some(time);
             }
         }
     }
     windows
+}
+
+/// The run's start in nanoseconds since 1970, if the history's header says when it was.
+fn zero_ns(history: &History) -> Option<i64> {
+    let Some(Value::Str(started)) = history.meta.header.get("started") else { return None };
+    started.parse::<jiff::Timestamp>().ok().and_then(|started| i64::try_from(started.as_nanosecond()).ok())
 }
 
 /// The phases of the run, as far as the history says: set-up ends where the clock starts.
@@ -85,6 +96,8 @@ fn begun(fault: &str, time: i64) -> FaultWindow {
         seen: "the run was cut off before anyone looked".into(),
         recovered: None,
         groups: Vec::new(),
+        clocks: Vec::new(),
+        leaders: None,
         facts: Vec::new(),
     }
 }
@@ -155,6 +168,30 @@ impl<'a> Map<'a> {
         values.elements(value).unwrap_or_default().iter().map(|&name| values.name(name).to_owned()).collect()
     }
 
+    /// The readings of clocks that a report holds, each `[nanoseconds since 1970, nanoseconds ahead, error]`. A node's clock may differ
+    /// from that of the control node: a reading is put where its time says, but not outside of the time in which it must have been made.
+    fn clocks(&self, zero_ns: Option<i64>, from_ns: i64, to_ns: i64) -> Vec<ClockReading> {
+        let values = &self.history.values;
+        let Some(nodes) = self.get("clocks").and_then(|clocks| Map::of(self.history, clocks)) else { return Vec::new() };
+        let mut readings = Vec::new();
+        for (node, rows) in nodes.entries() {
+            let rows = values.elements(rows).unwrap_or_default();
+            let numbers = |row: &ValueId| -> Option<[i64; 3]> {
+                let row: Option<Vec<i64>> = values.elements(*row)?.iter().map(|&number| as_int(values.view(number))).collect();
+                row?.try_into().ok()
+            };
+            let rows: Vec<[i64; 3]> = rows.iter().filter_map(numbers).collect();
+            // Without a start, the last reading was made when the report was.
+            let zero_ns = zero_ns.unwrap_or_else(|| rows.iter().map(|row| row[0]).max().unwrap_or(0).saturating_sub(to_ns));
+            let reading = |&[at, ahead_ns, error_ns]: &[i64; 3]| {
+                let at_ns = at.saturating_sub(zero_ns).max(from_ns).min(to_ns);
+                ClockReading { node: node.to_owned(), at_ns, ahead_ns, error_ns }
+            };
+            readings.extend(rows.iter().map(reading));
+        }
+        readings
+    }
+
     fn injected(&self, window: &mut FaultWindow, time: i64, nodes: &[String]) {
         window.injected_ns = Some(time);
         window.what = self.text("what");
@@ -162,16 +199,24 @@ impl<'a> Map<'a> {
         window.observed = self.bool("observed").unwrap_or(false);
         window.seen = self.text("seen");
         window.groups = self.get("grudge").map(|grudge| self.groups(grudge, nodes)).unwrap_or_default();
-        let known = ["what", "nodes", "observed", "seen", "grudge"];
+        window.leaders = self.get("leaders").map(|leaders| self.names(leaders));
+        let known = ["what", "nodes", "observed", "seen", "grudge", "clocks", "leaders"];
         let facts = self.entries().filter(|(name, _)| !known.contains(name));
         window.facts = facts.map(|(name, value)| (name.to_owned(), self.history.values.display(value))).collect();
+    }
+}
+
+fn as_int(view: View<'_>) -> Option<i64> {
+    match view {
+        View::Int(number) => Some(number),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use histories::{Builder, Event, Kind, Value};
+    use histories::{Builder, Event, Kind};
     use nemesis::{Cluster, Node, Report};
 
     fn cluster() -> Cluster {
@@ -278,6 +323,32 @@ mod tests {
         ]);
         let windows = windows(&h, &names());
         assert_eq!((windows[0].to_ns, windows[0].recovered), (None, Some(false)));
+    }
+
+    #[test]
+    fn readings_of_clocks_have_a_place_in_the_run() {
+        let row = |row: [i64; 3]| Value::Vector(row.map(Value::Int).to_vec());
+        let clocks = |rows: &[[i64; 3]]| {
+            let Value::Map(mut map) = report("n1", true) else { unreachable!() };
+            map.push(("clocks".into(), Value::Map(vec![("n1".into(), Value::Vector(rows.iter().copied().map(row).collect()))])));
+            map.push(("leaders".into(), Value::Vector(vec!["n2".into()])));
+            Value::Map(map)
+        };
+        let second = 1_000_000_000;
+        let events = [
+            ("start-clock", Value::Nil, 5),
+            ("start-clock", clocks(&[[10 * second + 7, 0, 1], [10 * second + 9, 250, 2]]), 20),
+            ("stop-clock", Value::Nil, 30),
+            // A node whose own clock is far ahead of the control node's.
+            ("stop-clock", clocks(&[[99 * second, -1, 1]]), 40),
+        ];
+        let mut h = history(&events);
+        let places = |h: &History| windows(h, &names())[0].clocks.iter().map(|r| (r.at_ns, r.ahead_ns, r.error_ns)).collect::<Vec<_>>();
+        assert_eq!(places(&h), [(18, 0, 1), (20, 250, 2), (40, -1, 1)], "the last one when the report was made");
+        h.meta.header.insert("started".into(), Value::Str("1970-01-01T00:00:10Z".into()));
+        assert_eq!(places(&h), [(7, 0, 1), (9, 250, 2), (40, -1, 1)]);
+        let window = &windows(&h, &names())[0];
+        assert_eq!((window.leaders.as_deref(), window.facts.len()), (Some(&["n2".to_owned()][..]), 1), "{:?}", window.facts);
     }
 
     #[test]

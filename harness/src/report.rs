@@ -8,6 +8,7 @@
 
 mod arrows;
 mod banner;
+mod clocks;
 mod counterexample;
 mod counts;
 mod faults;
@@ -56,6 +57,7 @@ pub fn render(run: &Run) -> String {
         undecided::section(&view),
         witness::section(&view),
         faults::section(&view),
+        clocks::section(&view),
         performance::section(&view),
         keys::section(&view),
         counts::section(&view),

@@ -221,8 +221,25 @@ pub struct FaultWindow {
     /// For partitions: the groups of nodes that still hear each other, the first of them the smaller side. Empty for other
     /// faults, and for grudges that do not form groups (one-way, rings).
     pub groups: Vec<Vec<String>>,
+    /// What was read of clocks, when it was injected and when it was gone, in order of time for each node.
+    pub clocks: Vec<ClockReading>,
+    /// Those that said that they lead just before, by name; `None` if nobody was asked, or not all answered in time.
+    pub leaders: Option<Vec<String>>,
     /// Further facts the nemesis noted, in words.
     pub facts: Vec<(String, String)>,
+}
+
+/// A reading of the time that processes of a node are told, beside the node's own clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockReading {
+    /// The node, by name.
+    pub node: String,
+    /// When, in nanoseconds of the run's clock.
+    pub at_ns: i64,
+    /// How far it was ahead, in nanoseconds; behind, if negative.
+    pub ahead_ns: i64,
+    /// How far this may be off.
+    pub error_ns: i64,
 }
 
 /// What the run put to the test, and what it did not.

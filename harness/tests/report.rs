@@ -11,6 +11,7 @@ use checker::{Answer, Witness};
 use histories::{Builder, Kind, Value};
 use rashomon_harness::Run;
 use rashomon_harness::report::render;
+use rashomon_harness::run::ClockReading;
 use std::path::Path;
 
 /// Renders a run, checks what must hold for every page, and keeps it for a look.
@@ -152,6 +153,35 @@ fn a_history_of_faults_alone_shows_them() {
     let html = page("only-faults", &samples::run(history, verdict));
     has(&html, &["id=\"faults\"", "killed n5"]);
     has_not(&html, &["id=\"performance\""]);
+}
+
+#[test]
+fn readings_of_clocks_are_drawn_with_the_faults_behind_them() {
+    let mut run = samples::valid_run(600);
+    has_not(&page("no-clocks", &run), &["id=\"clocks\""]);
+    let reading = |node: &str, ms: i64, ahead_ms: i64| ClockReading {
+        node: node.into(),
+        at_ns: ms * 1_000_000,
+        ahead_ns: ahead_ms * 1_000_000,
+        error_ns: 900,
+    };
+    let clock = run.windows.iter_mut().find(|window| window.fault == "clock").unwrap();
+    clock.clocks = vec![reading("n2", 9_100, 0), reading("n2", 9_105, -250), reading("n4", 9_300, 60_000)];
+    clock.leaders = Some(vec!["n2".into()]);
+    let html = page("clocks", &run);
+    has(&html, &["Clocks were up to 60.0 s ahead (n4) and 250 ms behind (n2)", "3 readings.", "n2 (hurt)", "+1 s"]);
+    let section = html.split("id=\"clocks\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert_eq!((section.matches("class=\"band\"").count(), section.matches("class=\"clock\"").count()), (2, 2), "a panel per node");
+}
+
+#[test]
+fn every_plot_has_the_faults_behind_it() {
+    for (name, run) in [("invalid-shaded", samples::invalid_run()), ("unknown-shaded", samples::unknown_run())] {
+        let html = page(name, &run);
+        let panels = html.matches("class=\"row panel\"").count();
+        let shaded = html.matches("<path class=\"band\" d=\"M").count();
+        assert!(panels > 0 && panels == shaded, "{name}: {shaded} of {panels} panels are shaded");
+    }
 }
 
 #[test]

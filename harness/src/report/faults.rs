@@ -3,7 +3,7 @@
 use super::figure::texture;
 use super::plot::{Axis, heads};
 use super::text::{Percent, count, list, many};
-use super::view::View;
+use super::view::{self, View};
 use super::{Section, lanes};
 use crate::run::FaultWindow;
 use crate::words;
@@ -184,7 +184,9 @@ fn table(view: &View<'_>) -> Markup {
         div class="wide" { table class="faults" {
             thead { tr {
                 th scope="col" class="n" { "#" } th scope="col" { "fault" } th scope="col" { "what was done" }
+                th scope="col" { "who led" }
                 th scope="col" class="n" { "began, s" } th scope="col" class="n" { "seen, s" } th scope="col" class="n" { "gone, s" }
+                th scope="col" class="n" { "lasted, s" }
                 th scope="col" { "took effect" } th scope="col" { "evidence" }
             } }
             tbody { @for (i, window) in &shown { (row(view, &asked, *i, window)) } }
@@ -202,9 +204,11 @@ fn row(view: &View<'_>, asked: &Asked<'_>, i: usize, window: &FaultWindow) -> Ma
             td class="n" { (i + 1) }
             td { (window.fault) }
             td { (if window.what.is_empty() { window.nodes.join(" ") } else { window.what.clone() }) }
+            td { (role(view, window)) }
             td class="n" { (time(Some(window.from_ns))) }
             td class="n" { (time(window.injected_ns.filter(|_| window.observed))) }
             td class="n" { (time(window.to_ns)) }
+            td class="n" { (lasted(window).map_or_else(|| "–".into(), |lasted| view::seconds(lasted, 3))) }
             td { @if window.observed { span class="good" { "✓ yes" } } @else { span class="doubt" { "? not seen" } } }
             td {
                 (window.seen)
@@ -218,6 +222,19 @@ fn row(view: &View<'_>, asked: &Asked<'_>, i: usize, window: &FaultWindow) -> Ma
             }
         }
     }
+}
+
+/// Who led when the fault began, and whether it hurt them: them and not simply everybody, as a partition does.
+fn role(view: &View<'_>, window: &FaultWindow) -> String {
+    let Some(leaders) = &window.leaders else { return "–".into() };
+    let some = window.nodes.len() < view.nodes.len();
+    let told = |leader: &String| if some && window.nodes.contains(leader) { format!("{leader} (hurt)") } else { leader.clone() };
+    if leaders.is_empty() { "nobody".into() } else { leaders.iter().map(told).collect::<Vec<_>>().join(" ") }
+}
+
+/// From the moment at which it had been injected until it was gone, in nanoseconds.
+fn lasted(window: &FaultWindow) -> Option<i64> {
+    Some((window.to_ns? - window.injected_ns.filter(|_| window.observed)?).max(0))
 }
 
 /// Invocations by node, in order of time: what clients asked of a node while it was hurt.
@@ -271,6 +288,8 @@ mod tests {
             seen: String::new(),
             recovered: None,
             groups: Vec::new(),
+            clocks: Vec::new(),
+            leaders: None,
             facts: Vec::new(),
         }
     }

@@ -116,6 +116,8 @@ fn partition() -> FaultWindow {
         seen: String::new(),
         recovered: None,
         groups: vec![vec!["n1".into()], vec!["n4".into(), "n5".into()]],
+        clocks: Vec::new(),
+        leaders: None,
         facts: vec![],
     }
 }

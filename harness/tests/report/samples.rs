@@ -142,6 +142,8 @@ pub(crate) fn windows() -> Vec<FaultWindow> {
         seen: seen.into(),
         recovered: Some(true),
         groups: Vec::new(),
+        clocks: Vec::new(),
+        leaders: None,
         facts: Vec::new(),
     };
     let groups = vec![vec!["n1".into(), "n3".into()], vec!["n2".into(), "n4".into(), "n5".into()]];

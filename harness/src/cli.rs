@@ -11,6 +11,8 @@ mod lab;
 mod lint;
 mod options;
 mod plan;
+mod replay;
+mod script;
 mod staleness;
 mod stat;
 mod test;
@@ -70,6 +72,8 @@ impl Global {
 enum Command {
     /// Run a test: drive clients against a cluster while faults come and go, then judge
     Test(Box<test::TestArgs>),
+    /// Run the test of a stored run again: the same options, faults, nodes and times
+    Replay(replay::ReplayArgs),
     /// Show what the checker can tell apart: replication schemes, hurt where it hurts, and what each of them keeps
     Demo(demo::DemoArgs),
     /// Judge recorded history files
@@ -135,6 +139,7 @@ pub fn main() -> ExitCode {
     let console = cli.global.stderr();
     let outcome = match cli.command {
         Command::Test(args) => test::run(&args, cli.global),
+        Command::Replay(args) => replay::run(&args, cli.global),
         Command::Demo(args) => demo::run(&args, cli.global),
         Command::Check(args) => check::run(&args, cli.global),
         Command::Analyze(args) => analyze::run(&args, cli.global),

@@ -5,6 +5,7 @@
 //! | `test.json` | everything needed to repeat the run and to judge it again |
 //! | `history.jsonl` | every event, appended while the run goes on |
 //! | `log.jsonl` | what the harness did; its first line is the command line that repeats the run |
+//! | `schedule.toml` | the schedule of the faults, if it was given by a file |
 //! | `results.json` | the verdict, per key, with coverage and counts |
 //! | `report.html` | the same for people |
 //! | `n1/`, `n2/`, ... | the nodes' logs |
@@ -72,6 +73,17 @@ impl RunDir {
     /// The history.
     pub fn history(&self) -> PathBuf {
         self.path.join("history.jsonl")
+    }
+
+    /// The schedule of the faults, as it was given by a file.
+    pub fn schedule(&self) -> PathBuf {
+        self.path.join("schedule.toml")
+    }
+
+    /// The store that it is in, if it lies where runs do: `STORE/TEST/TIME`.
+    pub fn store(&self) -> Option<PathBuf> {
+        let path = fs::canonicalize(&self.path).ok()?;
+        Some(path.parent()?.parent()?.to_path_buf())
     }
 
     /// The harness's log.

@@ -23,6 +23,7 @@ use anyhow::{Context as _, anyhow, bail};
 use histories::Value;
 use histories::history::Meta;
 use nemesis::fault::Context;
+use nemesis::schedule::Schedule;
 use nemesis::{Agents, Cluster, Fault, Nemesis, Node};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -48,8 +49,8 @@ pub struct Plan {
     pub workload: Workload,
     /// What hurts.
     pub faults: Vec<Box<dyn Fault>>,
-    /// The mean gap between a fault's start and its end, and the next start.
-    pub nemesis_interval: Duration,
+    /// When.
+    pub schedule: Schedule,
     /// The length of the main phase.
     pub time_limit: Duration,
     /// The deadline of one op.
@@ -103,23 +104,11 @@ pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt)
 
 /// All that needs nodes. Returns the faults that could not be healed.
 fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Vec<String>> {
-    let Plan {
-        mut facts,
-        system,
-        cluster,
-        agents,
-        workload,
-        faults,
-        nemesis_interval,
-        time_limit,
-        op_timeout,
-        recovery_time,
-        watch,
-        limits: _,
-    } = plan;
+    let Plan { mut facts, system, cluster, agents, workload, faults, schedule, time_limit, op_timeout, recovery_time, watch, limits: _ } =
+        plan;
     dir.write_test(&facts)?;
     let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
-    let nemesis = Nemesis::new(context.clone(), faults, nemesis_interval, facts.seed);
+    let nemesis = Nemesis::new(context.clone(), faults, schedule, facts.seed);
     let bed = Arc::new(Bed { context, nemesis: Arc::new(Mutex::new(nemesis)), agents, over: AtomicBool::new(false) });
     let guard = Guard(Arc::clone(&bed));
     // Ends what clients are asked for at the moment: at a person's wish, or at a violation.

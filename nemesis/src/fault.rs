@@ -96,6 +96,7 @@ impl Report {
     /// | `seen` | what was seen, in words |
     /// | `seen-late` | of a recovery: what was seen of the fault just before, if it could not be seen when it was injected |
     /// | `clocks` | of a changed clock: for each node its readings, `[nanoseconds since 1970, nanoseconds ahead, error]` |
+    /// | `leaders` | of an injection: the names of the nodes that said just before that they lead; missing if they could not be asked in time |
     /// | `grudge` | of a partition: for each node that drops something, the names of those it drops |
     pub fn to_value(&self, cluster: &Cluster) -> Value {
         let name = |&i: &usize| Value::from(cluster.nodes[i].name.as_str());

@@ -3,6 +3,9 @@
 use crate::NodeError;
 use crate::fault::{Action, Context, Fault, Phase, Report};
 use crate::schedule::{Schedule, targets};
+use histories::Value;
+use rand_chacha::ChaCha8Rng;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// Faults, their schedule, and what they act on. It lives on one plain thread: its methods block.
@@ -21,10 +24,8 @@ struct Entry {
 }
 
 impl Nemesis {
-    /// A nemesis that injects these faults (see [`crate::spec::parse`]), with gaps of `interval` on average.
-    pub fn new(context: Context, faults: Vec<Box<dyn Fault>>, interval: Duration, seed: u64) -> Nemesis {
-        let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
-        let schedule = Schedule::new(&names, interval, seed);
+    /// A nemesis that injects these faults (see [`crate::spec::parse`]) when the schedule says so, with targets drawn from the seed.
+    pub fn new(context: Context, faults: Vec<Box<dyn Fault>>, schedule: Schedule, seed: u64) -> Nemesis {
         let faults = faults.into_iter().map(|fault| Entry { fault, count: 0, active: false }).collect();
         Nemesis { context, faults, schedule, seed }
     }
@@ -39,7 +40,7 @@ impl Nemesis {
         self.faults.iter_mut().try_for_each(|entry| entry.fault.setup(&self.context))
     }
 
-    /// The next step of the schedule, which has no end; `None` if there are no faults.
+    /// The next step of the schedule; `None` if there are no faults, or at the end of a script.
     pub fn next_action(&mut self) -> Option<Action> {
         self.schedule.next()
     }
@@ -51,14 +52,29 @@ impl Nemesis {
 
     /// Performs an action and returns its name and what came of it. Never fails: what did not work is in the report.
     pub fn perform(&mut self, action: &Action) -> (String, Report) {
-        let entry = &mut self.faults[action.fault];
-        let name = event_name(action.phase, entry.fault.name());
+        let name = self.action_name(action);
         let report = match action.phase {
-            Phase::Start => entry.start(&self.context, self.seed),
-            Phase::Stop => entry.stop(&self.context),
+            Phase::Start => self.start(action.fault),
+            Phase::Stop => self.faults[action.fault].stop(&self.context),
         };
         tracing::info!(event = name, what = report.what, observed = report.observed, seen = report.seen, "nemesis");
         (name, report)
+    }
+
+    /// Injects a fault, once none of its class is active any more: there is one of a class at a time.
+    fn start(&mut self, fault: usize) -> Report {
+        let class = self.faults[fault].fault.name();
+        // Its number among the injections of the class decides its targets, whichever of several faults of the class it is.
+        let count = self.faults.iter().filter(|entry| entry.fault.name() == class).map(|entry| entry.count).sum();
+        self.faults[fault].count += 1;
+        let mut active = self.faults.iter_mut().filter(|entry| entry.active && entry.fault.name() == class);
+        if active.any(|entry| !entry.stop(&self.context).observed) {
+            return Report::nothing("not injected: the one before could not be ended".into());
+        }
+        let leaders = leaders_soon(&self.context);
+        let mut report = self.faults[fault].start(&self.context, &mut targets(self.seed, class, count));
+        report.facts.extend(leaders.map(|leaders| ("leaders".into(), leaders)));
+        report
     }
 
     /// Ends every active fault and returns what came of it, by name of the event. Idempotent: what could not be ended is tried
@@ -75,15 +91,10 @@ impl Nemesis {
 }
 
 impl Entry {
-    fn start(&mut self, context: &Context, seed: u64) -> Report {
-        let mut rng = targets(seed, self.fault.name(), self.count);
-        self.count += 1;
-        if self.active && !self.stop(context).observed {
-            return Report::nothing("not injected: the one before could not be ended".into());
-        }
+    fn start(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Report {
         // Active from now on whatever comes back: half an injection must be healed too.
         self.active = true;
-        self.fault.inject(context, &mut rng).unwrap_or_else(|error| Report::nothing(format!("not injected: {error}")))
+        self.fault.inject(context, rng).unwrap_or_else(|error| Report::nothing(format!("not injected: {error}")))
     }
 
     fn stop(&mut self, context: &Context) -> Report {
@@ -95,6 +106,24 @@ impl Entry {
             Err(error) => Report { seen: error.to_string(), ..Report::of(Vec::new(), "not healed".into()) },
         }
     }
+}
+
+/// How long the nodes may take to say who leads, before it goes unsaid: what is done must not wait for nodes that are hurt already.
+const LEADERS_WITHIN: Duration = Duration::from_millis(100);
+
+/// The names of the nodes that say they lead, if all can be asked at once: the roles at the moment of a fault, for the report.
+fn leaders_soon(context: &Context) -> Option<Value> {
+    if !context.database.has_primaries() {
+        return None;
+    }
+    let (context, (told, answer)) = (context.clone(), channel());
+    let ask = move || {
+        let leaders = context.database.primaries(&context.cluster);
+        let names = leaders.into_iter().map(|leader| Value::from(context.cluster.nodes[leader].name.as_str())).collect();
+        let _ = told.send(Value::Vector(names));
+    };
+    std::thread::Builder::new().name("leaders".into()).spawn(ask).ok()?;
+    answer.recv_timeout(LEADERS_WITHIN).ok()
 }
 
 fn event_name(phase: Phase, fault: &str) -> String {
@@ -110,6 +139,7 @@ pub(crate) mod tests {
     use crate::agent::clock::Skew;
     use crate::agent::vdso::Reading;
     use crate::cluster::tests::cluster;
+    use crate::schedule::{Mix, Step};
     use crate::shape::{Echoes, Measured, Shape};
     use crate::{Admin, Clocks, Cluster, Database, Hosts, Membership, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
@@ -181,7 +211,9 @@ pub(crate) mod tests {
             let cluster = cluster(self.with(|inner| inner.states.len()));
             let faults = spec::parse(text, &cluster).unwrap();
             let context = Context { cluster, database: self.clone(), network: self.clone() };
-            Nemesis::new(context, faults, Duration::from_secs(5), seed)
+            let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
+            let schedule = Schedule::drawn(Mix::FlipFlop, &names, Duration::from_secs(5), seed);
+            Nemesis::new(context, faults, schedule, seed)
         }
 
         fn is_healthy(&self) -> bool {
@@ -473,6 +505,27 @@ pub(crate) mod tests {
         assert!(nemesis.setup().unwrap_err().to_string().contains("gets no echo"));
         let report = first(&mut nemesis, Phase::Start);
         assert!(!report.observed && report.seen.contains("no link gave an echo before"), "{report:?}");
+    }
+
+    #[test]
+    fn two_faults_of_a_class_are_never_active_together_and_draw_like_one() {
+        let scripted = |texts: &[&str]| {
+            let pretended = Pretended::new(5);
+            let cluster = cluster(5);
+            let faults: Vec<_> = texts.iter().flat_map(|text| spec::parse(text, &cluster).unwrap()).collect();
+            let steps: Vec<Step> =
+                (0..4).map(|i| Step { fault: i % texts.len(), at: Duration::from_secs(i as u64), until: None }).collect();
+            let context = Context { cluster, database: pretended.clone(), network: pretended.clone() };
+            let mut nemesis = Nemesis::new(context, faults, Schedule::scripted(&steps), 3);
+            let mut whats = Vec::new();
+            while let Some(action) = nemesis.next_action() {
+                whats.push(nemesis.perform(&action).1.what);
+                let down = pretended.with(|inner| inner.states.iter().filter(|state| **state == Some(ProcessState::Down)).count());
+                assert_eq!(down, 1, "{whats:?}");
+            }
+            whats
+        };
+        assert_eq!(scripted(&["kill:one", "kill:one"]), scripted(&["kill:one"]));
     }
 
     #[test]

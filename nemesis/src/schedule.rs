@@ -1,7 +1,8 @@
-//! When faults start and end: for each class by turns, with uniform gaps; classes overlap.
+//! When faults start and end: for each class by turns, with uniform gaps, so that classes overlap; or a mix of classes that shifts from
+//! period to period; or as a script says.
 //!
-//! Everything is drawn from the seed by `ChaCha8`, with a stream of its own for each class and use, so that the gaps and targets of
-//! one class are the same whatever other classes there are, and whatever the cluster does.
+//! Everything is drawn from the seed by `ChaCha8`, with a stream of its own for each class and use, so that the gaps (by turns) and the
+//! targets of one class are the same whatever other classes there are, and whatever the cluster does.
 
 use crate::fault::{Action, Phase};
 use rand::{RngExt, SeedableRng};
@@ -31,12 +32,94 @@ pub(crate) fn targets(seed: u64, class: &str, count: u64) -> ChaCha8Rng {
     rng
 }
 
-/// An endless schedule.
-pub struct Schedule {
-    interval: Duration,
-    classes: Vec<Turns>,
+/// How classes of faults are mixed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mix {
+    /// Each class starts and ends by itself; classes overlap.
+    #[default]
+    FlipFlop,
+    /// In each period a random subset of the classes, and in a quarter of the periods none.
+    Shifting,
 }
 
+/// A fault that was asked for at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which: an index into the nemesis's list.
+    pub fault: usize,
+    /// Its start.
+    pub at: Duration,
+    /// Its end; `None`: the end of the run.
+    pub until: Option<Duration>,
+}
+
+/// When faults start and end, in order of time. A drawn one has no end.
+pub struct Schedule {
+    kind: Kind,
+}
+
+enum Kind {
+    FlipFlop {
+        interval: Duration,
+        classes: Vec<Turns>,
+    },
+    Shifting(Box<Shifting>),
+    /// What is left, the last first.
+    Scripted(Vec<Action>),
+}
+
+impl Schedule {
+    /// The schedule of these classes, drawn from the seed.
+    ///
+    /// By `FlipFlop`, gaps between the start and the end of a fault, and between its end and the next start, are uniform in
+    /// [0, 2 × `interval`). By `Shifting`, a period is twice the interval long, and whatever starts in it ends in it.
+    pub fn drawn(mix: Mix, classes: &[&str], interval: Duration, seed: u64) -> Schedule {
+        let turns = |class: &&str| {
+            let mut turns = Turns { gaps: stream(seed, class, GAPS), phase: Phase::Start, at: Duration::ZERO };
+            turns.advance(interval);
+            turns
+        };
+        let kind = match mix {
+            Mix::FlipFlop => Kind::FlipFlop { interval, classes: classes.iter().map(turns).collect() },
+            Mix::Shifting => Kind::Shifting(Box::new(Shifting::new(classes.len(), interval, seed))),
+        };
+        Schedule { kind }
+    }
+
+    /// The schedule of these steps. Of actions at the same time, ends come first.
+    pub fn scripted(steps: &[Step]) -> Schedule {
+        let start = |step: &Step| Action { fault: step.fault, phase: Phase::Start, at: step.at };
+        let stop = |step: &Step| step.until.map(|at| Action { fault: step.fault, phase: Phase::Stop, at });
+        let mut actions: Vec<Action> = steps.iter().flat_map(|step| [Some(start(step)), stop(step)]).flatten().collect();
+        actions.sort_by_key(|action| std::cmp::Reverse((action.at, action.phase == Phase::Start, action.fault)));
+        Schedule { kind: Kind::Scripted(actions) }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Action;
+
+    /// The next action. `None` if there are no classes, or at the end of a script.
+    fn next(&mut self) -> Option<Action> {
+        match &mut self.kind {
+            Kind::FlipFlop { interval, classes } => {
+                // Of two at the same time, that of the earlier class.
+                let (fault, turns) = classes.iter_mut().enumerate().min_by_key(|(_, turns)| turns.at)?;
+                let action = Action { fault, phase: turns.phase, at: turns.at };
+                turns.phase = match turns.phase {
+                    Phase::Start => Phase::Stop,
+                    Phase::Stop => Phase::Start,
+                };
+                turns.advance(*interval);
+                Some(action)
+            }
+            Kind::Shifting(shifting) => shifting.next(),
+            Kind::Scripted(actions) => actions.pop(),
+        }
+    }
+}
+
+/// A class that starts and ends by turns.
 struct Turns {
     gaps: ChaCha8Rng,
     phase: Phase,
@@ -50,43 +133,65 @@ impl Turns {
     }
 }
 
-impl Schedule {
-    /// The schedule of these classes: gaps between the start and the end of a fault, and between its end and the next start, are
-    /// uniform in [0, 2 × `interval`).
-    pub fn new(classes: &[&str], interval: Duration, seed: u64) -> Schedule {
-        let turns = |class: &&str| {
-            let mut turns = Turns { gaps: stream(seed, class, GAPS), phase: Phase::Start, at: Duration::ZERO };
-            turns.advance(interval);
-            turns
-        };
-        Schedule { interval, classes: classes.iter().map(turns).collect() }
-    }
+/// A period is so many intervals long.
+const PERIOD_INTERVALS: u32 = 2;
+
+/// One in so many periods is quiet.
+const QUIET_ONE_IN: u32 = 4;
+
+/// A mix that shifts from period to period.
+struct Shifting {
+    rng: ChaCha8Rng,
+    classes: usize,
+    period: Duration,
+    /// The start of the next period.
+    next: Duration,
+    /// What is left to do in this one, the last first.
+    actions: Vec<Action>,
 }
 
-impl Iterator for Schedule {
-    type Item = Action;
+impl Shifting {
+    fn new(classes: usize, interval: Duration, seed: u64) -> Shifting {
+        let period = (PERIOD_INTERVALS * interval).max(Duration::from_nanos(4));
+        Shifting { rng: stream(seed, "shifting mix", GAPS), classes, period, next: Duration::ZERO, actions: Vec::new() }
+    }
 
-    /// The next action; of two at the same time, that of the earlier class. `None` only if there are no classes.
+    /// Draws a period: classes start in its first quarter and end in its last one.
+    fn draw(&mut self) {
+        let quarter = (self.period / 4).as_nanos().clamp(1, u128::from(u64::MAX)) as u64;
+        let quiet = self.rng.random_range(0..QUIET_ONE_IN) == 0;
+        // One is sure to join: a period without any would be quiet, too.
+        let sure = self.rng.random_range(0..self.classes);
+        for fault in 0..self.classes {
+            let joins: bool = self.rng.random();
+            let [start, early] = [(); 2].map(|()| Duration::from_nanos(self.rng.random_range(0..quarter)));
+            if !quiet && (joins || fault == sure) {
+                let stop = (self.next + self.period).saturating_sub(early + Duration::from_nanos(1));
+                self.actions.push(Action { fault, phase: Phase::Start, at: self.next + start });
+                self.actions.push(Action { fault, phase: Phase::Stop, at: stop });
+            }
+        }
+        self.actions.sort_by_key(|action| std::cmp::Reverse((action.at, action.phase == Phase::Stop, action.fault)));
+        self.next = self.next.saturating_add(self.period);
+    }
+
     fn next(&mut self) -> Option<Action> {
-        let (fault, turns) = self.classes.iter_mut().enumerate().min_by_key(|(_, turns)| turns.at)?;
-        let action = Action { fault, phase: turns.phase, at: turns.at };
-        turns.phase = match turns.phase {
-            Phase::Start => Phase::Stop,
-            Phase::Stop => Phase::Start,
-        };
-        turns.advance(self.interval);
-        Some(action)
+        while self.actions.is_empty() && self.classes > 0 {
+            self.draw();
+        }
+        self.actions.pop()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     const INTERVAL: Duration = Duration::from_secs(5);
 
     fn actions(classes: &[&str], seed: u64, count: usize) -> Vec<Action> {
-        Schedule::new(classes, INTERVAL, seed).take(count).collect()
+        Schedule::drawn(Mix::FlipFlop, classes, INTERVAL, seed).take(count).collect()
     }
 
     #[test]
@@ -136,8 +241,44 @@ mod tests {
     }
 
     #[test]
+    fn a_shifting_mix_is_quiet_in_a_quarter_of_its_periods_and_shows_every_subset() {
+        let classes = ["partition", "kill", "pause"];
+        let draw = |seed| Schedule::drawn(Mix::Shifting, &classes, INTERVAL, seed).take(6000).collect::<Vec<_>>();
+        let all = draw(4);
+        assert_eq!(all, draw(4));
+        assert_ne!(all, draw(5));
+        assert!(all.windows(2).all(|pair| pair[0].at <= pair[1].at));
+        let period = |action: &Action| action.at.as_nanos() / (PERIOD_INTERVALS * INTERVAL).as_nanos();
+        let last = period(&all[all.len() - 1]);
+        let mut subsets = vec![BTreeSet::new(); last as usize];
+        for action in all.iter().filter(|action| period(action) < last) {
+            let mine = &mut subsets[period(action) as usize];
+            assert_eq!(mine.contains(&action.fault), action.phase == Phase::Stop, "what starts in a period ends in it");
+            mine.insert(action.fault);
+        }
+        let quiet = subsets.iter().filter(|subset| subset.is_empty()).count() as f64 / subsets.len() as f64;
+        assert!((0.2..0.3).contains(&quiet), "{quiet}");
+        assert_eq!(subsets.into_iter().collect::<BTreeSet<_>>().len(), 8);
+    }
+
+    #[test]
+    fn a_script_is_done_in_order_and_has_an_end() {
+        let [s1, s2, s5] = [1, 2, 5].map(Duration::from_secs);
+        let steps = [
+            Step { fault: 0, at: s2, until: Some(s5) },
+            Step { fault: 1, at: s1, until: Some(s2) },
+            Step { fault: 2, at: s5, until: None },
+        ];
+        let done: Vec<_> = Schedule::scripted(&steps).map(|action| (action.at, action.phase, action.fault)).collect();
+        assert_eq!(done, [(s1, Phase::Start, 1), (s2, Phase::Stop, 1), (s2, Phase::Start, 0), (s5, Phase::Stop, 0), (s5, Phase::Start, 2)]);
+    }
+
+    #[test]
     fn no_interval_is_no_endless_loop() {
-        assert_eq!(Schedule::new(&["kill"], Duration::ZERO, 1).take(10).count(), 10);
-        assert_eq!(Schedule::new(&[], INTERVAL, 1).next(), None);
+        for mix in [Mix::FlipFlop, Mix::Shifting] {
+            assert_eq!(Schedule::drawn(mix, &["kill"], Duration::ZERO, 1).take(10).count(), 10);
+            assert_eq!(Schedule::drawn(mix, &[], INTERVAL, 1).next(), None);
+        }
+        assert_eq!(Schedule::scripted(&[]).next(), None);
     }
 }

@@ -1,18 +1,20 @@
 //! From options to a test: the nodes, how they are reached, the store under test and what is asked of it.
 
 use super::Failure;
+use super::script::Script;
 use super::test::{DatabaseName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
 use crate::progress::Progress;
 use crate::run::{Judged, NodeFacts, TestFacts};
-use crate::store::RunDir;
+use crate::store::{self, RunDir};
 use crate::test::{Plan, Watch};
 use crate::words;
 use anyhow::Context;
 use nemesis::lab::Lab;
 use nemesis::remote::{ConfigFile, HostKeys};
-use nemesis::{Access, AgentOptions, Agents, Cluster, Node, NodeError, SshOptions};
+use nemesis::schedule::Schedule;
+use nemesis::{Access, AgentOptions, Agents, Cluster, Fault, Node, NodeError, SshOptions};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::hash::{BuildHasher, Hasher};
@@ -71,6 +73,7 @@ pub(super) fn repeat(given: Option<u64>, seed: u64) -> Vec<String> {
 /// Options that make no sense together; nodes that cannot be reached.
 pub(super) fn of(
     args: &TestArgs,
+    script: Option<&Script>,
     lab: Option<Lab>,
     seed: u64,
     command: Vec<String>,
@@ -82,18 +85,13 @@ pub(super) fn of(
         DatabaseName::Etcd => etcd(args, lab, dir, progress)?,
     };
     let concurrency = args.concurrency.threads(cluster.len())?;
-    let faults = nemesis::spec::parse_for(&args.nemesis, &cluster, &|fault| system.lacks(fault))
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let (faults, schedule, about_faults) = faults(args, script, seed, &cluster, system.as_ref(), dir)?;
     let workload = workload(args, system.as_ref(), cluster.len(), concurrency, seed)?;
-    let nemesis_interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / INTERVALS_PER_RUN).clamp(INTERVAL_MIN, INTERVAL_MAX));
     let mut options = system.describe();
     options.extend(workload.describe.iter().cloned());
-    options.extend([
-        ("rate".into(), rate_words(args.rate)),
-        ("nemesis".into(), args.nemesis.clone()),
-        ("nemesis interval".into(), words::duration(nemesis_interval)),
-        ("recovery time".into(), words::duration(args.recovery_time)),
-    ]);
+    options.push(("rate".into(), rate_words(args.rate)));
+    options.extend(about_faults);
+    options.push(("recovery time".into(), words::duration(args.recovery_time)));
     let facts = TestFacts {
         rashomon: env!("CARGO_PKG_VERSION").into(),
         database: system.name().into(),
@@ -107,7 +105,7 @@ pub(super) fn of(
         setup_ms: 0,
         time_limit_ms: millis(args.time_limit),
         op_timeout_ms: millis(args.op_timeout),
-        nemesis: faults.iter().map(|fault| fault.name().to_owned()).collect(),
+        nemesis: classes(&faults).into_iter().map(str::to_owned).collect(),
         options,
         judged: Judged {
             consistency: (args.consistency != checker::Consistency::default()).then(|| args.consistency.name().into()),
@@ -121,7 +119,7 @@ pub(super) fn of(
         agents,
         workload,
         faults,
-        nemesis_interval,
+        schedule,
         time_limit: args.time_limit,
         op_timeout: args.op_timeout,
         recovery_time: args.recovery_time,
@@ -132,6 +130,47 @@ pub(super) fn of(
             _ => Watch::No,
         },
     })
+}
+
+/// The faults, when they start and end, and both in words for the report.
+type Hurts = (Vec<Box<dyn Fault>>, Schedule, Vec<(String, String)>);
+
+fn faults(
+    args: &TestArgs,
+    script: Option<&Script>,
+    seed: u64,
+    cluster: &Cluster,
+    system: &dyn System,
+    dir: &RunDir,
+) -> Result<Hurts, Failure> {
+    let lacks = |fault: &str| system.lacks(fault);
+    let about = |rows: &[(&str, String)]| rows.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect();
+    if let Some(script) = script {
+        let (faults, steps) = script.faults(cluster, args.time_limit, &lacks).map_err(Failure::Usage)?;
+        // Beside the run's other files, so that it can be replayed when the original has changed.
+        store::write(&dir.schedule(), script.text().as_bytes())?;
+        return Ok((faults, Schedule::scripted(&steps), about(&[("schedule", script.describe())])));
+    }
+    let faults = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks).map_err(|error| Failure::usage(error.to_string()))?;
+    let interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / INTERVALS_PER_RUN).clamp(INTERVAL_MIN, INTERVAL_MAX));
+    let schedule = Schedule::drawn(args.nemesis_mix.into(), &classes(&faults), interval, seed);
+    let rows = [
+        ("nemesis", args.nemesis.clone()),
+        ("nemesis mix", args.nemesis_mix.words().into()),
+        ("nemesis interval", words::duration(interval)),
+    ];
+    Ok((faults, schedule, about(&rows)))
+}
+
+/// The classes of some faults, each once.
+fn classes(faults: &[Box<dyn Fault>]) -> Vec<&'static str> {
+    let mut classes: Vec<&str> = Vec::new();
+    for fault in faults {
+        if !classes.contains(&fault.name()) {
+            classes.push(fault.name());
+        }
+    }
+    classes
 }
 
 /// A store under test, its nodes, and the agents on them if there are any.

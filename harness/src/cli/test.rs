@@ -1,5 +1,6 @@
 //! `rashomon test`: run a test from end to end.
 
+use super::script::Script;
 use super::{Failure, Global, Outcome, options, plan};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -9,6 +10,7 @@ use checker::Consistency;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use nemesis::lab::NAME_DEFAULT;
+use nemesis::schedule::Mix;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ Examples:
   rashomon test demo --replication async-primary --consistency eventual
   rashomon test etcd --nodes n1,n2,n3,n4,n5 --nemesis partition,kill,pause --time-limit 60s
   rashomon test etcd --nodes 10.0.0.1,10.0.0.2,10.0.0.3 --user admin --key ~/.ssh/id_ed25519
+  rashomon test etcd --lab --nemesis all --nemesis-mix shifting --time-limit 3m
+  rashomon test demo --schedule faults.toml        faults at the times that a file says
   rashomon test etcd --lab --read serializable     on hosts made by `rashomon lab up 5`
 ";
 
@@ -75,12 +79,18 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "N", value_parser = values, default_value = "unique", help_heading = "Load")]
     pub(super) values: Values,
 
-    /// Faults, separated by commas: partition, packet, kill, stop, restart, pause, crash, each with :HOW or @TARGET behind it; all, or none
-    #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", long_help = nemesis_help(), help_heading = "Faults")]
+    /// Faults, separated by commas
+    #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", help = nemesis_line(), long_help = nemesis_help(), help_heading = "Faults")]
     pub(super) nemesis: String,
     /// The mean gap between a fault's start and its end, and the next start [default: a tenth of the time limit, 1s to 10s]
     #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
     pub(super) nemesis_interval: Option<Duration>,
+    /// How classes of faults are mixed
+    #[arg(long, value_enum, value_name = "MIX", default_value_t = MixName::FlipFlop, help_heading = "Faults")]
+    pub(super) nemesis_mix: MixName,
+    /// A file that says which fault starts when, and for how long: [[schedule]] at = "10s" fault = "kill:one" for = "5s"
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "nemesis_mix"], help_heading = "Faults")]
+    pub(super) schedule: Option<PathBuf>,
 
     /// What the run should keep: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`)
     #[arg(long, value_name = "NAME", value_parser = Consistency::from_str, default_value = "linearizable", help_heading = "Check")]
@@ -111,6 +121,34 @@ pub(super) struct TestArgs {
     /// Memory the check may hold, like 64MB or 4GiB [default: three quarters of what is available]
     #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes, help_heading = "Check")]
     pub(super) memory_limit: Option<u64>,
+}
+
+/// How classes of faults are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MixName {
+    /// Each class starts and ends by itself, and classes overlap
+    FlipFlop,
+    /// A random subset of the classes for two intervals at a time, and none in a quarter of these periods
+    Shifting,
+}
+
+impl MixName {
+    /// In words for the report.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            MixName::FlipFlop => "flip-flop: each class starts and ends by itself",
+            MixName::Shifting => "shifting: a random subset of the classes at a time",
+        }
+    }
+}
+
+impl From<MixName> for Mix {
+    fn from(name: MixName) -> Mix {
+        match name {
+            MixName::FlipFlop => Mix::FlipFlop,
+            MixName::Shifting => Mix::Shifting,
+        }
+    }
 }
 
 /// The stores that can be tested.
@@ -146,6 +184,12 @@ impl WorkloadName {
             WorkloadName::Register => "register",
         }
     }
+}
+
+/// The classes of faults in a line, for `-h`.
+fn nemesis_line() -> String {
+    let names: Vec<&str> = nemesis::spec::CLASSES.iter().map(|class| class.name).collect();
+    format!("Faults, separated by commas: {}, each with :HOW or @TARGET behind it; all, or none", names.join(", "))
 }
 
 /// What each class of faults does, for `--help`.
@@ -263,7 +307,14 @@ fn values(text: &str) -> Result<Values, String> {
 }
 
 pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
+    let seed = args.seed.unwrap_or_else(plan::draw_seed);
+    run_as(args, seed, plan::repeat(args.seed, seed), global)
+}
+
+/// Runs the test with this seed. `command` is what repeats it.
+pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: Global) -> Outcome {
     args.refuse_nonsense()?;
+    let script = args.schedule.as_deref().map(Script::read).transpose()?;
     // A lab is entered before any thread starts, and this program has one thread so far.
     let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
     let (out, err) = (global.stdout(), global.stderr());
@@ -273,11 +324,9 @@ pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
     let test = format!("{}-{}", args.database.name(), args.workload.name());
     let dir = RunDir::create(&args.store, &test, &started.strftime("%Y%m%d-%H%M%S").to_string())?;
     log::to_file(&dir.log())?;
-    let seed = args.seed.unwrap_or_else(plan::draw_seed);
-    let command = plan::repeat(args.seed, seed);
     tracing::info!(command = words::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
     progress.say(&headline(args, seed));
-    let plan = plan::of(args, lab, seed, command, &dir, &progress)?;
+    let plan = plan::of(args, script.as_ref(), lab, seed, command, &dir, &progress)?;
     let finished = test::run(plan, &dir, &progress, &interrupt)?;
     progress.clear();
     console::print(&terminal::verdict(&finished.run, Some(&dir.report()), out))?;

@@ -81,7 +81,7 @@ fn a_script_is_followed_and_replayed() {
 
 #[test]
 fn drawn_faults_are_the_same_when_they_are_replayed() {
-    for mix in ["flip-flop", "shifting"] {
+    for mix in ["flip-flop", "shifting", "rounds"] {
         let folder = tempfile::tempdir().unwrap();
         let faults = "partition:random-halves,partition:one,kill:minority,pause:random";
         let options = ["--nemesis", faults, "--nemesis-mix", mix, "--nemesis-interval", "600ms", "--time-limit", "4s"];

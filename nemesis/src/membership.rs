@@ -11,6 +11,9 @@ use crate::{Cluster, Membership, NodeError};
 use rand_chacha::ChaCha8Rng;
 use std::time::{Duration, Instant};
 
+/// How long all members may take to serve, before none is removed.
+const SERVES_WITHIN: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(2) };
+
 /// How long the others are given to tell that a member has left, or is back.
 const SHOWS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -76,8 +79,7 @@ impl Fault for MembershipFault {
         let membership = membership(context)?;
         let (nodes, note) = self.choice.draw(context, rng);
         let Some(&leaves) = nodes.first() else { return Ok(Report::nothing(format!("no member is removed{note}"))) };
-        let all: Vec<usize> = (0..context.cluster.len()).collect();
-        if let Some(error) = context.errors_on(&all, |node| membership.serves(node)).first() {
+        if let Some(error) = unready(context, membership) {
             let name = context.cluster.names(&[leaves]);
             return Ok(Report::nothing(format!("{name} is not removed{note}: the others might lose their majority, since {error}")));
         }
@@ -104,6 +106,19 @@ impl Fault for MembershipFault {
             self.active = None;
         }
         Ok(report)
+    }
+}
+
+/// Why not every member serves, if that does not change soon: one that was started just now may need a moment.
+fn unready(context: &Context, membership: &dyn Membership) -> Option<NodeError> {
+    let all: Vec<usize> = (0..context.cluster.len()).collect();
+    let deadline = Instant::now() + SERVES_WITHIN;
+    loop {
+        let error = context.errors_on(&all, |node| membership.serves(node)).into_iter().next()?;
+        if Instant::now() >= deadline {
+            return Some(error);
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -504,7 +504,9 @@ pub(crate) mod tests {
         let mut nemesis = pretended.nemesis("packet:loss", 1);
         assert!(nemesis.setup().unwrap_err().to_string().contains("gets no echo"));
         let report = first(&mut nemesis, Phase::Start);
-        assert!(!report.observed && report.seen.contains("no link gave an echo before"), "{report:?}");
+        assert!(!report.observed && report.what.contains("no link gave an echo before"), "{report:?}");
+        // What nobody could see to be gone is not done.
+        assert!(first(&mut nemesis, Phase::Stop).observed && !nemesis.is_active());
     }
 
     #[test]

@@ -227,6 +227,10 @@ impl Fault for Packet {
             (measure::links(n, &nodes), format!("packets of {} {}{note}", context.cluster.names(&nodes), harm.words(amount)))
         };
         measure::before(context, harm, &mut links);
+        if links.iter().all(|link| link.before.back == 0) {
+            // Nobody could tell that they are hurt, nor later that they are not.
+            return Ok(Report::nothing(format!("{what}: not done, since no link gave an echo before: another fault has its ends")));
+        }
         let nodes = measure::senders(&links);
         let active = self.active.insert(Active { harm, amount, links });
         let mut report = Report::of(nodes.clone(), what);

@@ -1,10 +1,11 @@
 //! When faults start and end: for each class by turns, with uniform gaps, so that classes overlap; or a mix of classes that shifts from
-//! period to period; or as a script says.
+//! period to period; or each class once a round; or as a script says.
 //!
 //! Everything is drawn from the seed by `ChaCha8`, with a stream of its own for each class and use, so that the gaps (by turns) and the
 //! targets of one class are the same whatever other classes there are, and whatever the cluster does.
 
 use crate::fault::{Action, Phase};
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub enum Mix {
     FlipFlop,
     /// In each period a random subset of the classes, and in a quarter of the periods none.
     Shifting,
+    /// Each class once a round, in an order drawn anew: in the first round one at a time, later up to two. Of many classes by turns so
+    /// many are active at once that nothing is left standing to hurt, or to be seen hurt.
+    Rounds,
 }
 
 /// A fault that was asked for at a time.
@@ -64,6 +68,7 @@ enum Kind {
         classes: Vec<Turns>,
     },
     Shifting(Box<Shifting>),
+    Rounds(Box<Rounds>),
     /// What is left, the last first.
     Scripted(Vec<Action>),
 }
@@ -72,7 +77,8 @@ impl Schedule {
     /// The schedule of these classes, drawn from the seed.
     ///
     /// By `FlipFlop`, gaps between the start and the end of a fault, and between its end and the next start, are uniform in
-    /// [0, 2 × `interval`). By `Shifting`, a period is twice the interval long, and whatever starts in it ends in it.
+    /// [0, 2 × `interval`). By `Shifting`, a period is twice the interval long, and whatever starts in it ends in it. By `Rounds`, a
+    /// class begins every `interval`.
     pub fn drawn(mix: Mix, classes: &[&str], interval: Duration, seed: u64) -> Schedule {
         let turns = |class: &&str| {
             let mut turns = Turns { gaps: stream(seed, class, GAPS), phase: Phase::Start, at: Duration::ZERO };
@@ -81,6 +87,7 @@ impl Schedule {
         };
         let kind = match mix {
             Mix::FlipFlop => Kind::FlipFlop { interval, classes: classes.iter().map(turns).collect() },
+            Mix::Rounds => Kind::Rounds(Box::new(Rounds::new(classes.len(), interval, seed))),
             Mix::Shifting => Kind::Shifting(Box::new(Shifting::new(classes.len(), interval, seed))),
         };
         Schedule { kind }
@@ -114,6 +121,7 @@ impl Iterator for Schedule {
                 Some(action)
             }
             Kind::Shifting(shifting) => shifting.next(),
+            Kind::Rounds(rounds) => rounds.next(),
             Kind::Scripted(actions) => actions.pop(),
         }
     }
@@ -177,6 +185,51 @@ impl Shifting {
 
     fn next(&mut self) -> Option<Action> {
         while self.actions.is_empty() && self.classes > 0 {
+            self.draw();
+        }
+        self.actions.pop()
+    }
+}
+
+/// Rounds in which each class has its turn.
+struct Rounds {
+    rng: ChaCha8Rng,
+    order: Vec<usize>,
+    interval: Duration,
+    /// Whether the next round is the first.
+    first: bool,
+    /// The start of the next turn.
+    next: Duration,
+    /// What is left to do in this round, the last first.
+    actions: Vec<Action>,
+}
+
+impl Rounds {
+    fn new(classes: usize, interval: Duration, seed: u64) -> Rounds {
+        let order = (0..classes).collect();
+        let interval = interval.max(Duration::from_nanos(100));
+        Rounds { rng: stream(seed, "rounds", GAPS), order, interval, first: true, next: Duration::ZERO, actions: Vec::new() }
+    }
+
+    /// Draws a round: a class starts early in its turn, and ends so early in it that the cluster may recover before the next one, or
+    /// only in the next turn. The last one never does, for the next may be its own.
+    fn draw(&mut self) {
+        self.order.shuffle(&mut self.rng);
+        for (i, &fault) in self.order.iter().enumerate() {
+            let (overlaps, [start, stop]): (bool, [f64; 2]) = self.rng.random();
+            let stays = overlaps && !self.first && i + 1 < self.order.len();
+            let stop = if stays { 1.0 + stop / 2.0 } else { 0.4 + stop / 4.0 };
+            let at = |turns: f64| self.next.saturating_add(self.interval.mul_f64(turns));
+            self.actions.push(Action { fault, phase: Phase::Start, at: at(0.05 + start / 10.0) });
+            self.actions.push(Action { fault, phase: Phase::Stop, at: at(stop) });
+            self.next = self.next.saturating_add(self.interval);
+        }
+        self.actions.sort_by_key(|action| std::cmp::Reverse((action.at, action.phase == Phase::Start)));
+        self.first = false;
+    }
+
+    fn next(&mut self) -> Option<Action> {
+        if self.actions.is_empty() {
             self.draw();
         }
         self.actions.pop()
@@ -262,6 +315,30 @@ mod tests {
     }
 
     #[test]
+    fn every_class_has_its_turn_in_every_round_and_no_more_than_two_are_active() {
+        let classes = ["a", "b", "c", "d", "e", "f", "g"];
+        let draw = |seed| Schedule::drawn(Mix::Rounds, &classes, INTERVAL, seed).take(2 * 7 * 50).collect::<Vec<_>>();
+        let all = draw(4);
+        assert_eq!(all, draw(4));
+        assert!(all.windows(2).all(|pair| pair[0].at <= pair[1].at));
+        let mut active = BTreeSet::new();
+        let mut most = Vec::new();
+        for round in all.chunks(2 * 7) {
+            most.push(0);
+            let begun: BTreeSet<usize> = round.iter().filter(|action| action.phase == Phase::Start).map(|action| action.fault).collect();
+            assert_eq!(begun.len(), 7);
+            for action in round {
+                let changed = if action.phase == Phase::Start { active.insert(action.fault) } else { active.remove(&action.fault) };
+                assert!(changed, "{action:?}");
+                let last = most.len() - 1;
+                most[last] = active.len().max(most[last]);
+            }
+            assert!(active.is_empty());
+        }
+        assert_eq!((most[0], most.iter().max()), (1, Some(&2)));
+    }
+
+    #[test]
     fn a_script_is_done_in_order_and_has_an_end() {
         let [s1, s2, s5] = [1, 2, 5].map(Duration::from_secs);
         let steps = [
@@ -275,7 +352,7 @@ mod tests {
 
     #[test]
     fn no_interval_is_no_endless_loop() {
-        for mix in [Mix::FlipFlop, Mix::Shifting] {
+        for mix in [Mix::FlipFlop, Mix::Shifting, Mix::Rounds] {
             assert_eq!(Schedule::drawn(mix, &["kill"], Duration::ZERO, 1).take(10).count(), 10);
             assert_eq!(Schedule::drawn(mix, &[], INTERVAL, 1).next(), None);
         }

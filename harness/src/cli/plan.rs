@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::script::Script;
-use super::test::{DatabaseName, Rate, ReadKind, TestArgs, Values};
+use super::test::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
 use crate::progress::Progress;
@@ -152,13 +152,12 @@ fn faults(
         return Ok((faults, Schedule::scripted(&steps), about(&[("schedule", script.describe())])));
     }
     let faults = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks).map_err(|error| Failure::usage(error.to_string()))?;
-    let interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / INTERVALS_PER_RUN).clamp(INTERVAL_MIN, INTERVAL_MAX));
-    let schedule = Schedule::drawn(args.nemesis_mix.into(), &classes(&faults), interval, seed);
-    let rows = [
-        ("nemesis", args.nemesis.clone()),
-        ("nemesis mix", args.nemesis_mix.words().into()),
-        ("nemesis interval", words::duration(interval)),
-    ];
+    let classes = classes(&faults);
+    let mix = args.nemesis_mix.unwrap_or_else(|| MixName::usual(classes.len()));
+    let intervals = if mix == MixName::Rounds { INTERVALS_PER_RUN.max(classes.len() as u32 + 2) } else { INTERVALS_PER_RUN };
+    let interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / intervals).clamp(INTERVAL_MIN, INTERVAL_MAX));
+    let schedule = Schedule::drawn(mix.into(), &classes, interval, seed);
+    let rows = [("nemesis", args.nemesis.clone()), ("nemesis mix", mix.words().into()), ("nemesis interval", words::duration(interval))];
     Ok((faults, schedule, about(&rows)))
 }
 

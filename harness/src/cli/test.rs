@@ -82,12 +82,13 @@ pub(super) struct TestArgs {
     /// Faults, separated by commas
     #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", help = nemesis_line(), long_help = nemesis_help(), help_heading = "Faults")]
     pub(super) nemesis: String,
-    /// The mean gap between a fault's start and its end, and the next start [default: a tenth of the time limit, 1s to 10s]
+    /// The mean gap between a fault's start and its end, and the next start; in rounds, the time from one fault to the next [default: a
+    /// tenth of the time limit, or so much that a round has room in it; 1s to 10s]
     #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
     pub(super) nemesis_interval: Option<Duration>,
-    /// How classes of faults are mixed
-    #[arg(long, value_enum, value_name = "MIX", default_value_t = MixName::FlipFlop, help_heading = "Faults")]
-    pub(super) nemesis_mix: MixName,
+    /// How classes of faults are mixed [default: flip-flop, and rounds if there are more than five]
+    #[arg(long, value_enum, value_name = "MIX", help_heading = "Faults")]
+    pub(super) nemesis_mix: Option<MixName>,
     /// A file that says which fault starts when, and for how long: [[schedule]] at = "10s" fault = "kill:one" for = "5s"
     #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "nemesis_mix"], help_heading = "Faults")]
     pub(super) schedule: Option<PathBuf>,
@@ -130,14 +131,23 @@ pub(super) enum MixName {
     FlipFlop,
     /// A random subset of the classes for two intervals at a time, and none in a quarter of these periods
     Shifting,
+    /// Each class once a round: at first one at a time, later up to two
+    Rounds,
 }
 
 impl MixName {
+    /// What suits so many classes, if nobody says: of many that start and end by themselves, too many are active at once.
+    pub(super) fn usual(classes: usize) -> MixName {
+        const FLIP_FLOP_MAX: usize = 5;
+        if classes <= FLIP_FLOP_MAX { MixName::FlipFlop } else { MixName::Rounds }
+    }
+
     /// In words for the report.
     pub(super) fn words(self) -> &'static str {
         match self {
             MixName::FlipFlop => "flip-flop: each class starts and ends by itself",
             MixName::Shifting => "shifting: a random subset of the classes at a time",
+            MixName::Rounds => "rounds: each class once a round",
         }
     }
 }
@@ -147,6 +157,7 @@ impl From<MixName> for Mix {
         match name {
             MixName::FlipFlop => Mix::FlipFlop,
             MixName::Shifting => Mix::Shifting,
+            MixName::Rounds => Mix::Rounds,
         }
     }
 }

@@ -20,10 +20,10 @@ fn ask(bed: &Bed, host: u8, path: &str, body: &str) -> String {
 #[test]
 fn members_leave_and_come_back_with_empty_data() {
     let Some(bed) = Bed::new(5) else { return };
-    let args = ["--nemesis", "membership:one,membership:primary", "--time-limit", "20s", "--nemesis-interval", "1s", "--seed", "4"];
+    let args = ["--nemesis", "membership:one,membership:primary", "--time-limit", "15s", "--nemesis-interval", "1s", "--seed", "4"];
     let output = finish(bed.test(&args), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(observed(&bed.results(), "membership") >= 3, "{}", bed.results()["coverage"]);
+    assert!(observed(&bed.results(), "membership") >= 2, "{}", bed.results()["coverage"]);
     let history = bed.history();
     let (gone, back) = (seen(&history, "start-membership"), seen(&history, "stop-membership"));
     assert!(gone.iter().all(|line| line.contains("do not count")) && !back.is_empty(), "{gone:?} {back:?}");
@@ -83,7 +83,7 @@ fn a_member_that_was_out_when_the_harness_was_killed_is_no_trouble_to_the_next_r
 #[test]
 fn compaction_defragmenting_and_a_leader_that_moves_change_no_answer() {
     let Some(bed) = Bed::new(5) else { return };
-    let args = ["--nemesis", "admin:compact,admin:defragment,admin:move-leader", "--time-limit", "20s", "--nemesis-interval", "500ms"];
+    let args = ["--nemesis", "admin:compact,admin:defragment,admin:move-leader", "--time-limit", "12s", "--nemesis-interval", "400ms"];
     let output = finish(bed.test(&[&args[..], &["--seed", "6"]].concat()), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let seen = seen(&bed.history(), "start-admin");

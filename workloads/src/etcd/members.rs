@@ -19,6 +19,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How long a change of the members may take: it is agreed on, and the leader may have to change.
 const CHANGE_WITHIN: Duration = Duration::from_secs(7);
 
+/// What a server says, before it proposes anything, that has not been connected to all others for the last five seconds.
+const UNHEALTHY: &str = "etcdserver: unhealthy cluster";
+
+/// How long it is asked again then.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(8);
+
 /// The pause before a step towards coming back is tried again.
 const AGAIN: Duration = Duration::from_millis(150);
 
@@ -149,7 +155,14 @@ impl Membership for EtcdDatabase {
             return Err(NodeError::new(&node.name, "it is no member"));
         };
         self.set_standing(node, Standing::Leaving(entry.id.clone()));
-        let removed = gateway::post::<Value>(&asked, "/v3/cluster/member/remove", &json!({ "ID": entry.id }), CHANGE_WITHIN);
+        let deadline = Instant::now() + HEALTHY_WITHIN;
+        let removed = loop {
+            let removed = gateway::post::<Value>(&asked, "/v3/cluster/member/remove", &json!({ "ID": entry.id }), CHANGE_WITHIN);
+            match removed {
+                Err(why) if why == UNHEALTHY && Instant::now() < deadline => std::thread::sleep(AGAIN),
+                removed => break removed,
+            }
+        };
         removed.map_err(|why| NodeError::new(&node.name, format!("the others did not remove it: {why}")))?;
         self.take_out(node)
     }

@@ -126,6 +126,15 @@ fn a_schedule_that_makes_no_sense_is_refused_with_its_place() {
 }
 
 #[test]
+fn what_the_demo_cannot_do_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    for (fault, why) in [("membership", "the members of a demo are fixed"), ("admin:compact", "the demo has no commands of operators")] {
+        let output = rashomon(folder.path(), &["test", "demo", "--nemesis", fault]);
+        assert!(output.status.code() == Some(254) && told(&output).contains(&format!("--nemesis {fault}: {why}")), "{}", told(&output));
+    }
+}
+
+#[test]
 fn the_help_names_every_class_of_faults() {
     let help = told(&rashomon(Path::new("."), &["test", "-h"]));
     for class in nemesis::spec::CLASSES {

@@ -12,8 +12,8 @@ Examples:
   rashomon replay store/etcd-register/20261120-104220
 ";
 
-/// Run the test of a stored run again: the same options and the same seed, so the same faults on the same nodes at the same times, and
-/// the same ops as far as the clients keep pace. Targets that ask the cluster (primary, primaries) are asked anew. The new run goes into
+/// Run the test of a stored run again: the same options and the same seed, so the same faults on the same nodes at the same times (or
+/// as soon as the one before is done), and the same ops as far as the clients keep pace. Targets that ask the cluster (primary, primaries) are asked anew. The new run goes into
 /// the same store.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, help_template = super::TEMPLATE)]

@@ -292,6 +292,8 @@ fn set_up(bed: &Bed, dir: &RunDir, within: Duration, progress: &Progress, interr
         progress.update(|| text);
         if interrupt.times() > 0 { Err(anyhow!("interrupted before the first client could ask; nothing was recorded")) } else { Ok(()) }
     };
+    step("seeing what the faults need".into())?;
+    bed.nemesis().prepare()?;
     step(format!("tearing down what an earlier run may have left on {}", words::many(cluster.len(), "node")))?;
     cluster.on_all(|node| database.teardown(node))?;
     step(format!("setting up {} on {}", database.name(), words::many(cluster.len(), "node")))?;

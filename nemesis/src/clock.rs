@@ -176,7 +176,7 @@ impl Fault for ClockFault {
         let how = way.hows[rng.random_range(0..way.hows.len())];
         let skews: Vec<Skew> = context.cluster.nodes.iter().map(|_| how.draw(rng)).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
-        let (down, nodes) = split(context, &drawn);
+        let (down, nodes) = split_down(context, &drawn);
         if !down.is_empty() {
             note = format!("{note} (not {}, down already)", context.cluster.names(&down));
         }
@@ -215,7 +215,7 @@ impl Fault for ClockFault {
 }
 
 /// The nodes without a process, and those with one.
-fn split(context: &Context, nodes: &[usize]) -> (Vec<usize>, Vec<usize>) {
+pub(crate) fn split_down(context: &Context, nodes: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let states = context.cluster.on(nodes, |node| context.database.state(node));
     let (down, up): (Vec<_>, Vec<_>) = nodes.iter().zip(&states).partition(|(_, state)| matches!(state, Ok(ProcessState::Down)));
     (down.into_iter().map(|(&node, _)| node).collect(), up.into_iter().map(|(&node, _)| node).collect())

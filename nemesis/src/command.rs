@@ -133,6 +133,27 @@ pub struct Program {
     pub dir: Option<String>,
     /// The file that its output and errors are appended to: a path below the agent's directory.
     pub log: String,
+    /// What it has on the node for itself alone.
+    #[serde(default)]
+    pub own: Own,
+}
+
+/// What a program has on a node for itself alone, so that it can be hurt and nothing else is. It is made when the program is first
+/// started, and is there whenever it is started; it goes when the program is stopped for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Own {
+    /// A file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DataDisk>,
+}
+
+/// A small file system in a file, on which a program's data lies: what is done to it is done to nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataDisk {
+    /// Where it is mounted: a path below the agent's directory. The file it is in has the same name with `.image` behind it.
+    pub at: String,
+    /// Its size. The file is sparse: it takes only what was written.
+    pub bytes: u64,
 }
 
 /// An argument vector as one line for a POSIX shell. Every argument is quoted unless it is plain.

@@ -1,6 +1,6 @@
 //! The database under test, seen from the outside: processes on nodes.
 
-use crate::{Clocks, Cluster, Node, NodeError, Report};
+use crate::{Clocks, Cluster, Disks, Node, NodeError, Report};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -115,6 +115,11 @@ pub trait Database: Send + Sync {
 
     /// The commands of operators, if there are any.
     fn admin(&self) -> Option<&dyn Admin> {
+        None
+    }
+
+    /// The disks that its data lies on, if they can be hurt.
+    fn disks(&self) -> Option<&dyn Disks> {
         None
     }
 

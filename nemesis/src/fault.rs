@@ -23,6 +23,11 @@ pub trait Fault: Send {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 
+    /// Says what the database has to be set up with. Called before it is set up, only if this fault was asked for.
+    fn prepare(&mut self, _context: &Context) -> Result<(), NodeError> {
+        Ok(())
+    }
+
     /// Prepares the nodes. Called only if this fault was asked for.
     fn setup(&mut self, context: &Context) -> Result<(), NodeError>;
 

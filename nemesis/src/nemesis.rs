@@ -35,6 +35,11 @@ impl Nemesis {
         self.faults.iter().map(|entry| entry.fault.name()).collect()
     }
 
+    /// Lets every fault that was asked for say what it needs. Called before the database is set up.
+    pub fn prepare(&mut self) -> Result<(), NodeError> {
+        self.faults.iter_mut().try_for_each(|entry| entry.fault.prepare(&self.context))
+    }
+
     /// Prepares every fault that was asked for. Called when the database answers, before the first op.
     pub fn setup(&mut self) -> Result<(), NodeError> {
         self.faults.iter_mut().try_for_each(|entry| entry.fault.setup(&self.context))

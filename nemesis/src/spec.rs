@@ -7,6 +7,7 @@ use crate::Cluster;
 use crate::admin::{self, AdminFault};
 use crate::clock::{ClockFault, Way};
 use crate::crash::Crash;
+use crate::disk::{self, DiskFault};
 use crate::fault::Fault;
 use crate::membership::MembershipFault;
 use crate::packet::{self, Packet};
@@ -72,6 +73,17 @@ pub const CLASSES: &[Class] = &[
             let ways: Result<Vec<Way>, String> = items.iter().map(|item| Way::parse(item.how, item.target, cluster)).collect();
             let ways = ways.map(|ways| if ways.is_empty() { Way::parse(None, None, cluster).map(|way| vec![way]) } else { Ok(ways) })?;
             Ok(Box::new(ClockFault::new(ways?)))
+        },
+    },
+    Class {
+        name: "disk",
+        help: "hurts the disk that the data lies on, which is put on one of its own for that: full, read-only, power-loss; HOW@TARGET",
+        make: |items, cluster| {
+            let whole = [Item { class: "disk", how: None, target: None }];
+            let items = if items.is_empty() { &whole } else { items };
+            let ways: Result<Vec<disk::Way>, String> =
+                items.iter().map(|item| disk::Way::parse(item.how, item.target, cluster)).collect();
+            Ok(Box::new(DiskFault::new(ways?)))
         },
     },
     Class {

@@ -145,6 +145,12 @@ impl Choice {
         if targets.is_empty() { Choice { targets: usual.to_vec(), named: false } } else { Choice { targets, named: true } }
     }
 
+    /// As [`Choice::new`] without targets, but never a majority.
+    pub fn few(n: usize) -> Choice {
+        let few = [Target::One, Target::Minority, Target::Primary];
+        Choice { targets: few.into_iter().filter(|target| target.check(n).is_ok()).collect(), named: false }
+    }
+
     /// The nodes, and a remark in parentheses if they are not what was asked for.
     pub(crate) fn draw(&self, context: &Context, rng: &mut ChaCha8Rng) -> (Vec<usize>, String) {
         let n = context.cluster.len();

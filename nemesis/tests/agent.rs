@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rashomon_nemesis::agent::protocol::{Greeting, LINE_BYTES_MAX, Question, Reply, Request};
 use rashomon_nemesis::agent::serve::{ServeOptions, serve};
-use rashomon_nemesis::{Command, ProcessState, Program};
+use rashomon_nemesis::{Command, Own, ProcessState, Program};
 use served::{Agent, LONG};
 use std::fs;
 use std::io::{BufReader, pipe};
@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 fn sleeper() -> Program {
-    Program { name: "p".into(), argv: ["sleep", "600"].map(String::from).to_vec(), env: Vec::new(), dir: None, log: "p.log".into() }
+    Program { name: "p".into(), argv: ["sleep", "600"].map(String::from).to_vec(), env: Vec::new(), dir: None, log: "p.log".into(), own: Own::default() }
 }
 
 fn name() -> String {

@@ -8,7 +8,7 @@ mod served;
 use rashomon_nemesis::agent::clock::Skew;
 use rashomon_nemesis::agent::protocol::{Reply, Request};
 use rashomon_nemesis::agent::vdso::{Reading, Rewritten, Setting};
-use rashomon_nemesis::{ProcessState, Program};
+use rashomon_nemesis::{Own, ProcessState, Program};
 use rustix::process::{Pid, Signal, kill_process};
 use served::{Agent, LONG};
 use std::fs;
@@ -61,7 +61,7 @@ impl Place {
     fn agent(&self, dead_man: Duration) -> Agent {
         let (mut agent, _) = Agent::at_work(self.path(), dead_man);
         let argv = vec![self.path().join("ask").display().to_string(), "log".into()];
-        agent.ask(Request::Start(Program { name: "p".into(), argv, env: Vec::new(), dir: None, log: "p.log".into() }));
+        agent.ask(Request::Start(Program { name: "p".into(), argv, env: Vec::new(), dir: None, log: "p.log".into(), own: Own::default() }));
         self.is_ahead_by(0);
         agent
     }

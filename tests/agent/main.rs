@@ -7,7 +7,7 @@ mod proxy;
 mod sshd;
 
 use nemesis::remote::{ConfigFile, HostKeys, Secret};
-use nemesis::{Access, AgentOptions, Agents, Command, NodeError, ProcessState, Program, SshOptions, agent};
+use nemesis::{Access, AgentOptions, Agents, Command, NodeError, Own, ProcessState, Program, SshOptions, agent};
 use proxy::Proxy;
 use sshd::{Sshd, cluster};
 use std::fs;
@@ -39,7 +39,7 @@ fn refusal(options: SshOptions) -> String {
 }
 
 fn sleeper() -> Program {
-    Program { name: "p".into(), argv: ["sleep", "600"].map(String::from).to_vec(), env: Vec::new(), dir: None, log: "p.log".into() }
+    Program { name: "p".into(), argv: ["sleep", "600"].map(String::from).to_vec(), env: Vec::new(), dir: None, log: "p.log".into(), own: Own::default() }
 }
 
 fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {

@@ -76,7 +76,7 @@ impl Bed {
     pub(crate) fn left_on(&self, host: &str) -> String {
         let look = "nft list tables | grep rashomon; iptables -S | grep -i rashomon; \
                     ps -eo stat=,comm=,args= | grep -E '^T|^[^ ]+ +(etcd|rashomon)'; \
-                    ss -Htlpn | grep -v ':22 '; ls -d /var/lib/rashomon/etcd; cat /var/lib/rashomon/journal";
+                    ss -Htlpn | grep -v ':22 '; ls -d /var/lib/rashomon/etcd /var/lib/rashomon/disk*; grep ' /var/lib/rashomon' /proc/mounts; cat /var/lib/rashomon/journal";
         self.lab.ssh(host, &format!("{{ {look}; }} 2>/dev/null; true"))
     }
 

@@ -101,12 +101,29 @@ fn packets_are_hurt_in_every_way_and_pass_as_before() {
     }
 }
 
+#[test]
+fn disks_are_full_fail_and_lose_power() {
+    let Some(bed) = Bed::new(3) else { return };
+    for (harm, shows) in [("full", "cannot write: No space left"), ("read-only", "cannot write: Read-only"), ("power-loss", "its process is down")] {
+        let history = run_and_look(&bed, &[&format!("disk:{harm}")], "8s", "1s");
+        let seen = |event: &str| history.lines().filter(|line| line.contains(event) && line.contains("\"observed\":true")).count();
+        report(&format!("{harm}: seen {} times, healed {} times", seen("start-disk"), seen("stop-disk")));
+        assert!(history.contains(shows), "{harm}: {history}");
+        if harm == "power-loss" {
+            assert!(history.contains("what was synced is there and what was not is gone"), "{history}");
+            assert!(!history.contains("what was synced is gone"), "{history}");
+        }
+    }
+}
+
 /// What a host shows while a fault is active, and no longer once it is undone: the agent's rules, stopped processes.
-const HURT: &str = "nft list tables | grep rashomon; iptables -S | grep -i rashomon; ps -eo stat=,comm= | grep ^T; \
+const HURT: &str = "exec 2>/dev/null; nft list tables | grep rashomon; iptables -S | grep -i rashomon; ps -eo stat=,comm= | grep ^T; \
+                    ls /var/lib/rashomon/etcd/data/.rashomon-filler; grep etcd/data /proc/mounts | grep ' ro,'; \
                     [ \"$(pgrep -xc etcd)\" = 1 ] || echo etcd is down; true";
 
 /// The faults that a node's agent has in its hands, and how often it was seen that a host shows them.
-const IN_THE_AGENTS_HANDS: [&str; 5] = ["partition:halves", "packet:loss", "kill:one", "stop:one", "pause:one"];
+const IN_THE_AGENTS_HANDS: [&str; 8] =
+    ["partition:halves", "packet:loss", "kill:one", "stop:one", "pause:one", "disk:full@one", "disk:read-only@one", "disk:power-loss@one"];
 
 #[test]
 fn whoever_is_killed_while_a_fault_is_active_the_nodes_come_clean() {

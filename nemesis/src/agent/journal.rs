@@ -6,6 +6,7 @@
 //! hold secrets.
 
 use super::clock::Skewed;
+use super::disk::HurtDisk;
 use super::firewall::Cut;
 use super::packets::Shaped;
 use super::process::{Killed, Paused};
@@ -33,6 +34,8 @@ pub enum Entry {
     Paused(Paused),
     /// A program's clock is not its own.
     Skewed(Skewed),
+    /// A program's disk is full, read-only or without power.
+    HurtDisk(HurtDisk),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -11,6 +11,7 @@
 //! The agent's life is a lease: when its input ends or heartbeats stop, it undoes every fault and exits.
 
 pub mod clock;
+pub mod disk;
 pub mod install;
 pub mod journal;
 pub mod protocol;
@@ -35,6 +36,7 @@ use crate::remote::Access;
 use crate::shape::{Echoes, Measured, Shape};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use clock::Skew;
+use disk::DiskHarm;
 use install::Binary;
 use line::Line;
 use protocol::{CHUNK_BYTES_MAX, Reply, Request};
@@ -48,6 +50,9 @@ use vdso::Reading;
 
 /// How long a request may take that ought to be answered at once.
 const SHORT: Duration = Duration::from_secs(20);
+
+/// How long what concerns disks may take: they may have much to write.
+const DISKS: Duration = Duration::from_secs(60);
 
 /// How agents are started.
 #[derive(Clone, Debug)]
@@ -372,6 +377,21 @@ impl Agent {
     /// Ends the fault of [`Agent::skew`] and leaves no trace of it. No harm if there is none, or if the program is down.
     pub fn restore_clock(&self, name: &str) -> Result<(), NodeError> {
         self.done(Request::RestoreClock { name: name.into() })
+    }
+
+    /// Tries whether programs can have disks of their own of this size on the node; an error says why not.
+    pub fn try_disk(&self, bytes: u64) -> Result<(), NodeError> {
+        self.ask(Request::TryDisk { bytes }, DISKS).map(|_| ())
+    }
+
+    /// Hurts the disk that a program has for itself, as a fault. [`DiskHarm::PowerLoss`] kills the program.
+    pub fn hurt_disk(&self, name: &str, harm: DiskHarm) -> Result<(), NodeError> {
+        self.ask(Request::HurtDisk { name: name.into(), harm }, DISKS).map(|_| ())
+    }
+
+    /// Ends the fault of [`Agent::hurt_disk`]; starts the program if it ended because of it. No harm if there is none.
+    pub fn heal_disk(&self, name: &str) -> Result<(), NodeError> {
+        self.ask(Request::HealDisk { name: name.into() }, DISKS).map(|_| ())
     }
 
     /// Looks at a program's processes.

@@ -5,6 +5,7 @@
 //! variable in the environment that all descendants inherit. Each process is signalled through a file descriptor of its own
 //! (pidfd), opened before its identity is checked.
 
+use super::disk::Disks;
 use super::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
 use crate::ProcessState;
@@ -72,16 +73,17 @@ struct Identity {
 pub(super) struct Programs {
     home: Directory,
     records: PathBuf,
+    disks: Disks,
 }
 
 impl Programs {
-    pub(super) fn new(home: &Directory) -> Result<Programs, String> {
+    pub(super) fn new(home: &Directory, disks: Disks) -> Result<Programs, String> {
         let records = home.root().join("processes");
         // Environments may hold secrets: for the owner only.
         fs::create_dir_all(&records)
             .and_then(|()| fs::set_permissions(&records, fs::Permissions::from_mode(0o700)))
             .map_err(|e| format!("cannot use {}: {e}", records.display()))?;
-        Ok(Programs { home: home.clone(), records })
+        Ok(Programs { home: home.clone(), records, disks })
     }
 
     fn record_path(&self, name: &str) -> Result<PathBuf, String> {
@@ -140,6 +142,9 @@ impl Programs {
         let mut record = Record { program: program.clone(), mark: format!("{}-{}-{nanos:x}", program.name, process::id()), leader: None };
         // First the mark, so that a program whose start nobody lived to note is found all the same.
         self.note(&record)?;
+        if let Some(disk) = &program.own.disk {
+            self.disks.mount(disk)?;
+        }
         let mut child = self.spawn(&record)?;
         record.leader = stat(child.id() as i32).map(|leader| Identity { pid: leader.pid, start: leader.start, boot: boot_id() });
         self.note(&record)?;
@@ -182,6 +187,15 @@ impl Programs {
     /// Kills all processes of a program and waits until they are gone. No harm if there are none.
     pub(super) fn kill(&self, name: &str) -> Result<(), String> {
         self.signal_until(name, Signal::KILL, |process| process.is_none())
+    }
+
+    /// Kills a program for good, unmounts its own disk and forgets it. No harm if there is none.
+    pub(super) fn stop(&self, name: &str) -> Result<(), String> {
+        self.kill(name)?;
+        if let Some(disk) = self.record(name)?.and_then(|record| record.program.own.disk) {
+            self.disks.unmount(&disk)?;
+        }
+        self.forget(name)
     }
 
     /// All living processes of a program.
@@ -239,7 +253,7 @@ impl Programs {
     }
 
     /// Forgets a program that is gone.
-    pub(super) fn forget(&self, name: &str) -> Result<(), String> {
+    fn forget(&self, name: &str) -> Result<(), String> {
         match fs::remove_file(self.record_path(name)?) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(format!("cannot forget {name}: {e}")),
             _ => Ok(()),
@@ -356,6 +370,7 @@ fn send(process: &Process, signal: Signal) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Own;
 
     struct Place {
         _temporary: tempfile::TempDir,
@@ -365,7 +380,9 @@ mod tests {
     impl Place {
         fn new() -> Place {
             let temporary = tempfile::tempdir().unwrap();
-            let programs = Programs::new(&Directory::make(temporary.path()).unwrap()).unwrap();
+            let home = Directory::make(temporary.path()).unwrap();
+            let disks = Disks::new(&home, super::super::exec::Running::default());
+            let programs = Programs::new(&home, disks).unwrap();
             Place { _temporary: temporary, programs }
         }
 
@@ -382,7 +399,7 @@ mod tests {
 
     fn program(script: &str) -> Program {
         let argv = ["sh", "-c", script].map(String::from).to_vec();
-        Program { name: "p".into(), argv, env: Vec::new(), dir: None, log: "logs/p.log".into() }
+        Program { name: "p".into(), argv, env: Vec::new(), dir: None, log: "logs/p.log".into(), own: Own::default() }
     }
 
     fn members_of(place: &Place) -> Vec<Process> {

@@ -4,6 +4,7 @@
 //! do not hold up short ones.
 
 use super::clock::Skew;
+use super::disk::DiskHarm;
 use super::vdso::Reading;
 use crate::command::{Command, Output, Program, bytes};
 use crate::database::ProcessState;
@@ -162,6 +163,23 @@ pub enum Request {
     },
     /// Make a program's clock its own again.
     RestoreClock {
+        /// The program's name.
+        name: String,
+    },
+    /// Make a small disk as a program may have for itself, and remove it: an error where that cannot be done.
+    TryDisk {
+        /// How large a real one would be.
+        bytes: u64,
+    },
+    /// Hurt a program's own disk: undone by what [`Request::HealDisk`] does.
+    HurtDisk {
+        /// The program's name.
+        name: String,
+        /// In what way.
+        harm: DiskHarm,
+    },
+    /// Put a program's own disk right, and start the program if it ended because of it.
+    HealDisk {
         /// The program's name.
         name: String,
     },

@@ -2,6 +2,7 @@
 
 use super::addresses;
 use super::clock::{Clocks, Skewed};
+use super::disk::{self, DiskHarm, Disks, HurtDisk};
 use super::exec::Running;
 use super::files::{Directory, replace};
 use super::firewall::{Backend, Cut, Firewall};
@@ -10,6 +11,7 @@ use super::packets::{Packets, Shaped};
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
 use super::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use crate::command::Program;
 use crate::shape::Shape;
 use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
@@ -301,6 +303,7 @@ struct Host {
     journal: Mutex<Journal>,
     programs: Programs,
     clocks: Clocks,
+    disks: Disks,
     /// One change of a program at a time.
     programs_gate: Mutex<()>,
     firewall: Firewall,
@@ -323,7 +326,8 @@ impl Host {
         let running = Running::default();
         Ok(Host {
             journal: Mutex::new(Journal::open(directory.root())?),
-            programs: Programs::new(&directory)?,
+            programs: Programs::new(&directory, Disks::new(&directory, running.clone()))?,
+            disks: Disks::new(&directory, running.clone()),
             clocks: Clocks::default(),
             programs_gate: Mutex::new(()),
             packets: Packets::new(Firewall::find(running.clone()), running.clone()),
@@ -367,7 +371,7 @@ impl Host {
             Request::Write { path, offset, data } => self.directory.write(path, *offset, data).map(|()| Reply::Nothing),
             Request::Finish { path, size, mode } => self.directory.finish(path, *size, *mode).map(|()| Reply::Nothing),
             Request::Read { path, offset } => self.directory.read(path, *offset),
-            Request::RemoveTree { path } => self.directory.remove(path).map(|()| Reply::Nothing),
+            Request::RemoveTree { path } => self.remove(path).map(|()| Reply::Nothing),
             Request::State { name } => self.programs.state(name).map(Reply::State),
             Request::ReadClock { name } => self.read_clock(name),
             Request::Incarnation { name } => self.programs.incarnation(name).map(Reply::Incarnation),
@@ -400,13 +404,13 @@ impl Host {
                 self.journal().end_all(|entry| matches!(entry, Entry::Killed(killed) if killed.program.name == program.name))
             }
             Request::Stop { name } => {
-                self.programs.kill(name)?;
-                self.programs.forget(name)?;
+                self.programs.stop(name)?;
                 self.clocks.forget(name);
                 self.journal().end_all(|entry| match entry {
                     Entry::Killed(killed) => killed.program.name == *name,
                     Entry::Paused(paused) => paused.name == *name,
                     Entry::Skewed(skewed) => skewed.name == *name,
+                    Entry::HurtDisk(hurt) => hurt.program.name == *name,
                     Entry::Cut(_) | Entry::Shaped(_) => false,
                 })
             }
@@ -445,6 +449,11 @@ impl Host {
                 self.clocks.restore(name, || self.programs.pids(name))?;
                 self.journal().end_all(|entry| matches!(entry, Entry::Skewed(skewed) if skewed.name == *name))
             }
+            Request::TryDisk { bytes } => self.disks.try_out(*bytes),
+            Request::HurtDisk { name, harm } => self.hurt_disk(name, *harm),
+            Request::HealDisk { name } => {
+                self.undo_all_of(|entry| matches!(entry, Entry::HurtDisk(hurt) if hurt.program.name == *name))
+            }
             other => Err(format!("this agent cannot {other:?}")),
         }
     }
@@ -454,6 +463,54 @@ impl Host {
         let _here = self.leaving.read().unwrap_or_else(PoisonError::into_inner);
         let _one_at_a_time = self.programs_gate.lock().unwrap_or_else(PoisonError::into_inner);
         super::clock::read(name, &self.programs.pids(name)?).map(Reply::Clock)
+    }
+
+    /// Removes a file or a directory with all below it, and first the disks of ours that are mounted there.
+    fn remove(&self, path: &str) -> Result<(), String> {
+        self.disks.unmount_below(&self.directory.below(path)?)?;
+        self.directory.remove(path)
+    }
+
+    fn hurt_disk(&self, name: &str, harm: DiskHarm) -> Result<(), String> {
+        let program = self.programs.last(name)?;
+        let disk = disk::of(&program)?;
+        self.journal().begin(&Entry::HurtDisk(HurtDisk { program: program.clone(), harm }))?;
+        match harm {
+            DiskHarm::Full => self.disks.fill(disk),
+            DiskHarm::ReadOnly => {
+                self.programs.kill(name)?;
+                self.disks.set_read_only(disk, true)?;
+                // One that cannot run so ends at once: that is what such a disk does.
+                let _ = self.programs.start(&program);
+                Ok(())
+            }
+            DiskHarm::PowerLoss => {
+                self.disks.cut_power(disk)?;
+                self.programs.kill(name)?;
+                self.disks.unmount(disk)
+            }
+        }
+    }
+
+    fn heal_disk(&self, hurt: &HurtDisk) -> Result<(), String> {
+        let disk = disk::of(&hurt.program)?;
+        // Its power was cut, or that of the whole host.
+        self.disks.mount(disk)?;
+        match hurt.harm {
+            DiskHarm::Full => self.disks.empty(disk)?,
+            DiskHarm::ReadOnly => self.disks.set_read_only(disk, false)?,
+            DiskHarm::PowerLoss => {}
+        }
+        self.start_again(&hurt.program)
+    }
+
+    /// Starts a program that ended because of a fault, unless another fault keeps it down.
+    fn start_again(&self, program: &Program) -> Result<(), String> {
+        let is_kept_down = |entry: &Entry| matches!(entry, Entry::Killed(killed) if killed.program.name == program.name);
+        if self.journal().open_entries().iter().any(|(_, entry)| is_kept_down(entry)) {
+            return Ok(());
+        }
+        self.programs.start(program)
     }
 
     fn spare_control(&self, addresses: &[IpAddr], what: &str) -> Result<(), String> {
@@ -508,6 +565,7 @@ impl Host {
             Entry::Killed(killed) => self.programs.start(&killed.program),
             Entry::Paused(paused) => self.programs.resume(&paused.name),
             Entry::Skewed(skewed) => self.clocks.restore(&skewed.name, || self.programs.pids(&skewed.name)),
+            Entry::HurtDisk(hurt) => self.heal_disk(hurt),
         }
     }
 
@@ -557,6 +615,7 @@ fn describe(entry: &Entry) -> String {
         Entry::Killed(killed) => format!("{} was killed", killed.program.name),
         Entry::Paused(paused) => format!("{} was paused", paused.name),
         Entry::Skewed(skewed) => format!("the clock of {} was changed", skewed.name),
+        Entry::HurtDisk(hurt) => hurt.describe(),
     }
 }
 

@@ -1,10 +1,13 @@
 //! etcd as a database under test: one server per node, started and hurt through the node's agent.
 
 use super::members::Standing;
-use super::server::{self, BINARY, DATA, DIRECTORY, LOG, Member, NAME};
+use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, Member, NAME};
 use super::{EtcdOptions, authority, status};
 use nemesis::crash::LabHosts;
-use nemesis::{Admin, Agent, AgentClocks, Agents, Clocks, Cluster, Command, Database, Hosts, Membership, Node, NodeError, ProcessState};
+use nemesis::{
+    Admin, Agent, AgentClocks, AgentDisks, Agents, Clocks, Cluster, Command, Database, Disks, Hosts, Membership, Node, NodeError, Own,
+    ProcessState,
+};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +23,7 @@ pub(super) struct EtcdDatabase {
     options: EtcdOptions,
     members: Vec<Member>,
     clocks: AgentClocks,
+    disks: AgentDisks,
     agents: Agents,
     hosts: Option<LabHosts>,
     /// Where each node stands in the cluster.
@@ -31,8 +35,9 @@ impl EtcdDatabase {
     pub(super) fn new(options: EtcdOptions, cluster: &Cluster, agents: Agents) -> Result<EtcdDatabase, Vec<NodeError>> {
         let hosts = options.lab.as_ref().map(|lab| LabHosts::new(lab, NAME, agents.clone()));
         let (members, clocks) = (Member::all(cluster)?, AgentClocks::new(agents.clone(), NAME));
+        let disks = AgentDisks::new(agents.clone(), NAME, DATA, DISK_BYTES);
         let standings = Mutex::new(vec![Standing::Founder; members.len()]);
-        Ok(EtcdDatabase { options, members, clocks, agents, hosts, standings })
+        Ok(EtcdDatabase { options, members, clocks, disks, agents, hosts, standings })
     }
 
     pub(super) fn standing(&self, node: &Node) -> Standing {
@@ -57,8 +62,15 @@ impl EtcdDatabase {
     pub(super) fn start_server(&self, node: &Node) -> Result<(), NodeError> {
         let agent = self.agent(node);
         let founds = self.standing(node) == Standing::Founder;
-        let program = server::program(&self.options, &self.members, node.index, founds, &agent.directory(), &agent.about().addresses);
+        let mut program = server::program(&self.options, &self.members, node.index, founds, &agent.directory(), &agent.about().addresses);
+        program.own = Own { disk: self.disks.wanted() };
         agent.start(&program)
+    }
+
+    /// Removes the server's data, with the disk that it is on if it has one. The server must have been stopped.
+    pub(super) fn remove_data(&self, node: &Node) -> Result<(), NodeError> {
+        self.agent(node).remove_tree(DATA)?;
+        self.agent(node).remove_tree(DISK_IMAGE)
     }
 
     pub(super) fn agent(&self, node: &Node) -> &Agent {
@@ -160,7 +172,7 @@ impl Database for EtcdDatabase {
     fn setup(&self, _cluster: &Cluster, node: &Node) -> Result<(), NodeError> {
         self.install(node)?;
         self.agent(node).stop(NAME)?;
-        self.agent(node).remove_tree(DATA)?;
+        self.remove_data(node)?;
         self.set_standing(node, Standing::Founder);
         self.start(node)
     }
@@ -227,6 +239,10 @@ impl Database for EtcdDatabase {
 
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(&self.disks)
     }
 
     fn primaries(&self, cluster: &Cluster) -> Vec<usize> {

@@ -7,7 +7,7 @@
 
 use super::database::EtcdDatabase;
 use super::gateway;
-use super::server::{NAME, SERVER_DATA};
+use super::server::NAME;
 use nemesis::{Cluster, Membership, Node, NodeError, ProcessState};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl EtcdDatabase {
     /// Ends the process of a node that has left and removes its data.
     fn take_out(&self, node: &Node) -> Result<(), NodeError> {
         self.agent(node).stop(NAME)?;
-        self.agent(node).remove_tree(SERVER_DATA)?;
+        self.remove_data(node)?;
         self.set_standing(node, Standing::Out);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! An etcd server as a program on a node: its files, its addresses, its arguments.
 
 use super::{Consistency, EtcdOptions, authority};
-use nemesis::{Cluster, Node, NodeError, Program};
+use nemesis::{Cluster, Node, NodeError, Own, Program};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
 /// What the agents call the program.
@@ -12,10 +12,12 @@ pub(super) const DIRECTORY: &str = "etcd";
 pub(super) const BINARY: &str = "etcd/bin/etcd";
 /// Its data.
 pub(super) const DATA: &str = "etcd/data";
-/// The part of its data directory that it makes itself: all of it, but for what a disk of its own has there.
-pub(super) const SERVER_DATA: &str = "etcd/data/member";
 /// The file that holds the keys.
 pub(super) const BACKEND: &str = "etcd/data/member/snap/db";
+/// Where the file system is that is mounted on the data's directory, if a fault needs one; and its size: the logs that etcd keeps, of
+/// 64 MB each, and its tree.
+pub(super) const DISK_IMAGE: &str = "etcd/data.image";
+pub(super) const DISK_BYTES: u64 = 768 << 20;
 /// What it says.
 pub(super) const LOG: &str = "etcd/etcd.log";
 
@@ -72,11 +74,18 @@ pub(super) fn url(address: IpAddr, port: u16) -> String {
     format!("http://{}", authority(address, port))
 }
 
-/// The program of one member, of those that found the cluster or of one that joins it. `directory` is the agent's, absolute; `own` are
-/// the node's addresses.
-pub(super) fn program(options: &EtcdOptions, members: &[Member], index: usize, founds: bool, directory: &str, own: &[IpAddr]) -> Program {
+/// The program of one member, of those that found the cluster or of one that joins it. `directory` is the agent's, absolute;
+/// `addresses` are the node's.
+pub(super) fn program(
+    options: &EtcdOptions,
+    members: &[Member],
+    index: usize,
+    founds: bool,
+    directory: &str,
+    addresses: &[IpAddr],
+) -> Program {
     let member = &members[index];
-    let bind = member.bind(own);
+    let bind = member.bind(addresses);
     let cluster: Vec<String> = members.iter().map(|m| format!("{}={}", m.name, url(m.address, options.peer_port))).collect();
     let flags = [
         ("--name", member.name.clone()),
@@ -96,7 +105,7 @@ pub(super) fn program(options: &EtcdOptions, members: &[Member], index: usize, f
     ];
     let binary = if options.binary.is_some() { format!("{directory}/{BINARY}") } else { NAME.into() };
     let argv = std::iter::once(binary).chain(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value])).collect();
-    Program { name: NAME.into(), argv, env: Vec::new(), dir: None, log: LOG.into() }
+    Program { name: NAME.into(), argv, env: Vec::new(), dir: None, log: LOG.into(), own: Own::default() }
 }
 
 /// The options in words for the report.

@@ -145,6 +145,10 @@ pub struct Own {
     /// A file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DataDisk>,
+    /// Control groups for memory and processor time, by their name: it begins with `rashomon-`, and no other program of this kernel has
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
 }
 
 /// A small file system in a file, on which a program's data lies: what is done to it is done to nothing else.

@@ -1,6 +1,6 @@
 //! The database under test, seen from the outside: processes on nodes.
 
-use crate::{Clocks, Cluster, Disks, Node, NodeError, Report};
+use crate::{Clocks, Cluster, Disks, Groups, Node, NodeError, Report};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -115,6 +115,11 @@ pub trait Database: Send + Sync {
 
     /// The commands of operators, if there are any.
     fn admin(&self) -> Option<&dyn Admin> {
+        None
+    }
+
+    /// The control groups of its processes, if they can be in some.
+    fn groups(&self) -> Option<&dyn Groups> {
         None
     }
 

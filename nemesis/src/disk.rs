@@ -8,17 +8,12 @@ use crate::agent::disk::DiskHarm;
 use crate::clock::split_down;
 use crate::command::{Command, DataDisk, Output};
 use crate::fault::{Context, Fault, Report};
-use crate::observe::Seen;
+use crate::observe::look_until;
 use crate::target::{Choice, Target};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-/// How long a fault is given to show, and the pause between two looks.
-const SHOWS_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What is written to see whether something can be.
 const PROBE: &str = ".rashomon-probe";
@@ -84,7 +79,8 @@ impl AgentDisks {
     }
 
     fn write(&self, node: &Node, file: &str, sync: bool) -> Result<Output, NodeError> {
-        let mut argv = vec!["dd".to_owned(), "if=/dev/zero".into(), format!("of={}", self.path(node, file)), "bs=4096".into(), "count=1".into()];
+        let mut argv =
+            vec!["dd".to_owned(), "if=/dev/zero".into(), format!("of={}", self.path(node, file)), "bs=4096".into(), "count=1".into()];
         argv.extend(sync.then(|| "conv=fsync".to_owned()));
         self.agents.of(node).run(&Command::new(argv))
     }
@@ -116,7 +112,9 @@ impl Disks for AgentDisks {
         }
         let written = self.write(node, PROBE, true)?;
         agent.run(&Command::new(["rm", "-f", &self.path(node, PROBE)]))?;
-        let words = |output: &Output| String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().rsplit(": ").next().unwrap_or_default().to_owned();
+        let words = |output: &Output| {
+            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().rsplit(": ").next().unwrap_or_default().to_owned()
+        };
         Ok(DiskLook { mounted: true, refused: (!written.success()).then(|| words(&written)) })
     }
 
@@ -124,7 +122,10 @@ impl Disks for AgentDisks {
         for (file, sync) in [(SYNCED, true), (UNSYNCED, false)] {
             let written = self.write(node, file, sync)?;
             if !written.success() {
-                return Err(NodeError::new(&node.name, format!("cannot write to the disk before its power is cut: {}", written.complaint())));
+                return Err(NodeError::new(
+                    &node.name,
+                    format!("cannot write to the disk before its power is cut: {}", written.complaint()),
+                ));
             }
         }
         Ok(())
@@ -144,6 +145,14 @@ impl Disks for AgentDisks {
 /// What can be done, and its word on the command line.
 const HOWS: [(&str, DiskHarm); 3] = [("full", DiskHarm::Full), ("read-only", DiskHarm::ReadOnly), ("power-loss", DiskHarm::PowerLoss)];
 
+fn harm(word: &str) -> Result<DiskHarm, String> {
+    let found = HOWS.iter().find(|(known, _)| *known == word).map(|(_, harm)| *harm);
+    found.ok_or_else(|| {
+        let words: Vec<&str> = HOWS.iter().map(|(word, _)| *word).collect();
+        format!("`{word}` is nothing that can happen to a disk: say one of {}; a TARGET goes behind an @", words.join(", "))
+    })
+}
+
 /// Some things that can be done, and to whose disk.
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -156,13 +165,7 @@ impl Way {
     pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Way, String> {
         let hows = match how {
             None => HOWS.iter().map(|(_, how)| *how).collect(),
-            Some(word) => match HOWS.iter().find(|(known, _)| *known == word) {
-                Some((_, how)) => vec![*how],
-                None => {
-                    let words: Vec<&str> = HOWS.iter().map(|(word, _)| *word).collect();
-                    return Err(format!("`{word}` is nothing that can happen to a disk: say one of {}; a TARGET goes behind an @", words.join(", ")));
-                }
-            },
+            Some(word) => vec![harm(word)?],
         };
         let n = cluster.len();
         let Some(target) = target else { return Ok(Way { hows, choice: Choice::few(n) }) };
@@ -273,16 +276,9 @@ impl Fault for DiskFault {
             Ok(if taken_out { (true, format!("{} has none now", node.name)) } else { told(node, &look, None) })
         }));
         if report.observed && harm == Some(DiskHarm::PowerLoss) {
-            for (&node, found) in nodes.iter().zip(context.cluster.on(&nodes, |node| disks.reap(node))) {
-                let word = |there: bool| if there { "there" } else { "gone" };
-                let name = context.cluster.names(&[node]);
-                match found {
-                    Ok([synced, unsynced]) => {
-                        report.seen += &format!(", on {name} what was synced is {} and what was not is {}", word(synced), word(unsynced));
-                    }
-                    Err(error) => report.seen += &format!(", {error}"),
-                }
-            }
+            let found = context.cluster.on(&nodes, |node| disks.reap(node).map(|found| survived(node, found)));
+            let told: Vec<String> = found.into_iter().map(|told| told.unwrap_or_else(|error| error.to_string())).collect();
+            report.seen = format!("{}, {}", report.seen, told.join(", "));
         }
         report.failed(&errors);
         if report.observed {
@@ -308,18 +304,8 @@ fn told(node: &Node, look: &DiskLook, harm: Option<DiskHarm>) -> (bool, String) 
     (good, said)
 }
 
-/// Looks at some nodes until each is as it should be, or time is over.
-fn look_until(context: &Context, nodes: &[usize], look: impl Fn(&Node) -> Result<(bool, String), NodeError> + Sync) -> Seen {
-    let looks = context.cluster.on(nodes, |node| {
-        let deadline = Instant::now() + SHOWS_WITHIN;
-        loop {
-            let (good, said) = look(node).unwrap_or_else(|error| (false, error.to_string()));
-            if good || Instant::now() >= deadline {
-                return (good, said);
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-    });
-    let observed = !looks.is_empty() && looks.iter().all(|(good, _)| *good);
-    Seen { observed, what: looks.into_iter().map(|(_, said)| said).collect::<Vec<_>>().join(", ") }
+/// What a cut of the power has left of the two files from before.
+fn survived(node: &Node, [synced, unsynced]: [bool; 2]) -> String {
+    let word = |there: bool| if there { "there" } else { "gone" };
+    format!("on {} what was synced is {} and what was not is {}", node.name, word(synced), word(unsynced))
 }

@@ -31,6 +31,7 @@ pub mod remote;
 pub mod schedule;
 pub mod shape;
 pub mod spec;
+pub mod squeeze;
 pub mod target;
 
 mod measure;
@@ -46,3 +47,4 @@ pub use fault::{Action, Context, Fault, Phase, Report};
 pub use nemesis::Nemesis;
 pub use network::Network;
 pub use remote::{Access, SshOptions};
+pub use squeeze::{AgentGroups, Groups};

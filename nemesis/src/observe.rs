@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// How long a fault is given to show.
 const SHOWS_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long what is looked at by several commands is given.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long links are given of which an end does not answer: it may be killed or paused for much longer than this.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(300);
 
@@ -42,6 +45,22 @@ pub(crate) fn processes(context: &Context, nodes: &[usize], wanted: impl Fn(Proc
             let good = look.as_ref().is_ok_and(|&state| wanted(state));
             if good || Instant::now() >= deadline {
                 let said = look.map_or_else(|error| error.to_string(), |state| format!("{} {}", node.name, word(state)));
+                return (good, said);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    });
+    let observed = !looks.is_empty() && looks.iter().all(|(good, _)| *good);
+    Seen { observed, what: looks.into_iter().map(|(_, said)| said).collect::<Vec<_>>().join(", ") }
+}
+
+/// Looks at some nodes until each is as it should be, or time is over.
+pub(crate) fn look_until(context: &Context, nodes: &[usize], look: impl Fn(&Node) -> Result<(bool, String), NodeError> + Sync) -> Seen {
+    let looks = context.cluster.on(nodes, |node| {
+        let deadline = Instant::now() + SETTLES_WITHIN;
+        loop {
+            let (good, said) = look(node).unwrap_or_else(|error| (false, error.to_string()));
+            if good || Instant::now() >= deadline {
                 return (good, said);
             }
             std::thread::sleep(LOOK_EVERY);

@@ -5,6 +5,7 @@
 
 use crate::Cluster;
 use crate::admin::{self, AdminFault};
+use crate::agent::cgroup::Resource;
 use crate::clock::{ClockFault, Way};
 use crate::crash::Crash;
 use crate::disk::{self, DiskFault};
@@ -13,6 +14,7 @@ use crate::membership::MembershipFault;
 use crate::packet::{self, Packet};
 use crate::partition::{Cut, Partition};
 use crate::process::{Harm, ProcessFault};
+use crate::squeeze::{self, Squeeze};
 use crate::target::{Choice, Target};
 use thiserror::Error;
 
@@ -81,10 +83,19 @@ pub const CLASSES: &[Class] = &[
         make: |items, cluster| {
             let whole = [Item { class: "disk", how: None, target: None }];
             let items = if items.is_empty() { &whole } else { items };
-            let ways: Result<Vec<disk::Way>, String> =
-                items.iter().map(|item| disk::Way::parse(item.how, item.target, cluster)).collect();
+            let ways: Result<Vec<disk::Way>, String> = items.iter().map(|item| disk::Way::parse(item.how, item.target, cluster)).collect();
             Ok(Box::new(DiskFault::new(ways?)))
         },
+    },
+    Class {
+        name: "memory",
+        help: "leaves processes 80 % of the memory that they use (memory:50%: another share): a TARGET",
+        make: |items, cluster| squeeze(Resource::Memory, items, cluster),
+    },
+    Class {
+        name: "cpu",
+        help: "leaves processes 5 % of one processor (cpu:20%: another share): a TARGET",
+        make: |items, cluster| squeeze(Resource::Cpu, items, cluster),
     },
     Class {
         name: "crash",
@@ -175,6 +186,16 @@ pub fn parse_for(text: &str, cluster: &Cluster, lacks: &dyn Fn(&str) -> Option<S
         faults.push((class.make)(&own, cluster).map_err(|why| error(&whole, why))?);
     }
     Ok(faults)
+}
+
+/// A fault that leaves processes less of something than they want.
+fn squeeze(resource: Resource, items: &[Item<'_>], cluster: &Cluster) -> Result<Box<dyn Fault>, String> {
+    let way = |how, target| squeeze::Way::parse(resource, how, target, cluster);
+    let ways: Result<Vec<squeeze::Way>, String> = match items {
+        [] => way(None, None).map(|way| vec![way]),
+        items => items.iter().map(|item| way(item.how, item.target)).collect(),
+    };
+    Ok(Box::new(Squeeze::new(resource, ways?)))
 }
 
 /// The targets of a fault on processes; the usual ones if none is named.

@@ -17,7 +17,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 fn sleeper() -> Program {
-    Program { name: "p".into(), argv: ["sleep", "600"].map(String::from).to_vec(), env: Vec::new(), dir: None, log: "p.log".into(), own: Own::default() }
+    Program {
+        name: "p".into(),
+        argv: ["sleep", "600"].map(String::from).to_vec(),
+        env: Vec::new(),
+        dir: None,
+        log: "p.log".into(),
+        own: Own::default(),
+    }
 }
 
 fn name() -> String {

@@ -39,7 +39,14 @@ fn refusal(options: SshOptions) -> String {
 }
 
 fn sleeper() -> Program {
-    Program { name: "p".into(), argv: ["sleep", "600"].map(String::from).to_vec(), env: Vec::new(), dir: None, log: "p.log".into(), own: Own::default() }
+    Program {
+        name: "p".into(),
+        argv: ["sleep", "600"].map(String::from).to_vec(),
+        env: Vec::new(),
+        dir: None,
+        log: "p.log".into(),
+        own: Own::default(),
+    }
 }
 
 fn eventually(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {

@@ -104,7 +104,9 @@ fn packets_are_hurt_in_every_way_and_pass_as_before() {
 #[test]
 fn disks_are_full_fail_and_lose_power() {
     let Some(bed) = Bed::new(3) else { return };
-    for (harm, shows) in [("full", "cannot write: No space left"), ("read-only", "cannot write: Read-only"), ("power-loss", "its process is down")] {
+    for (harm, shows) in
+        [("full", "cannot write: No space left"), ("read-only", "cannot write: Read-only"), ("power-loss", "its process is down")]
+    {
         let history = run_and_look(&bed, &[&format!("disk:{harm}")], "8s", "1s");
         let seen = |event: &str| history.lines().filter(|line| line.contains(event) && line.contains("\"observed\":true")).count();
         report(&format!("{harm}: seen {} times, healed {} times", seen("start-disk"), seen("stop-disk")));
@@ -114,6 +116,20 @@ fn disks_are_full_fail_and_lose_power() {
             assert!(!history.contains("what was synced is gone"), "{history}");
         }
     }
+}
+
+#[test]
+fn processes_are_squeezed_and_let_go() {
+    let Some(bed) = Bed::new(3) else { return };
+    let history = run_and_look(&bed, &["memory", "memory:50%", "cpu", "cpu:10%@minority"], "14s", "2s");
+    for words in ["may use", "and was held back", "is free"] {
+        assert!(history.contains(words), "{words}: {history}");
+    }
+    let left = succeed(with_args(
+        bare("find"),
+        &["/sys/fs/cgroup", "-maxdepth", "2", "-name", "rashomon-*", "-newer", &bed.store.path().to_string_lossy()],
+    ));
+    assert_eq!(left, "", "control groups are left");
 }
 
 /// What a host shows while a fault is active, and no longer once it is undone: the agent's rules, stopped processes.

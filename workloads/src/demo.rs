@@ -135,6 +135,7 @@ impl System for Demo {
             "admin" => Some("the demo has no commands of operators".into()),
             "crash" => Some(format!("{why}: they have no hosts of their own")),
             "clock" => Some(format!("{why}: their clocks are not changed")),
+            "memory" | "cpu" => Some(format!("{why}: they are in no control groups of their own")),
             "disk" => Some(format!("{why}: their disk is that of the machine")),
             "packet" => Some(format!("{why}: their packets are those of the loopback interface, which everybody uses")),
             _ => None,

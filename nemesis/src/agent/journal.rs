@@ -5,6 +5,7 @@
 //! the end and belongs to a fault that was not applied: it is skipped. The file is for its owner only: how to start a program may
 //! hold secrets.
 
+use super::cgroup::Squeezed;
 use super::clock::Skewed;
 use super::disk::HurtDisk;
 use super::firewall::Cut;
@@ -36,6 +37,8 @@ pub enum Entry {
     Skewed(Skewed),
     /// A program's disk is full, read-only or without power.
     HurtDisk(HurtDisk),
+    /// A program is given less memory or processor time than it wants.
+    Squeezed(Squeezed),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,6 +10,7 @@
 //!
 //! The agent's life is a lease: when its input ends or heartbeats stop, it undoes every fault and exits.
 
+pub mod cgroup;
 pub mod clock;
 pub mod disk;
 pub mod install;
@@ -35,6 +36,7 @@ use crate::command::{Command, Output, Program};
 use crate::remote::Access;
 use crate::shape::{Echoes, Measured, Shape};
 use crate::{Cluster, Node, NodeError, ProcessState};
+use cgroup::{Resource, Usage};
 use clock::Skew;
 use disk::DiskHarm;
 use install::Binary;
@@ -52,7 +54,7 @@ use vdso::Reading;
 const SHORT: Duration = Duration::from_secs(20);
 
 /// How long what concerns disks may take: they may have much to write.
-const DISKS: Duration = Duration::from_secs(60);
+const DISKS: Duration = Duration::from_mins(1);
 
 /// How agents are started.
 #[derive(Clone, Debug)]
@@ -392,6 +394,32 @@ impl Agent {
     /// Ends the fault of [`Agent::hurt_disk`]; starts the program if it ended because of it. No harm if there is none.
     pub fn heal_disk(&self, name: &str) -> Result<(), NodeError> {
         self.ask(Request::HealDisk { name: name.into() }, DISKS).map(|_| ())
+    }
+
+    /// Tries whether programs can be put into control groups on the node; an error says why not.
+    pub fn try_groups(&self, name: &str) -> Result<(), NodeError> {
+        self.done(Request::TryGroups { name: name.into() })
+    }
+
+    /// Gives a program that is in groups of its own less than it wants, as a fault: this share, in thousandths, of the memory in use
+    /// or of one processor.
+    pub fn squeeze(&self, name: &str, resource: Resource, thousandths: u32) -> Result<(), NodeError> {
+        self.done(Request::Squeeze { name: name.into(), resource, thousandths })
+    }
+
+    /// Ends the fault of [`Agent::squeeze`]; starts the program if it ended because of it. No harm if there is none.
+    pub fn release(&self, name: &str, resource: Resource) -> Result<(), NodeError> {
+        self.done(Request::Release { name: name.into(), resource })
+    }
+
+    /// What the kernel tells of a control group, read by a program of the node.
+    pub fn usage(&self, group: &str, resource: Resource) -> Result<Usage, NodeError> {
+        let paths = match self.ask(Request::UsageFiles { name: group.into(), resource }, SHORT)? {
+            Reply::Paths(paths) => paths,
+            other => return Err(self.unexpected(&other)),
+        };
+        let [limit, used, reached] = paths.map(|path| self.run_ok(&Command::new(["cat".to_owned(), path])).map(|output| output.text()));
+        Ok(cgroup::read_usage(resource, &limit?, &used?, &reached?))
     }
 
     /// Looks at a program's processes.

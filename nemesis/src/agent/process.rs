@@ -5,6 +5,7 @@
 //! variable in the environment that all descendants inherit. Each process is signalled through a file descriptor of its own
 //! (pidfd), opened before its identity is checked.
 
+use super::cgroup;
 use super::disk::Disks;
 use super::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
@@ -159,7 +160,7 @@ impl Programs {
         Ok(())
     }
 
-    #[allow(unsafe_code, reason = "a session of its own is made between fork and exec")]
+    #[allow(unsafe_code, reason = "a session of its own is made, and groups are entered, between fork and exec")]
     fn spawn(&self, record: &Record) -> Result<Child, String> {
         let Record { program, mark, .. } = record;
         let Some((file, arguments)) = program.argv.split_first() else { return Err(format!("{} has no command", program.name)) };
@@ -179,8 +180,13 @@ impl Programs {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors);
-        // SAFETY: setsid is async-signal-safe, allocates nothing and touches no memory.
-        unsafe { command.pre_exec(|| setsid().map(drop).map_err(io::Error::from)) };
+        let groups = program.own.groups.as_deref().map(cgroup::make).transpose()?;
+        let leave = move || {
+            setsid()?;
+            groups.as_ref().map_or(Ok(()), cgroup::Entrance::enter)
+        };
+        // SAFETY: setsid and write are async-signal-safe; nothing is allocated, and no memory is touched but the list of open files.
+        unsafe { command.pre_exec(leave) };
         command.spawn().map_err(|e| cannot_start(file, program.dir.as_deref(), &e))
     }
 
@@ -189,11 +195,15 @@ impl Programs {
         self.signal_until(name, Signal::KILL, |process| process.is_none())
     }
 
-    /// Kills a program for good, unmounts its own disk and forgets it. No harm if there is none.
+    /// Kills a program for good, takes away what it has for itself, and forgets it. No harm if there is none.
     pub(super) fn stop(&self, name: &str) -> Result<(), String> {
         self.kill(name)?;
-        if let Some(disk) = self.record(name)?.and_then(|record| record.program.own.disk) {
-            self.disks.unmount(&disk)?;
+        let own = self.record(name)?.map(|record| record.program.own).unwrap_or_default();
+        if let Some(disk) = &own.disk {
+            self.disks.unmount(disk)?;
+        }
+        if let Some(groups) = &own.groups {
+            cgroup::remove(groups)?;
         }
         self.forget(name)
     }

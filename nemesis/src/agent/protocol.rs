@@ -3,6 +3,7 @@
 //! The agent speaks first: a [`Greeting`]. Then each [`Question`] gets one [`Answer`] with its id, in any order: long requests
 //! do not hold up short ones.
 
+use super::cgroup::Resource;
 use super::clock::Skew;
 use super::disk::DiskHarm;
 use super::vdso::Reading;
@@ -183,6 +184,34 @@ pub enum Request {
         /// The program's name.
         name: String,
     },
+    /// Make control groups and remove them: an error where that cannot be done.
+    TryGroups {
+        /// Their name.
+        name: String,
+    },
+    /// Give a program less than it wants: undone by what [`Request::Release`] does.
+    Squeeze {
+        /// The program's name.
+        name: String,
+        /// Of what.
+        resource: Resource,
+        /// The share that is left, of the memory in use or of one processor.
+        thousandths: u32,
+    },
+    /// Give a program all it wants again, and start it if it ended because of that.
+    Release {
+        /// The program's name.
+        name: String,
+        /// Of what.
+        resource: Resource,
+    },
+    /// Where the kernel tells what a group uses.
+    UsageFiles {
+        /// The group's name.
+        name: String,
+        /// Of what.
+        resource: Resource,
+    },
     /// Look at a program.
     State {
         /// Its name.
@@ -276,6 +305,8 @@ pub enum Reply {
     Heard(bool),
     /// What came back of datagrams.
     Echoed(Measured),
+    /// Three files: a limit, what is used, how often the limit was reached.
+    Paths([String; 3]),
     /// What was undone.
     Undone(Vec<Undone>),
 }

@@ -1,6 +1,7 @@
 //! The agent's life on the node: lock, journal, greeting, requests; and the undoing of everything at its end.
 
 use super::addresses;
+use super::cgroup::{self, Resource, Squeezed};
 use super::clock::{Clocks, Skewed};
 use super::disk::{self, DiskHarm, Disks, HurtDisk};
 use super::exec::Running;
@@ -378,6 +379,7 @@ impl Host {
             Request::ProbeSend { to, nonce } => self.probe.send(*to, *nonce).map(|()| Reply::Nothing),
             Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
             Request::Echo { to, nonce, echoes } => self.probe.echo(*to, *nonce, echoes).map(Reply::Echoed),
+            Request::UsageFiles { name, resource } => cgroup::paths(name, *resource).map(Reply::Paths),
             Request::Heal => Ok(Reply::Undone(self.undo_all())),
             _ => self.change(request).map(|()| Reply::Nothing),
         }
@@ -411,6 +413,7 @@ impl Host {
                     Entry::Paused(paused) => paused.name == *name,
                     Entry::Skewed(skewed) => skewed.name == *name,
                     Entry::HurtDisk(hurt) => hurt.program.name == *name,
+                    Entry::Squeezed(squeezed) => squeezed.program.name == *name,
                     Entry::Cut(_) | Entry::Shaped(_) => false,
                 })
             }
@@ -449,11 +452,14 @@ impl Host {
                 self.clocks.restore(name, || self.programs.pids(name))?;
                 self.journal().end_all(|entry| matches!(entry, Entry::Skewed(skewed) if skewed.name == *name))
             }
+            Request::TryGroups { name } => cgroup::try_out(name),
+            Request::Squeeze { name, resource, thousandths } => self.squeeze(name, *resource, *thousandths),
+            Request::Release { name, resource } => self.undo_all_of(
+                |entry| matches!(entry, Entry::Squeezed(squeezed) if squeezed.program.name == *name && squeezed.resource == *resource),
+            ),
             Request::TryDisk { bytes } => self.disks.try_out(*bytes),
             Request::HurtDisk { name, harm } => self.hurt_disk(name, *harm),
-            Request::HealDisk { name } => {
-                self.undo_all_of(|entry| matches!(entry, Entry::HurtDisk(hurt) if hurt.program.name == *name))
-            }
+            Request::HealDisk { name } => self.undo_all_of(|entry| matches!(entry, Entry::HurtDisk(hurt) if hurt.program.name == *name)),
             other => Err(format!("this agent cannot {other:?}")),
         }
     }
@@ -502,6 +508,14 @@ impl Host {
             DiskHarm::PowerLoss => {}
         }
         self.start_again(&hurt.program)
+    }
+
+    fn squeeze(&self, name: &str, resource: Resource, thousandths: u32) -> Result<(), String> {
+        self.programs.must_run(name)?;
+        let program = self.programs.last(name)?;
+        let groups = cgroup::of(&program)?;
+        self.journal().begin(&Entry::Squeezed(Squeezed { program: program.clone(), resource }))?;
+        cgroup::limit(groups, resource, thousandths)
     }
 
     /// Starts a program that ended because of a fault, unless another fault keeps it down.
@@ -566,6 +580,10 @@ impl Host {
             Entry::Paused(paused) => self.programs.resume(&paused.name),
             Entry::Skewed(skewed) => self.clocks.restore(&skewed.name, || self.programs.pids(&skewed.name)),
             Entry::HurtDisk(hurt) => self.heal_disk(hurt),
+            Entry::Squeezed(squeezed) => {
+                cgroup::unlimit(cgroup::of(&squeezed.program)?, squeezed.resource)?;
+                self.start_again(&squeezed.program)
+            }
         }
     }
 
@@ -616,6 +634,7 @@ fn describe(entry: &Entry) -> String {
         Entry::Paused(paused) => format!("{} was paused", paused.name),
         Entry::Skewed(skewed) => format!("the clock of {} was changed", skewed.name),
         Entry::HurtDisk(hurt) => hurt.describe(),
+        Entry::Squeezed(squeezed) => squeezed.describe(),
     }
 }
 

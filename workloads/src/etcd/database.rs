@@ -5,8 +5,8 @@ use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, 
 use super::{EtcdOptions, authority, status};
 use nemesis::crash::LabHosts;
 use nemesis::{
-    Admin, Agent, AgentClocks, AgentDisks, Agents, Clocks, Cluster, Command, Database, Disks, Hosts, Membership, Node, NodeError, Own,
-    ProcessState,
+    Admin, Agent, AgentClocks, AgentDisks, AgentGroups, Agents, Clocks, Cluster, Command, Database, Disks, Groups, Hosts, Membership, Node,
+    NodeError, Own, ProcessState,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ pub(super) struct EtcdDatabase {
     members: Vec<Member>,
     clocks: AgentClocks,
     disks: AgentDisks,
+    groups: AgentGroups,
     agents: Agents,
     hosts: Option<LabHosts>,
     /// Where each node stands in the cluster.
@@ -36,8 +37,9 @@ impl EtcdDatabase {
         let hosts = options.lab.as_ref().map(|lab| LabHosts::new(lab, NAME, agents.clone()));
         let (members, clocks) = (Member::all(cluster)?, AgentClocks::new(agents.clone(), NAME));
         let disks = AgentDisks::new(agents.clone(), NAME, DATA, DISK_BYTES);
+        let groups = AgentGroups::new(agents.clone(), NAME);
         let standings = Mutex::new(vec![Standing::Founder; members.len()]);
-        Ok(EtcdDatabase { options, members, clocks, disks, agents, hosts, standings })
+        Ok(EtcdDatabase { options, members, clocks, disks, groups, agents, hosts, standings })
     }
 
     pub(super) fn standing(&self, node: &Node) -> Standing {
@@ -63,7 +65,7 @@ impl EtcdDatabase {
         let agent = self.agent(node);
         let founds = self.standing(node) == Standing::Founder;
         let mut program = server::program(&self.options, &self.members, node.index, founds, &agent.directory(), &agent.about().addresses);
-        program.own = Own { disk: self.disks.wanted() };
+        program.own = Own { disk: self.disks.wanted(), groups: self.groups.wanted(node) };
         agent.start(&program)
     }
 
@@ -239,6 +241,10 @@ impl Database for EtcdDatabase {
 
     fn admin(&self) -> Option<&dyn Admin> {
         Some(self)
+    }
+
+    fn groups(&self) -> Option<&dyn Groups> {
+        Some(&self.groups)
     }
 
     fn disks(&self) -> Option<&dyn Disks> {

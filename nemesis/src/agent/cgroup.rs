@@ -22,6 +22,9 @@ const QUOTA_US_MIN: u64 = 1_000;
 /// How long a group is waited for whose processes were killed.
 const EMPTY_WITHIN: Duration = Duration::from_secs(3);
 
+/// How old an empty group must be to be taken for one that nobody will use again.
+const ABANDONED_AFTER: Duration = Duration::from_mins(10);
+
 /// What a group limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,10 +97,25 @@ pub(super) fn of(program: &Program) -> Result<&str, String> {
     program.own.groups.as_deref().ok_or_else(|| format!("{} has no control groups of its own on this node", program.name))
 }
 
+/// Removes groups of ours that nobody is in any more: those of hosts that share this kernel and were taken down without a word.
+fn sweep(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with("rashomon-");
+        // One that was made just now may be empty because its program is about to start.
+        let old =
+            entry.metadata().and_then(|found| found.modified()).is_ok_and(|made| made.elapsed().is_ok_and(|age| age > ABANDONED_AFTER));
+        if ours && old {
+            // The kernel refuses to remove one that has processes.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
 /// Makes the groups of this name if need be, and opens their doors.
 pub(super) fn make(name: &str) -> Result<Entrance, String> {
     let mut files = Vec::new();
     for group in groups(name)? {
+        group.path.parent().map(sweep).unwrap_or_default();
         let fail = |e: io::Error| format!("cannot make the control group {}: {e}", group.path.display());
         match fs::create_dir(&group.path) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(fail(e)),

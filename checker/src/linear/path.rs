@@ -46,9 +46,9 @@ impl Paths {
         self.nodes.len() >= self.collect_at
     }
 
-    /// Bytes that the next node may need besides those held.
-    pub(crate) fn growth(&self) -> usize {
-        if self.nodes.len() == self.nodes.capacity() { self.nodes.len().max(4) * 2 * size_of::<(u32, Step)>() } else { 0 }
+    /// Bytes that so many more nodes may need besides those held.
+    pub(crate) fn growth(&self, more: usize) -> usize {
+        growth(&self.nodes, more)
     }
 
     /// Bytes that a collection needs besides those held, with so many ends; the shared part may double.
@@ -127,6 +127,12 @@ impl Paths {
     pub(crate) fn bytes(&self) -> usize {
         self.shared.capacity() * size_of::<Step>() + self.nodes.capacity() * size_of::<(u32, Step)>()
     }
+}
+
+/// Bytes that a list may need besides those held to take in so many more: it doubles, and is copied meanwhile.
+pub(crate) fn growth<T>(list: &Vec<T>, more: usize) -> usize {
+    let needed = list.len() + more;
+    if needed > list.capacity() { needed.max(2 * list.capacity()).max(4) * size_of::<T>() } else { 0 }
 }
 
 #[cfg(test)]

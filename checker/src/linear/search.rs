@@ -493,7 +493,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             config.done = config.done.without(target);
         }
         if let Some(added) = self.keep(config, ready, most)? {
-            let growth = self.paths.growth();
+            let growth = self.paths.growth(1);
             if growth > 0 {
                 self.hold(growth)?;
             }

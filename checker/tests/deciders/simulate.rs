@@ -204,11 +204,10 @@ pub(crate) const OBJECTS: &[Object] = &[
     },
     Object {
         start: &[0, 0],
-        may_be_open: true,
         ..object(
             "fencing-lock",
             Algorithm::TokenOrder,
-            100,
+            0,
             |_, _, state, rng| (lock_call(state[0] == 0, rng), NIL),
             |state, _, f, _, rng| {
                 if (state[0] == 0) != (f == "acquire") {
@@ -226,7 +225,7 @@ pub(crate) const OBJECTS: &[Object] = &[
         ..object(
             "counter",
             Algorithm::CounterSums,
-            20,
+            1,
             |number, _, _, rng| add_or_read(number, rng, 1),
             |state, _, f, input, _| count(state, f, input),
         )

@@ -7,30 +7,15 @@
 //! and a last one, before too much has returned; and no later read in that order may end before an earlier one begins. Where this
 //! is broken, there is no order.
 //!
-//! Otherwise an order is looked for, read by read: the adds that have returned since the read before must be counted now, and
-//! some that are in flight may be, so that their sum is the difference. The fewest are tried first, those that return first
-//! before others, those of unknown outcome last of all; a read is as early as its adds allow. If nothing fits, the choice before is
-//! changed. (Where all adds are of one amount this is exact: those that return first are as good as any.) An order is an order;
-//! if the steps allowed end before one is found, the search must say.
+//! Otherwise which adds are counted at which read is looked for, read by read: module `lines`.
+
+mod lines;
 
 use super::{No, Ops};
-use crate::budget::{Account, Limit};
+use crate::budget::Account;
 use crate::linear::problem::{Event, NEVER};
 use crate::model::Deed;
 use histories::OpId;
-use std::collections::BTreeSet;
-
-/// How often a choice may be changed, per read and besides; and what may be tried for one choice.
-const CHANGES_PER_READ: usize = 2;
-const CHANGES: usize = 20_000;
-const TRIES: usize = 30_000;
-/// Choices that are kept for one read, and adds that one choice may have beyond those that it must.
-const CHOICES: usize = 8;
-const ADDS: usize = 16;
-/// Adds of unknown outcome that are tried for one choice, the latest first.
-const UNKNOWN_TRIED: usize = 4096;
-/// Of these so many are tried together.
-const UNKNOWN_TOGETHER: usize = 32;
 /// How many adds are suspected.
 const BLAMED: usize = 1000;
 
@@ -65,7 +50,7 @@ pub(super) fn decide(ops: &Ops<'_>, start: i128, account: &mut Account<'_>) -> R
         }
     }
     narrow(ops, &adds, &mut reads, account)?;
-    Windows::new(&adds, &reads).run(account)?.order(ops, account)
+    lines::decide(ops, &adds, &reads, account)
 }
 
 /// 1 if all adds are positive, -1 if all are negative.
@@ -156,231 +141,4 @@ fn blame(ops: &Ops<'_>, adds: &[Add], reads: &[Read], odd: &[Read]) -> Vec<u32> 
         }
     }
     suspects
-}
-
-/// The adds that are counted at a read and were not before, and the read's moment.
-#[derive(Clone, Debug)]
-struct Choice {
-    moment: u32,
-    adds: Vec<u32>,
-}
-
-/// A read that has its adds.
-struct Frame {
-    /// Where they begin in the line.
-    from: usize,
-    moment: u32,
-    /// How many adds had returned by then, in the order of their returns.
-    returned: usize,
-    /// Other choices, the best last.
-    others: Vec<Choice>,
-}
-
-struct Windows<'a> {
-    adds: &'a [Add],
-    reads: &'a [Read],
-    by_ret: Vec<u32>,
-    is_counted: Vec<bool>,
-    /// Adds that were invoked and are not counted, by return; without those of unknown outcome.
-    pending: BTreeSet<(u32, u32)>,
-    /// Those of unknown outcome.
-    unknown: Vec<u32>,
-    /// How many adds were invoked, by the last moment of a read.
-    invoked: usize,
-    line: Vec<u32>,
-    frames: Vec<Frame>,
-}
-
-impl<'a> Windows<'a> {
-    fn new(adds: &'a [Add], reads: &'a [Read]) -> Windows<'a> {
-        let mut by_ret: Vec<u32> = (0..adds.len() as u32).filter(|&i| adds[i as usize].ret != NEVER).collect();
-        by_ret.sort_unstable_by_key(|&i| adds[i as usize].ret);
-        Windows {
-            adds,
-            reads,
-            by_ret,
-            is_counted: vec![false; adds.len()],
-            pending: BTreeSet::new(),
-            unknown: Vec::new(),
-            invoked: 0,
-            line: Vec::with_capacity(adds.len()),
-            frames: Vec::with_capacity(reads.len()),
-        }
-    }
-
-    fn run(mut self, account: &mut Account<'_>) -> Result<Windows<'a>, No> {
-        let mut changes = CHANGES + CHANGES_PER_READ * self.reads.len();
-        while self.frames.len() < self.reads.len() {
-            account.work(16)?;
-            let mut choices = self.choices(account)?;
-            while choices.is_empty() {
-                account.work(16)?;
-                changes = changes.checked_sub(1).ok_or(No::Open)?;
-                choices = self.undo().ok_or(No::Open)?;
-            }
-            self.take(choices);
-        }
-        Ok(self)
-    }
-
-    /// Takes the last of some choices for the next read.
-    fn take(&mut self, mut choices: Vec<Choice>) {
-        let Some(choice) = choices.pop() else { return };
-        let mut returned = self.frames.last().map_or(0, |frame| frame.returned);
-        while self.by_ret.get(returned).is_some_and(|&i| self.adds[i as usize].ret <= choice.moment) {
-            returned += 1;
-        }
-        self.frames.push(Frame { from: self.line.len(), moment: choice.moment, returned, others: choices });
-        for i in choice.adds {
-            self.is_counted[i as usize] = true;
-            self.pending.remove(&(self.adds[i as usize].ret, i));
-            self.line.push(i);
-        }
-    }
-
-    /// Takes back the last read's choice; its others. `None` if there was none.
-    fn undo(&mut self) -> Option<Vec<Choice>> {
-        let frame = self.frames.pop()?;
-        for i in self.line.drain(frame.from..) {
-            self.is_counted[i as usize] = false;
-            let ret = self.adds[i as usize].ret;
-            if ret != NEVER {
-                self.pending.insert((ret, i));
-            }
-        }
-        Some(frame.others)
-    }
-
-    /// What may be counted at the next read, the best last.
-    fn choices(&mut self, account: &mut Account<'_>) -> Result<Vec<Choice>, Limit> {
-        let read = self.reads[self.frames.len()];
-        while let Some(add) = self.adds.get(self.invoked).filter(|add| add.call <= read.last) {
-            if add.ret == NEVER {
-                self.unknown.push(self.invoked as u32);
-            } else {
-                self.pending.insert((add.ret, self.invoked as u32));
-            }
-            self.invoked += 1;
-        }
-        let (moment, returned) = self.frames.last().map_or((0, 0), |frame| (frame.moment, frame.returned));
-        let before = self.frames.len().checked_sub(1).map_or(0, |before| self.reads[before].number);
-        let earliest = moment.max(read.first);
-        let mut must: Vec<u32> = Vec::new();
-        for &i in &self.by_ret[returned..] {
-            if self.adds[i as usize].ret > earliest {
-                break;
-            }
-            if !self.is_counted[i as usize] {
-                must.push(i);
-            }
-        }
-        if earliest > read.last {
-            return Ok(Vec::new());
-        }
-        let rest = read.number - before - must.iter().map(|&i| self.adds[i as usize].amount).sum::<i128>();
-        if rest <= 0 {
-            return Ok(if rest == 0 { vec![Choice { moment: earliest, adds: must }] } else { Vec::new() });
-        }
-        let may = |i: &u32| self.adds[*i as usize].call <= read.last && self.adds[*i as usize].amount <= rest;
-        let in_flight: Vec<u32> = self.pending.iter().filter(|add| add.0 > earliest).map(|add| add.1).filter(may).collect();
-        let mut sums = Sums { adds: self.adds, tries: TRIES, found: Vec::new() };
-        sums.find(&in_flight, rest, &[]);
-        if sums.found.is_empty() {
-            let unknown = self.unknown.iter().rev().copied().filter(|i| !self.is_counted[*i as usize]).filter(may);
-            for i in unknown.take(UNKNOWN_TRIED) {
-                sums.find(&in_flight, rest - self.adds[i as usize].amount, &[i]);
-                if sums.tries == 0 || sums.found.len() >= CHOICES {
-                    break;
-                }
-            }
-        }
-        if sums.found.is_empty() {
-            let unknown = self.unknown.iter().rev().copied().filter(|i| !self.is_counted[*i as usize]).filter(may);
-            let among: Vec<u32> = in_flight.iter().copied().chain(unknown.take(UNKNOWN_TOGETHER)).collect();
-            sums.tries = TRIES;
-            sums.find(&among, rest, &[]);
-        }
-        account.work(TRIES as u64 / 16)?;
-        let choices = sums.found.into_iter().filter_map(|more| self.choice(read, earliest, &must, &more));
-        let mut choices: Vec<Choice> = choices.collect();
-        choices.reverse();
-        Ok(choices)
-    }
-
-    /// The choice of these adds, if all that have returned by its moment are counted.
-    fn choice(&self, read: Read, earliest: u32, must: &[u32], more: &[u32]) -> Option<Choice> {
-        let moment = more.iter().map(|&i| self.adds[i as usize].call).fold(earliest, u32::max);
-        let has_all = self.pending.iter().take_while(|add| add.0 <= moment).all(|add| add.0 <= earliest || more.contains(&add.1));
-        (has_all && moment <= read.last).then(|| Choice { moment, adds: [must, more].concat() })
-    }
-
-    /// The order of all ops.
-    fn order(mut self, ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
-        let mut order = Vec::with_capacity(ops.entries.len());
-        let mut moment = 0;
-        let ends: Vec<usize> = self.frames.iter().skip(1).map(|frame| frame.from).chain([self.line.len()]).collect();
-        for ((frame, end), read) in self.frames.iter().zip(ends).zip(self.reads) {
-            account.work(8)?;
-            let adds = &mut self.line[frame.from..end];
-            adds.sort_unstable_by_key(|&i| self.adds[i as usize].call.max(moment));
-            order.extend(adds.iter().map(|&i| ops.id(self.adds[i as usize].entry)));
-            order.push(ops.id(read.entry));
-            moment = frame.moment;
-        }
-        // By invocation.
-        let left = self.adds.iter().zip(&self.is_counted).filter(|(add, counted)| !**counted && add.ret != NEVER);
-        order.extend(left.map(|(add, _)| ops.id(add.entry)));
-        Ok(order)
-    }
-}
-
-/// Looks for adds with a sum, the fewest first.
-struct Sums<'a> {
-    adds: &'a [Add],
-    tries: usize,
-    found: Vec<Vec<u32>>,
-}
-
-impl Sums<'_> {
-    fn find(&mut self, among: &[u32], sum: i128, with: &[u32]) {
-        if sum == 0 {
-            self.found.push(with.to_vec());
-            return;
-        }
-        let amount = |place: usize| self.adds[among[place] as usize].amount;
-        // The greatest from each place on.
-        let mut greatest: Vec<i128> = (0..among.len()).map(amount).collect();
-        for place in (0..among.len().saturating_sub(1)).rev() {
-            greatest[place] = greatest[place].max(greatest[place + 1]);
-        }
-        for many in 1..=among.len().min(ADDS) {
-            let mut places: Vec<usize> = vec![0];
-            let mut left = sum;
-            while let Some(&place) = places.last() {
-                if self.tries == 0 || self.found.len() >= CHOICES {
-                    return;
-                }
-                self.tries -= 1;
-                let missing = many - places.len() + 1;
-                if place + missing > among.len() || greatest[place] * (missing as i128) < left {
-                    places.pop();
-                    if let Some(last) = places.last_mut() {
-                        left += self.adds[among[*last] as usize].amount;
-                        *last += 1;
-                    }
-                    continue;
-                }
-                let amount = self.adds[among[place] as usize].amount;
-                if missing == 1 && amount == left {
-                    self.found.push(places.iter().map(|&place| among[place]).chain(with.iter().copied()).collect());
-                }
-                if missing > 1 && amount < left {
-                    left -= amount;
-                    places.push(place + 1);
-                } else if let Some(last) = places.last_mut() {
-                    *last += 1;
-                }
-            }
-        }
-    }
 }

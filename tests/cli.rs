@@ -177,6 +177,7 @@ fn json_is_one_object_per_file_with_the_promised_fields() {
         "parse_ms",
         "peak_rss_bytes",
         "reason",
+        "undecided",
         "verdict",
     ];
     for object in &objects {
@@ -352,6 +353,79 @@ fn staleness_is_measured_or_said_to_be_unknown() {
     assert_eq!(measured("malformed.edn", MALFORMED).0, 255);
     assert_eq!(code(&room.run(&["staleness", "absent.edn"])), 255);
     assert_eq!(code(&room.run(&["staleness", "stale.edn", "--model", "mutex"])), 254);
+}
+
+/// Rounds of writes of few values that overlap, and of reads that see them in turn; nobody is in flight between two rounds. The last
+/// read of all sees what nobody wrote.
+fn hard(width: usize, rounds: usize) -> String {
+    let event =
+        |process: usize, kind: &str, f: &str, value: &str| format!("{{:process {process}, :type :{kind}, :f :{f}, :value {value}}}\n");
+    let mut text = String::new();
+    for round in 0..rounds {
+        let value = |i: usize| if round + 1 == rounds && i + 1 == width { "9".into() } else { (i % 3).to_string() };
+        for i in 0..width {
+            text += &event(i, "invoke", "write", &(i % 3).to_string());
+            text += &event(width + i, "invoke", "read", "nil");
+        }
+        for i in 0..width {
+            text += &event(width + i, "ok", "read", &value(i));
+            text += &event(i, "ok", "write", &(i % 3).to_string());
+        }
+    }
+    text
+}
+
+#[test]
+fn an_exhausted_limit_says_what_ran_out_how_far_it_got_and_what_is_undecided() {
+    let room = Room::new();
+    room.file("hard.edn", &hard(26, 3));
+    let limited = ["check", "hard.edn", "--model", "register", "--keyed", "no", "--algorithm", "search", "--memory-limit", "200kB"];
+    let output = room.run(&limited);
+    let told = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(code(&output), 2, "{told}");
+    assert!(told.contains("memory limit of 195 KiB") && told.contains("operations when it stopped"), "{told}");
+    assert!(told.contains("has an order; undecided: 52 operations up to line"), "{told}");
+    let told: Value = serde_json::from_str(&stdout(&room.run(&[&limited[..], &["--json"]].concat()))).unwrap();
+    let part = &told["undecided"];
+    assert_eq!((&told["verdict"], &part["ops"], &part["key"]), (&"unknown".into(), &52.into(), &Value::Null), "{told}");
+    // A round has 104 lines.
+    let lines = (part["first"]["invoke_line"].as_u64().unwrap(), part["last"]["complete_line"].as_u64().unwrap());
+    assert!(lines.0 % 104 == 1 && lines.1 == lines.0 + 103, "{part}");
+    let at = part["stopped"]["at"]["complete_line"].as_u64().unwrap();
+    assert!(lines.0 + 52 <= at && at <= lines.1 && part["stopped"]["unknown"] == 0, "{part}");
+    assert_eq!(part["stopped"]["in_flight"], 52 - (at - lines.0 - 52), "{part}");
+}
+
+#[test]
+fn the_algorithm_can_be_chosen_and_is_refused_where_it_does_not_fit() {
+    let room = Room::new();
+    room.file("valid.edn", VALID);
+    room.file("twice.edn", &VALID.repeat(2));
+    // (file, algorithm, exit code, what is said, the algorithm in the verdict).
+    let cases = [
+        ("valid.edn", "auto", 0, "valid", Some("zones")),
+        ("valid.edn", "zones", 0, "valid", Some("zones")),
+        ("valid.edn", "search", 0, "valid", Some("search")),
+        ("twice.edn", "auto", 0, "valid", Some("search")),
+        ("twice.edn", "zones", 2, "the algorithm asked for, zones, does not cover all of these operations", Some("zones")),
+        ("valid.edn", "queue-order", 254, "does not fit the model register; what does: auto, search, zones", None),
+        ("valid.edn", "magic", 254, "there is no algorithm `magic`; there are auto, search, zones, queue-order", None),
+    ];
+    for (file, algorithm, expected, says, by) in cases {
+        let output = room.run(&["check", file, "--model", "register", "--algorithm", algorithm, "--json"]);
+        let told = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(code(&output) == expected && told.contains(says), "{file} by {algorithm}: {told}");
+        if let Some(by) = by {
+            let object: Value = serde_json::from_str(&stdout(&output)).unwrap();
+            assert_eq!(object["algorithm"], by, "{object}");
+        }
+    }
+    let weaker = room.run(&["check", "valid.edn", "--consistency", "causal", "--algorithm", "zones"]);
+    assert!(code(&weaker) == 254 && stderr(&weaker).contains("--algorithm"), "{}", stderr(&weaker));
+    for asked in [&["--algorithm", "magic"][..], &["--algorithm", "queue-order"], &["--consistency", "causal", "--algorithm", "zones"]] {
+        let output = room.run(&[&["test", "demo", "--time-limit", "1s"], asked].concat());
+        assert!(code(&output) == 254 && stderr(&output).contains("algorithm"), "{asked:?}: {}", stderr(&output));
+    }
 }
 
 #[test]

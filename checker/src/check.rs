@@ -14,7 +14,7 @@ use crate::options::{Algorithm, Options};
 use crate::rules::Rules;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
 use crate::together;
-use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Verdict, Witness};
+use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Undecided, Verdict, Witness};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
 use rayon::prelude::*;
@@ -209,7 +209,9 @@ pub(crate) fn located(history: &History, op: OpId, why: &str) -> String {
 /// The verdict on a key whose ops were not even read.
 fn unknown(group: &KeyOps, limit: Limit) -> KeyVerdict {
     let answer = Answer::Unknown(limit.reason(0, 0));
-    KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm: "none", steps: 0 }
+    let ends = group.ops.first().zip(group.ops.last());
+    let undecided = ends.map(|(&first, &last)| Undecided { ops: group.ops.len(), first, last, stopped: None });
+    KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm: "none", steps: 0, undecided }
 }
 
 pub(crate) fn decide_key<M: Model>(
@@ -222,7 +224,7 @@ pub(crate) fn decide_key<M: Model>(
     budget: &Budget,
 ) -> KeyVerdict {
     let rules = options.rules;
-    let Decision { found, algorithm, steps } = linear::decide(model, problem, options.algorithm, rules, budget);
+    let Decision { found, algorithm, steps, undecided } = linear::decide(model, problem, options.algorithm, rules, budget);
     let explainer = Explainer { model, history, keys, group, problem };
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),
@@ -237,7 +239,7 @@ pub(crate) fn decide_key<M: Model>(
             Err(limit) => Answer::Unknown(limit.reason(returned_before(problem, stuck.blocked), 0)),
         },
     };
-    KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps }
+    KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps, undecided }
 }
 
 fn returned_before<O>(problem: &Problem<O>, blocked: u32) -> usize {

@@ -124,7 +124,7 @@ pub(crate) fn check(history: &History, options: &Options, budget: &Budget) -> Re
             budget.keys_done.fetch_add(1, Ordering::Relaxed);
             budget.ops_done.fetch_add(object.ops.len() as u64, Ordering::Relaxed);
             let key = (!object.key.is_nil()).then_some(object.key);
-            KeyVerdict { key, ops: object.ops.len(), answer, algorithm: "final-reads", steps: 0 }
+            KeyVerdict { key, ops: object.ops.len(), answer, algorithm: "final-reads", steps: 0, undecided: None }
         })
         .collect();
     verdict.answer = Verdict::compose(None, &verdict.keys);

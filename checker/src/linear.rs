@@ -22,6 +22,7 @@ pub(crate) mod search;
 mod states;
 #[cfg(test)]
 mod tests;
+mod undecided;
 mod unseen;
 mod usage;
 mod witness;
@@ -31,7 +32,7 @@ use crate::budget::{Account, Budget, Limit};
 use crate::model::{Model, Sees};
 use crate::options::Algorithm;
 use crate::rules::{Rule, Rules};
-use crate::verdict::{Others, Reason};
+use crate::verdict::{Others, Reason, Undecided};
 use histories::OpId;
 use mask::{Mask, Wide};
 use path::Step;
@@ -48,6 +49,8 @@ pub(crate) struct Decision {
     pub algorithm: &'static str,
     /// Configurations visited.
     pub steps: u64,
+    /// The part in which a search ended early.
+    pub undecided: Option<Undecided>,
 }
 
 /// An answer that nobody has checked yet.
@@ -96,7 +99,10 @@ pub(crate) fn decide_within<M: Model>(
     steps: u64,
 ) -> Decision {
     let mut account = Account::new(budget);
-    let unknown = |reason: Reason, by: Algorithm| Decision { found: Answer::Unknown(reason), algorithm: by.name(), steps: 0 };
+    let unknown = |reason: Reason, by: Algorithm| {
+        let undecided = if matches!(reason, Reason::History(_)) { None } else { undecided::all(problem) };
+        Decision { found: Answer::Unknown(reason), algorithm: by.name(), steps: 0, undecided }
+    };
     let fitting = if rules.has(Rule::UniqueValues) { procedures(model) } else { &[] };
     let tried = fitting.iter().filter(|&&procedure| algorithm == Algorithm::Auto || algorithm == procedure);
     if let Err(limit) = account.hold(problem.bytes()) {
@@ -114,7 +120,7 @@ pub(crate) fn decide_within<M: Model>(
             Ok(Zones::Open) => continue,
             Err(limit) => return unknown(limit.reason(0, 0), procedure),
         };
-        return Decision { found, algorithm: procedure.name(), steps: 0 };
+        return Decision { found, algorithm: procedure.name(), steps: 0, undecided: None };
     }
     if matches!(algorithm, Algorithm::Auto | Algorithm::Search) {
         return search(model, problem, &events, rules, budget, Most::steps(steps));
@@ -239,7 +245,7 @@ fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)]
         513..=4096 => decide_with::<M, Wide<64>>(model, problem, events, rules, budget, most),
         width => {
             let why = format!("{width} operations of known outcome are in flight at once; at most 4096 are supported");
-            Decision { found: Answer::Unknown(Reason::History(why)), algorithm: "search", steps: 0 }
+            Decision { found: Answer::Unknown(Reason::History(why)), algorithm: "search", steps: 0, undecided: None }
         }
     }
 }
@@ -269,7 +275,10 @@ fn decide_with<M: Model, K: Mask>(
     let unseen = match rules.has(Rule::Unseen).then(|| unseen::unseen(model, problem, &mut account)) {
         Some(Ok(unseen)) => unseen,
         None => vec![false; problem.classes.len()],
-        Some(Err(limit)) => return Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "search", steps },
+        Some(Err(limit)) => {
+            let undecided = undecided::all(problem);
+            return Decision { found: Answer::Unknown(limit.reason(0, 0)), algorithm: "search", steps, undecided };
+        }
     };
     let mut search = |unknowns, most: Most| match Search::<M, K>::new(model, problem, unknowns, rules, budget, most) {
         Ok(search) => {
@@ -294,7 +303,9 @@ fn decide_with<M: Model, K: Mask>(
         let found = match (search(unknowns, Most { steps: quick.min(most.steps), ..most }), unknowns) {
             (Found::Order(_), Unknowns::Unlimited) | (Found::Nothing(_), Unknowns::Few(_) | Unknowns::Lazy(_)) => continue,
             (Found::Out(why, progress), _) => {
-                out = (why, progress);
+                // One that lets ops of unknown outcome happen over and over has no order of what it passed.
+                let is_further = unknowns != Unknowns::Unlimited && progress.ops_ordered >= out.1.ops_ordered;
+                out = (why, if is_further { progress } else { out.1 });
                 if matches!(why, Limit::Stopped(_)) {
                     break;
                 }
@@ -317,9 +328,11 @@ fn decide_with<M: Model, K: Mask>(
                 Answer::Stuck(Stuck { blocked: stuck.blocked, suspects: Vec::new(), prefix })
             }
         };
-        return Decision { found, algorithm, steps };
+        return Decision { found, algorithm, steps, undecided: None };
     }
-    Decision { found: Answer::Unknown(out.0.reason(out.1.ops_ordered, out.1.states)), algorithm: "search", steps }
+    let (limit, Progress { ops_ordered, states }) = out;
+    let undecided = undecided::after(problem, events, ops_ordered);
+    Decision { found: Answer::Unknown(limit.reason(ops_ordered, states)), algorithm: "search", steps, undecided }
 }
 
 fn order<M: Model>(model: &M, problem: &Problem<M::Op>, updates: &[Step], account: &mut Account<'_>) -> Answer {

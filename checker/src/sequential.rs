@@ -127,7 +127,7 @@ fn of_cells(
     if !per_key {
         let ids: Vec<OpId> = history.op_ids().collect();
         let (answer, algorithm, steps) = cells.answer(&ids, &execution)?;
-        verdict.keys.push(KeyVerdict { key: None, ops: ids.len(), answer, algorithm, steps });
+        verdict.keys.push(KeyVerdict { key: None, ops: ids.len(), answer, algorithm, steps, undecided: None });
     } else if keys.is_keyed() || execution.keys.len() < 2 {
         let node_of: HashMap<OpId, u32, FxBuildHasher> = execution.ops.iter().copied().zip(0..).collect();
         for group in keys.groups() {
@@ -139,7 +139,7 @@ fn of_cells(
             let is_whole = execution.impossible.is_none();
             let (answer, algorithm, steps) =
                 if is_whole { cells.answer(&group.ops, &part)? } else { judge.searched(&group.ops, |op| by_completion(history, op))? };
-            verdict.keys.push(KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps });
+            verdict.keys.push(KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm, steps, undecided: None });
         }
     } else {
         return Err("transactions cannot be judged key by key; --consistency sequential judges all keys together".into());
@@ -235,11 +235,11 @@ impl<R> Judge<'_, R> {
         for (key, ids) in groups {
             let linearized = || if per_key { None } else { linearized::order(self.reading.model(), history, keys, self.budget) };
             if let Some((answer, algorithm, steps)) = self.by_linearization(&ids, &linearized) {
-                verdict.keys.push(KeyVerdict { key, ops: ids.len(), answer, algorithm, steps });
+                verdict.keys.push(KeyVerdict { key, ops: ids.len(), answer, algorithm, steps, undecided: None });
                 continue;
             }
             let (answer, algorithm, steps) = self.searched(&ids, |op| by_completion(history, op))?;
-            verdict.keys.push(KeyVerdict { key, ops: ids.len(), answer, algorithm, steps });
+            verdict.keys.push(KeyVerdict { key, ops: ids.len(), answer, algorithm, steps, undecided: None });
         }
         verdict.answer = Verdict::compose(None, &verdict.keys);
         Ok(verdict)

@@ -62,6 +62,58 @@ pub struct KeyVerdict {
     pub algorithm: &'static str,
     /// Configurations visited.
     pub steps: u64,
+    /// Of an `Unknown` by a limit: the smallest part that is known to hold what is undecided.
+    pub undecided: Option<Undecided>,
+}
+
+/// A part of a key's ops: all ops that returned before it have an order, and between its ends the search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// The ops of known outcome in it.
+    pub ops: usize,
+    /// The one of these that was invoked first.
+    pub first: OpId,
+    /// The one that completed last. Just before the first and just after the last none of known outcome is in flight, and at no
+    /// moment between.
+    pub last: OpId,
+    /// Where the search ended; `None` if it had ordered nothing: then the part is the whole key.
+    pub stopped: Option<Stopped>,
+}
+
+/// Where a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The op up to whose completion no order had been found yet.
+    pub at: OpId,
+    /// The ops of known outcome in flight when it completed, itself included.
+    pub in_flight: usize,
+    /// The ops of unknown outcome that had been invoked by then.
+    pub unknown: usize,
+}
+
+impl Undecided {
+    /// In words that can follow `Key 3: ` or stand alone, with a full stop.
+    pub fn words(&self) -> Vec<Words> {
+        let text = |text: String| Words::Text(text);
+        let Some(stopped) = self.stopped else {
+            return vec![text(format!("no part of its {} was decided.", many(self.ops, "operation")))];
+        };
+        let unknown = match stopped.unknown {
+            0 => String::new(),
+            unknown => format!(", {unknown} of unknown outcome having been invoked"),
+        };
+        vec![
+            text("all that completed before ".into()),
+            Words::Invoked(self.first),
+            text(format!(" has an order; undecided: {} up to ", many(self.ops, "operation"))),
+            Words::Completed(self.last),
+            text(format!(". The search ended before it explained how {} in flight let ", many(stopped.in_flight, "operation"))),
+            Words::Op(stopped.at),
+            text(" complete at ".into()),
+            Words::Completed(stopped.at),
+            text(format!("{unknown}.")),
+        ]
+    }
 }
 
 /// An answer and its proof.

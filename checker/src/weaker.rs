@@ -186,7 +186,8 @@ pub(crate) fn check(history: &History, consistency: Consistency, options: &Optio
     }
     let execution = Execution::new(history, &rules).map_err(|(op, why)| located(history, op, &why))?;
     let answer = answer(history, &rules, &execution, consistency, budget);
-    verdict.keys = vec![KeyVerdict { key: None, ops: history.ops().len(), answer, algorithm: algorithm(consistency), steps: 0 }];
+    verdict.keys =
+        vec![KeyVerdict { key: None, ops: history.ops().len(), answer, algorithm: algorithm(consistency), steps: 0, undecided: None }];
     verdict.answer = Verdict::compose(None, &verdict.keys);
     Ok(verdict)
 }

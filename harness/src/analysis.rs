@@ -6,13 +6,22 @@ use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts}
 use crate::store::{self, RunDir};
 use crate::{coverage, faults, guess, memory, report, results, tally, words};
 use anyhow::{Context, anyhow};
-use checker::{Budget, Consistency, FailedCas, NilRead, Options, Verdict};
+use checker::{Algorithm, Budget, Consistency, FailedCas, NilRead, Options, Verdict};
 use histories::lint::{Assume, Rule, Severity, lint};
 use histories::{Format, History};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// How a stored run is judged otherwise than it was made for; `None`: as it was.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Otherwise {
+    /// What it should have kept.
+    pub consistency: Option<Consistency>,
+    /// Which procedure decides.
+    pub algorithm: Option<Algorithm>,
+}
 
 /// Judges a stored run, also one whose harness was killed half-way: against the consistency model given, else against the one that
 /// the run was made for.
@@ -21,18 +30,19 @@ use std::time::{Duration, Instant};
 /// Files that cannot be read, or that are not what Rashomon writes.
 pub fn judge_run(
     dir: &RunDir,
-    consistency: Option<Consistency>,
+    otherwise: Otherwise,
     limits: Limits,
     stop: impl Fn() -> bool + Sync,
     progress: &Progress,
 ) -> anyhow::Result<Run> {
     let facts = dir.read_test()?;
     let (history, parse) = read(&dir.history(), Some(Format::Jsonl))?;
-    let options = options_of(&facts.judged)?;
+    let mut options = options_of(&facts.judged)?;
+    options.algorithm = otherwise.algorithm.unwrap_or(options.algorithm);
     let told = facts.judged.consistency.as_deref().map(Consistency::from_str);
     let told = told.transpose().map_err(|why| anyhow!("test.json: judged.consistency: {why}"))?;
     let misuse = misuse(&history, &options, &dir.history());
-    let judgement = judge(&history, consistency.or(told).unwrap_or_default(), &options, limits, stop, progress)?;
+    let judgement = judge(&history, otherwise.consistency.or(told).unwrap_or_default(), &options, limits, stop, progress)?;
     let nodes = facts.node_names();
     let windows = faults::windows(&history, &nodes);
     let phases = phases(&history, &facts);
@@ -278,6 +288,7 @@ fn node_names(history: &History) -> Vec<String> {
 /// What `test.json` says a history is checked against.
 pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
     let initial = judged.initial.as_deref().map(histories::read_value);
+    let algorithm = judged.algorithm.as_deref().map(Algorithm::from_str);
     Ok(Options {
         model: judged.model.clone(),
         keyed: judged.keyed,
@@ -285,6 +296,7 @@ pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
         nil_read: judged.nil_read.as_deref().map(nil_read).transpose()?,
         failed_cas: judged.failed_cas.as_deref().map(failed_cas).transpose()?,
         permits: judged.permits,
+        algorithm: algorithm.transpose().map_err(|why| anyhow!("test.json: judged.algorithm: {why}"))?.unwrap_or_default(),
         ..Options::default()
     })
 }
@@ -293,6 +305,7 @@ pub fn options_of(judged: &Judged) -> anyhow::Result<Options> {
 pub fn judged(options: &Options, must_succeed: &[&str], final_reads: bool) -> Judged {
     Judged {
         consistency: None,
+        algorithm: (options.algorithm != Algorithm::Auto).then(|| options.algorithm.name().into()),
         model: options.model.clone(),
         keyed: options.keyed,
         initial: options.initial.as_ref().map(ToString::to_string),

@@ -4,7 +4,7 @@ use crate::analysis::is_by_key;
 use crate::run::Run;
 use crate::terminal;
 use checker::describe;
-use checker::verdict::Summary;
+use checker::verdict::{Summary, Undecided};
 use checker::{Answer, Counterexample, KeyVerdict};
 use histories::{History, OpId, Outcome, Value};
 use serde_json::{Value as Json, json};
@@ -59,6 +59,7 @@ pub fn of_check(run: &Run) -> Json {
         "check_ms": millis(run.check.check),
         "peak_rss_bytes": run.check.peak_rss_bytes,
         "counterexample": first_counterexample(run),
+        "undecided": terminal::smallest_undecided(run).map(|(key, part)| undecided(run, key, part)),
     })
 }
 
@@ -79,6 +80,7 @@ pub fn of_error(file: &str, why: &str) -> Json {
         "check_ms": null,
         "peak_rss_bytes": null,
         "counterexample": null,
+        "undecided": null,
     })
 }
 
@@ -130,10 +132,29 @@ fn key_summary(run: &Run, key: &KeyVerdict) -> Json {
     });
     match &key.answer {
         Answer::Valid(_) => {}
-        Answer::Unknown(reason) => summary["reason"] = terminal::reason_words(reason, run).into(),
+        Answer::Unknown(reason) => {
+            summary["reason"] = terminal::reason_words(reason, run).into();
+            summary["undecided"] = key.undecided.as_ref().map_or(Json::Null, |part| undecided(run, key, part));
+        }
         Answer::Invalid(proof) => summary["reason"] = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence).into(),
     }
     summary
+}
+
+/// The part of a key that is undecided.
+fn undecided(run: &Run, key: &KeyVerdict, part: &Undecided) -> Json {
+    json!({
+        "key": key.key.map(|key| value(&run.history.values.get(key))),
+        "text": terminal::part_sentence(part, run),
+        "ops": part.ops,
+        "first": core_op(run, part.first),
+        "last": core_op(run, part.last),
+        "stopped": part.stopped.map(|stopped| json!({
+            "at": core_op(run, stopped.at),
+            "in_flight": stopped.in_flight,
+            "unknown": stopped.unknown,
+        })),
+    })
 }
 
 fn first_counterexample(run: &Run) -> Json {

@@ -137,6 +137,9 @@ pub struct Judged {
     /// The consistency model, by its name; absent: linearizable.
     #[serde(default)]
     pub consistency: Option<String>,
+    /// The procedure that decides, by its name; absent: all that fit.
+    #[serde(default)]
+    pub algorithm: Option<String>,
     /// The model's name: `cas-register`.
     pub model: String,
     /// Whether values are `[key value]` pairs.

@@ -8,7 +8,7 @@ use crate::console::{Console, Ink};
 use crate::run::Run;
 use crate::words::{count, duration, many, seconds};
 use checker::describe;
-use checker::verdict::{Reason, Summary};
+use checker::verdict::{Reason, Summary, Undecided};
 use checker::{Answer, Consistency, Counterexample, KeyVerdict};
 use histories::Outcome;
 use std::fmt::Write;
@@ -230,10 +230,27 @@ fn unknown(run: &Run, block: &mut Block) {
         let told = reason_words(reason, run);
         let text = key_name(run, key).map_or_else(|| describe::capital(&told), |name| format!("Key {name}: {told}"));
         block.paragraph(2, 2, text);
+        if let Some(part) = &key.undecided {
+            block.paragraph(2, 2, part_sentence(part, run));
+        }
     }
     if undecided.len() > KEYS_NAMED_MAX {
         block.paragraph(2, 2, format!("So do {} more.", many(undecided.len() - KEYS_NAMED_MAX, "key")));
     }
+    if let Some((key, part)) = smallest_undecided(run).filter(|_| undecided.len() > 1) {
+        let name = key_name(run, key).unwrap_or_default();
+        block.paragraph(2, 2, format!("The smallest undecided part is that of key {name}, {}.", many(part.ops, "operation")));
+    }
+}
+
+/// The undecided key of which the fewest ops are known to be undecided, and these.
+pub fn smallest_undecided(run: &Run) -> Option<(&KeyVerdict, &Undecided)> {
+    run.keys(Summary::Unknown).filter_map(|key| Some((key, key.undecided.as_ref()?))).min_by_key(|(_, part)| part.ops)
+}
+
+/// What of a key is undecided, in a sentence.
+pub fn part_sentence(part: &Undecided, run: &Run) -> String {
+    describe::sentence(&run.history, is_by_key(&run.verdict), &part.words())
 }
 
 /// Why nothing was decided, as a sentence that can follow `Key 3: `.

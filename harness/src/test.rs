@@ -97,7 +97,7 @@ pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt)
     let unhealed = carry_out(plan, dir, progress, interrupt)?;
     // From here on only files are needed: Ctrl-C now ends the check.
     let asked = interrupt.times();
-    let run = analysis::judge_run(dir, None, limits, || interrupt.times() > asked, progress)?;
+    let run = analysis::judge_run(dir, analysis::Otherwise::default(), limits, || interrupt.times() > asked, progress)?;
     analysis::write(dir, &run)?;
     Ok(Finished { run, unhealed })
 }

@@ -112,6 +112,10 @@ fn a_valid_run_shows_its_orders() {
 fn an_unknown_run_says_what_ran_out() {
     let html = page("unknown", &samples::unknown_run());
     has(&html, &["? UNKNOWN", "id=\"undecided\"", "its time limit of 60.0 s", "What would help", "--time-limit"]);
+    has(
+        &html,
+        &["has an order; undecided: 7 operations up to", "how 4 operations in flight let", "2 of unknown outcome having been invoked"],
+    );
     has_not(&html, &["id=\"counter-example\"", "id=\"witness\""]);
 }
 

@@ -5,7 +5,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::store::RunDir;
 use crate::{analysis, console, exit, terminal};
-use checker::Consistency;
+use checker::{Algorithm, Consistency};
 use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,15 +27,20 @@ pub(super) struct AnalyzeArgs {
     /// What the run should have kept: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`) [default: what it was made for]
     #[arg(long, value_name = "NAME", value_parser = Consistency::from_str)]
     pub(super) consistency: Option<Consistency>,
+    /// Which procedure decides whether it is linearizable: auto, search, zones, ... (see `rashomon check --help`) [default: that of the test]
+    #[arg(long, value_name = "NAME")]
+    pub(super) algorithm: Option<Algorithm>,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,
 }
 
 pub(super) fn run(args: &AnalyzeArgs, global: Global) -> Outcome {
+    options::refuse_algorithm(args.algorithm.unwrap_or_default(), args.consistency.as_slice())?;
     let dir = RunDir::open(&args.run)?;
+    let how = analysis::Otherwise { consistency: args.consistency, algorithm: args.algorithm };
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(global.stderr());
-    let run = analysis::judge_run(&dir, args.consistency, args.limits.limits(), || interrupt.times() > 0, &progress)?;
+    let run = analysis::judge_run(&dir, how, args.limits.limits(), || interrupt.times() > 0, &progress)?;
     analysis::write(&dir, &run)?;
     console::print(&terminal::verdict(&run, Some(&dir.report()), global.stdout()))?;
     Ok(exit::of(run.summary()))

@@ -71,6 +71,8 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
     if args.report.is_some() && args.files.len() > 1 {
         return Err(Failure::usage("--report writes one page and takes one file; judge the files one by one"));
     }
+    let named = args.consistency.iter().map(|asked| if let Asked::Model(model) = asked { *model } else { Consistency::Linearizable });
+    options::refuse_algorithm(args.model.algorithm, &named.collect::<Vec<_>>())?;
     let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
     let interrupt = Interrupt::listen()?;
     let mut how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits(), ..Default::default() };

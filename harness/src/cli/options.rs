@@ -1,9 +1,10 @@
 //! Values that options take, and groups of options that several commands share.
 
+use super::Failure;
 use crate::guess;
 use crate::judge::Limits;
 use crate::words;
-use checker::{Algorithm, FailedCas, NilRead, Options};
+use checker::{Algorithm, Consistency, FailedCas, NilRead, Options};
 use clap::Args;
 use histories::Value;
 use nemesis::SshOptions;
@@ -99,6 +100,14 @@ pub(super) struct ModelArgs {
     /// that fit the model, the search last
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(super) algorithm: Algorithm,
+}
+
+/// Refuses an algorithm where nobody asks whether a history is linearizable: it would decide nothing.
+pub(super) fn refuse_algorithm(algorithm: Algorithm, asked: &[Consistency]) -> Result<(), Failure> {
+    if algorithm == Algorithm::Auto || asked.is_empty() || asked.contains(&Consistency::Linearizable) {
+        return Ok(());
+    }
+    Err(Failure::usage("--algorithm chooses how linearizable is judged; leave it out with other consistency models"))
 }
 
 pub(super) fn initial(text: &str) -> Result<Value, String> {

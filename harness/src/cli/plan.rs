@@ -11,6 +11,8 @@ use crate::store::{self, RunDir};
 use crate::test::{Plan, Watch};
 use crate::words;
 use anyhow::Context;
+use checker::Budget;
+use histories::Builder;
 use nemesis::lab::Lab;
 use nemesis::remote::{ConfigFile, HostKeys};
 use nemesis::schedule::Schedule;
@@ -86,7 +88,13 @@ pub(super) fn of(
     };
     let concurrency = args.concurrency.threads(cluster.len())?;
     let (faults, schedule, about_faults) = faults(args, script, seed, &cluster, system.as_ref(), dir)?;
-    let workload = workload(args, system.as_ref(), cluster.len(), concurrency, seed)?;
+    let mut workload = workload(args, system.as_ref(), cluster.len(), concurrency, seed)?;
+    workload.options.algorithm = args.algorithm;
+    if args.consistency == checker::Consistency::Linearizable {
+        // Whether the algorithm fits the model is better known before the run than after it.
+        let nothing = Builder::new().finish();
+        checker::check_linearizable(&nothing, &workload.options, &Budget::unlimited()).map_err(Failure::usage)?;
+    }
     let mut options = system.describe();
     options.extend(workload.describe.iter().cloned());
     options.push(("rate".into(), rate_words(args.rate)));

@@ -6,7 +6,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::store::RunDir;
 use crate::{console, exit, log, terminal, test, words};
-use checker::Consistency;
+use checker::{Algorithm, Consistency};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use nemesis::lab::NAME_DEFAULT;
@@ -96,6 +96,9 @@ pub(super) struct TestArgs {
     /// What the run should keep: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`)
     #[arg(long, value_name = "NAME", value_parser = Consistency::from_str, default_value = "linearizable", help_heading = "Check")]
     pub(super) consistency: Consistency,
+    /// Which procedure decides whether it is linearizable: auto, search, zones, ... (see `rashomon check --help`)
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Check")]
+    pub(super) algorithm: Algorithm,
     /// Judge while the clients still ask: the progress line says what holds so far
     #[arg(long, help_heading = "Check")]
     pub(super) live: bool,
@@ -362,6 +365,7 @@ impl TestArgs {
         if (self.live || self.fail_fast) && self.consistency != Consistency::Linearizable {
             return Err(Failure::usage("--live and --fail-fast judge whether a run is linearizable; other models are judged at its end"));
         }
+        options::refuse_algorithm(self.algorithm, &[self.consistency])?;
         match self.database {
             DatabaseName::Demo => {
                 let etcd = [("--read", self.read.is_some()), ("--etcd-binary", self.etcd_binary.is_some()), ("--lab", self.lab.is_some())];

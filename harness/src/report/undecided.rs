@@ -4,7 +4,7 @@ use super::Section;
 use super::plot::{Axis, Moments, Panel, Steps, chart};
 use super::text::{capital, count, list, many};
 use super::view::View;
-use crate::terminal::reason_words;
+use crate::terminal::{part_sentence, reason_words, smallest_undecided};
 use checker::verdict::{Reason, Summary};
 use checker::{Answer, KeyVerdict};
 use histories::{OpId, Outcome};
@@ -76,10 +76,14 @@ fn body(view: &View<'_>) -> Markup {
         @for (place, key, reason) in keys.iter().take(CHARTS_MAX) {
             h3 { (capital(&view.key_name(key))) ", " (many(key.ops, "operation")) }
             p { (capital(&reason_words(reason, view.run))) }
+            @if let Some(part) = &key.undecided { p { (part_sentence(part, view.run)) } }
             (pressure(view, *place, reason))
         }
         @if keys.len() > CHARTS_MAX {
             p class="note" { (count(keys.len() - CHARTS_MAX)) " more undecided keys are in the table of keys." }
+        }
+        @if let Some((key, part)) = smallest_undecided(view.run).filter(|_| keys.len() > 1) {
+            p { "The smallest undecided part is that of " (view.key_name(key)) ", " (many(part.ops, "operation")) "." }
         }
         @if !keys.is_empty() { (what_helps(view, &keys)) }
     }

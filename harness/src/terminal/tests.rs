@@ -1,7 +1,7 @@
 use super::*;
 use crate::run::{CheckFacts, Coverage, FaultWindow};
 use crate::tally;
-use checker::verdict::{Possible, Step, StepKind, Words};
+use checker::verdict::{Possible, Step, StepKind, Undecided, Words};
 use checker::{KeyVerdict, Verdict, Witness};
 use histories::{Builder, Event, History, Kind, OpId, Value, ValueId};
 
@@ -70,8 +70,22 @@ fn stale_read() -> Run {
         ..Counterexample::default()
     };
     let keys = vec![
-        KeyVerdict { key: ValueId::small_int(0), ops: 4, answer: Answer::Invalid(Box::new(proof)), algorithm: "search", steps: 9 },
-        KeyVerdict { key: ValueId::small_int(1), ops: 0, answer: Answer::Valid(Witness::default()), algorithm: "search", steps: 1 },
+        KeyVerdict {
+            key: ValueId::small_int(0),
+            ops: 4,
+            answer: Answer::Invalid(Box::new(proof)),
+            algorithm: "search",
+            steps: 9,
+            undecided: None,
+        },
+        KeyVerdict {
+            key: ValueId::small_int(1),
+            ops: 0,
+            answer: Answer::Valid(Witness::default()),
+            algorithm: "search",
+            steps: 1,
+            undecided: None,
+        },
     ];
     run(history, Summary::Invalid, keys)
 }
@@ -185,10 +199,19 @@ fn a_gap_makes_a_valid_run_unknown_and_leaves_an_invalid_one() {
 #[test]
 fn an_exhausted_budget_says_how_far_it_got() {
     let reason = Reason::Time { ops_ordered: 1212, states: 2_100_000 };
-    let key = KeyVerdict { key: ValueId::small_int(3), ops: 4870, answer: Answer::Unknown(reason), algorithm: "search", steps: 1 };
+    let key = KeyVerdict {
+        key: ValueId::small_int(3),
+        ops: 4870,
+        answer: Answer::Unknown(reason),
+        algorithm: "search",
+        steps: 1,
+        undecided: None,
+    };
     let mut run = run(history(&[]), Summary::Unknown, vec![key]);
     run.check.time_limit = Some(std::time::Duration::from_mins(1));
+    run.verdict.keys[0].undecided = Some(Undecided { ops: 4_870, first: OpId(0), last: OpId(1), stopped: None });
     let told = verdict(&run, None, UNICODE);
     assert!(told.contains("Key 3: the search had ordered 1 212 operations"), "{told}");
+    assert!(told.contains("No part of its 4 870 operations was decided."), "{told}");
     assert!(told.contains("limit of 60.0 s") && told.contains("--time-limit"), "{told}");
 }

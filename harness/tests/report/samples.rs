@@ -1,6 +1,7 @@
 //! Runs made in memory, from a simulated five-node store: what the report's tests render.
 
-use checker::verdict::{Others, Possible, Reason, Step, StepKind, Summary, Words};
+use checker::describe;
+use checker::verdict::{Others, Possible, Reason, Step, StepKind, Stopped, Summary, Undecided, Words};
 use checker::{Answer, Counterexample, KeyVerdict, Verdict, Witness};
 use histories::{Builder, History, Kind, OpId, Outcome, Value, ValueId};
 use rashomon_harness::run::{
@@ -301,7 +302,7 @@ pub(crate) fn key_verdict(history: &History, key: Option<i64>, answer: Answer) -
     let key = key.and_then(ValueId::small_int);
     let of_key = |op: &histories::Op| key.is_none() || history.values.as_pair(history.input(*op)).map(|p| p.0) == key;
     let ops = history.ops().iter().filter(|op| of_key(op)).count();
-    KeyVerdict { key, ops, answer, algorithm: "search", steps: ops as u64 * 3 }
+    KeyVerdict { key, ops, answer, algorithm: "search", steps: ops as u64 * 3, undecided: None }
 }
 
 /// Keys together.
@@ -489,7 +490,11 @@ pub(crate) fn valid_run(ops: usize) -> Run {
 /// The run whose search ran out of time on one key.
 pub(crate) fn unknown_run() -> Run {
     let mut run = valid_run(3_000);
-    run.verdict.keys[3].answer = Answer::Unknown(Reason::Time { ops_ordered: 212, states: 2_100_000 });
+    let key = &mut run.verdict.keys[3];
+    key.answer = Answer::Unknown(Reason::Time { ops_ordered: 212, states: 2_100_000 });
+    let ops: Vec<OpId> = run.history.op_ids().filter(|&op| describe::key(&run.history, true, op) == key.key).collect();
+    let stopped = Some(Stopped { at: ops[214], in_flight: 4, unknown: 2 });
+    key.undecided = Some(Undecided { ops: 7, first: ops[210], last: ops[216], stopped });
     run.verdict.answer = Summary::Unknown;
     run
 }

@@ -1,6 +1,6 @@
 //! The database under test, seen from the outside: processes on nodes.
 
-use crate::{Clocks, Cluster, Disks, Groups, Node, NodeError, Report};
+use crate::{Clocks, Cluster, Disks, Files, Groups, Node, NodeError, Report};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +15,17 @@ pub enum ProcessState {
     Paused,
     /// There is none.
     Down,
+}
+
+/// Files of a database's data that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFiles {
+    /// What they are, in words: `write-ahead log`.
+    pub what: &'static str,
+    /// The directory they lie in, below the agent's.
+    pub directory: String,
+    /// How their names end.
+    pub suffix: String,
 }
 
 /// The hosts that nodes are on, where their power may be cut: those of a lab.
@@ -120,6 +131,11 @@ pub trait Database: Send + Sync {
 
     /// The control groups of its processes, if they can be in some.
     fn groups(&self) -> Option<&dyn Groups> {
+        None
+    }
+
+    /// The files of its data, if somebody knows which they are.
+    fn files(&self) -> Option<&dyn Files> {
         None
     }
 

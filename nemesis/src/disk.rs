@@ -1,197 +1,149 @@
-//! Faults of the disk that the database's data lies on: full, read-only, without power.
-//!
-//! Where they are asked for, the data is put on a small file system of its own, in a file of the node, before the database is set
-//! up: the node's own disks are not touched. See [`crate::agent::disk`].
+//! Faults of the disk that the database's data lies on: of all of it ([`own`]), or of single files ([`files`]).
 
-use crate::agent::Agents;
+pub mod files;
+pub mod own;
+
+use crate::agent::damage::{Change, Harm};
 use crate::agent::disk::DiskHarm;
 use crate::clock::split_down;
-use crate::command::{Command, DataDisk, Output};
 use crate::fault::{Context, Fault, Report};
-use crate::observe::look_until;
 use crate::target::{Choice, Target};
-use crate::{Cluster, Node, NodeError, ProcessState};
+use crate::{Cluster, NodeError};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is written to see whether something can be.
-const PROBE: &str = ".rashomon-probe";
-
-/// Two files from before a power cut: one that was synced, and one that was not.
-const SYNCED: &str = ".rashomon-synced";
-const UNSYNCED: &str = ".rashomon-unsynced";
-
-/// The disks that the database's data lies on, node by node.
-pub trait Disks: Send + Sync {
-    /// Whether the data can be put on a disk of its own on this node; an error says why not.
-    fn can_provide(&self, node: &Node) -> Result<(), NodeError>;
-
-    /// From the next setup on the data is put on a disk of its own.
-    fn provide(&self);
-
-    /// Hurts the disk, which must be one of its own.
-    fn hurt(&self, node: &Node, harm: DiskHarm) -> Result<(), NodeError>;
-
-    /// Puts it right and starts the database if it ended because of it. No harm if nothing was done to it.
-    fn heal(&self, node: &Node) -> Result<(), NodeError>;
-
-    /// Looks at it by programs of the node that have nothing to do with what hurts it.
-    fn look(&self, node: &Node) -> Result<DiskLook, NodeError>;
-
-    /// Writes two small files, the first to be synced and the second not.
-    fn plant(&self, node: &Node) -> Result<(), NodeError>;
-
-    /// Which of the two there are, and removes them.
-    fn reap(&self, node: &Node) -> Result<[bool; 2], NodeError>;
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// To the whole disk.
+    Disk(DiskHarm),
+    /// To files on it.
+    Files(Harm),
 }
 
-/// A disk as a program of the node sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskLook {
-    /// Whether it is mounted.
-    pub mounted: bool,
-    /// What came of an attempt to write to it: `None` if it was done, the words of the error if not.
-    pub refused: Option<String>,
-}
+const BILLION: f64 = 1e9;
 
-/// The disks of a program that is started by the nodes' agents.
-pub struct AgentDisks {
-    agents: Agents,
-    program: &'static str,
-    disk: DataDisk,
-    wanted: AtomicBool,
-}
+/// The words of the command line, and the usual amounts: one byte of 10 000, one chunk of 100, at most 64 KiB.
+const HOWS: [(&str, How); 6] = [
+    ("full", How::Disk(DiskHarm::Full)),
+    ("read-only", How::Disk(DiskHarm::ReadOnly)),
+    ("power-loss", How::Disk(DiskHarm::PowerLoss)),
+    ("bitflip", How::Files(Harm::Bitflip { per_billion: 100_000 })),
+    ("copy", How::Files(Harm::Copy { per_billion: 10_000_000 })),
+    ("truncate", How::Files(Harm::Truncate { bytes_max: 64 << 10 })),
+];
 
-impl AgentDisks {
-    /// Disks of this size for the program of this name, mounted at this path below the agents' directories.
-    pub fn new(agents: Agents, program: &'static str, at: &str, bytes: u64) -> AgentDisks {
-        AgentDisks { agents, program, disk: DataDisk { at: at.into(), bytes }, wanted: AtomicBool::new(false) }
+/// The target that is all nodes, of which each chunk of the files is damaged on one only.
+const HELIX: &str = "helix";
+
+impl How {
+    /// Whether a database may make the damage its own: one that takes it for the trace of its own crash cuts its log off there, and
+    /// has then lost what it had promised. That is a finding, but nothing to be healed, so it must be asked for by name.
+    fn may_stay(self) -> bool {
+        matches!(self, How::Files(Harm::Bitflip { .. } | Harm::Copy { .. }))
     }
 
-    /// The disk that the program is to be started with, if a fault needs one.
-    pub fn wanted(&self) -> Option<DataDisk> {
-        self.wanted.load(Ordering::Relaxed).then(|| self.disk.clone())
-    }
-
-    fn path(&self, node: &Node, file: &str) -> String {
-        format!("{}/{}/{file}", self.agents.of(node).directory(), self.disk.at)
-    }
-
-    fn write(&self, node: &Node, file: &str, sync: bool) -> Result<Output, NodeError> {
-        let mut argv =
-            vec!["dd".to_owned(), "if=/dev/zero".into(), format!("of={}", self.path(node, file)), "bs=4096".into(), "count=1".into()];
-        argv.extend(sync.then(|| "conv=fsync".to_owned()));
-        self.agents.of(node).run(&Command::new(argv))
-    }
-}
-
-impl Disks for AgentDisks {
-    fn can_provide(&self, node: &Node) -> Result<(), NodeError> {
-        self.agents.of(node).try_disk(self.disk.bytes)
-    }
-
-    fn provide(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
-    }
-
-    fn hurt(&self, node: &Node, harm: DiskHarm) -> Result<(), NodeError> {
-        self.agents.of(node).hurt_disk(self.program, harm)
-    }
-
-    fn heal(&self, node: &Node) -> Result<(), NodeError> {
-        self.agents.of(node).heal_disk(self.program)
-    }
-
-    fn look(&self, node: &Node) -> Result<DiskLook, NodeError> {
-        let agent = self.agents.of(node);
-        let place = format!(" {}/{} ", agent.directory(), self.disk.at);
-        let mounts = agent.run_ok(&Command::new(["cat", "/proc/self/mountinfo"]))?.text();
-        if !mounts.lines().any(|line| line.contains(&place)) {
-            return Ok(DiskLook { mounted: false, refused: Some("it is not mounted".into()) });
-        }
-        let written = self.write(node, PROBE, true)?;
-        agent.run(&Command::new(["rm", "-f", &self.path(node, PROBE)]))?;
-        let words = |output: &Output| {
-            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().rsplit(": ").next().unwrap_or_default().to_owned()
+    fn parse(text: &str) -> Result<How, String> {
+        let (word, amount) = text.split_once('=').map_or((text, None), |(word, amount)| (word, Some(amount)));
+        let Some((_, how)) = HOWS.iter().find(|(known, _)| *known == word) else {
+            let words: Vec<&str> = HOWS.iter().map(|(word, _)| *word).collect();
+            return Err(format!(
+                "`{word}` is nothing that can happen to a disk: say one of {}; a TARGET goes behind an @",
+                words.join(", ")
+            ));
         };
-        Ok(DiskLook { mounted: true, refused: (!written.success()).then(|| words(&written)) })
-    }
-
-    fn plant(&self, node: &Node) -> Result<(), NodeError> {
-        for (file, sync) in [(SYNCED, true), (UNSYNCED, false)] {
-            let written = self.write(node, file, sync)?;
-            if !written.success() {
-                return Err(NodeError::new(
-                    &node.name,
-                    format!("cannot write to the disk before its power is cut: {}", written.complaint()),
-                ));
-            }
+        let Some(amount) = amount else { return Ok(*how) };
+        let share = || match amount.parse::<f64>() {
+            Ok(share) if share > 0.0 && share <= 1.0 => Ok((share * BILLION).ceil() as u64),
+            _ => Err(format!("`{amount}` is no probability: say a number above 0 and up to 1, as in {word}=0.0001")),
+        };
+        match how {
+            How::Disk(_) => Err(format!("`{word}` takes no amount")),
+            How::Files(Harm::Bitflip { .. }) => Ok(How::Files(Harm::Bitflip { per_billion: share()? })),
+            How::Files(Harm::Copy { .. }) => Ok(How::Files(Harm::Copy { per_billion: share()? })),
+            How::Files(Harm::Truncate { .. }) => match amount.parse::<u64>() {
+                Ok(bytes_max @ 1..) => Ok(How::Files(Harm::Truncate { bytes_max })),
+                _ => Err(format!("`{amount}` is no number of bytes, as in {word}=4096")),
+            },
         }
-        Ok(())
     }
-
-    /// A file without its content is as good as none.
-    fn reap(&self, node: &Node) -> Result<[bool; 2], NodeError> {
-        let agent = self.agents.of(node);
-        let [synced, unsynced] = [self.path(node, SYNCED), self.path(node, UNSYNCED)];
-        let there = |path: &str| agent.run(&Command::new(["test", "-s", path])).map(|output| output.success());
-        let found = [there(&synced)?, there(&unsynced)?];
-        agent.run_ok(&Command::new(["rm", "-f", &synced, &unsynced]))?;
-        Ok(found)
-    }
-}
-
-/// What can be done, and its word on the command line.
-const HOWS: [(&str, DiskHarm); 3] = [("full", DiskHarm::Full), ("read-only", DiskHarm::ReadOnly), ("power-loss", DiskHarm::PowerLoss)];
-
-fn harm(word: &str) -> Result<DiskHarm, String> {
-    let found = HOWS.iter().find(|(known, _)| *known == word).map(|(_, harm)| *harm);
-    found.ok_or_else(|| {
-        let words: Vec<&str> = HOWS.iter().map(|(word, _)| *word).collect();
-        format!("`{word}` is nothing that can happen to a disk: say one of {}; a TARGET goes behind an @", words.join(", "))
-    })
 }
 
 /// Some things that can be done, and to whose disk.
 #[derive(Clone, Debug)]
 pub struct Way {
-    hows: Vec<DiskHarm>,
+    hows: Vec<How>,
     choice: Choice,
+    striped: bool,
 }
 
 impl Way {
-    /// Reads `full@minority`: anything if `how` is missing, few nodes if `target` is.
+    /// Reads `bitflip=0.001@minority`: anything that can be undone if `how` is missing; never a majority if `target` is, because no database that needs
+    /// one is safe from losing what a majority has stored.
     pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Way, String> {
-        let hows = match how {
-            None => HOWS.iter().map(|(_, how)| *how).collect(),
-            Some(word) => vec![harm(word)?],
-        };
         let n = cluster.len();
-        let Some(target) = target else { return Ok(Way { hows, choice: Choice::few(n) }) };
+        let hows = match how {
+            None => HOWS.iter().map(|(_, how)| *how).filter(|how| !how.may_stay()).collect(),
+            Some(how) => vec![How::parse(how)?],
+        };
+        if target == Some(HELIX) {
+            let chunks = |how: &How| matches!(how, How::Files(Harm::Bitflip { .. } | Harm::Copy { .. }));
+            if n < 3 || !hows.iter().all(chunks) {
+                return Err(format!("`{HELIX}` is for bitflip and copy, on three nodes or more"));
+            }
+            return Ok(Way { hows, choice: Choice::new(vec![Target::All], n), striped: true });
+        }
+        let Some(target) = target else { return Ok(Way { hows, choice: Choice::few(n), striped: false }) };
         let target = Target::parse(target, cluster)?;
         target.check(n)?;
-        Ok(Way { hows, choice: Choice::new(vec![target], n) })
+        Ok(Way { hows, choice: Choice::new(vec![target], n), striped: false })
+    }
+
+    /// Leaves out some of the things that can be done. An error, with the reason, if nothing is left.
+    fn without(&mut self, out: fn(&How) -> bool, why: &NodeError) -> Result<(), NodeError> {
+        self.hows.retain(|how| !out(how));
+        if self.hows.is_empty() { Err(why.clone()) } else { Ok(()) }
     }
 }
 
 /// Hurts the disks of the database on some nodes, and puts them right.
 pub struct DiskFault {
     ways: Vec<Way>,
-    active: Vec<usize>,
-    harm: Option<DiskHarm>,
+    /// What cannot be had here, and why, if something else was asked for too.
+    lacks: Vec<String>,
+    active: Option<Active>,
+}
+
+struct Active {
+    how: How,
+    nodes: Vec<usize>,
+    /// What was changed in files, by place in `nodes`.
+    changes: Vec<Vec<Change>>,
 }
 
 impl DiskFault {
     /// Draws one of these ways each time; there must be one.
     pub fn new(ways: Vec<Way>) -> DiskFault {
-        DiskFault { ways, active: Vec::new(), harm: None }
+        DiskFault { ways, lacks: Vec::new(), active: None }
+    }
+
+    fn wants(&self, what: fn(&How) -> bool) -> bool {
+        self.ways.iter().any(|way| way.hows.iter().any(what))
+    }
+
+    /// What cannot be done is left out, and every report says so; refused if it was asked for by name.
+    fn leave_out(&mut self, out: fn(&How) -> bool, why: &NodeError) -> Result<(), NodeError> {
+        self.lacks.push(why.to_string());
+        self.ways.iter_mut().try_for_each(|way| way.without(out, why))
     }
 }
 
-fn disks(context: &Context) -> Result<&dyn Disks, NodeError> {
-    let name = context.database.name();
-    context.database.disks().ok_or_else(|| NodeError::new("control node", format!("the disks of {name} cannot be hurt")))
+fn is_of_disk(how: &How) -> bool {
+    matches!(how, How::Disk(_))
+}
+
+fn is_of_files(how: &How) -> bool {
+    matches!(how, How::Files(_))
 }
 
 impl Fault for DiskFault {
@@ -200,112 +152,111 @@ impl Fault for DiskFault {
     }
 
     fn prepare(&mut self, context: &Context) -> Result<(), NodeError> {
-        let disks = disks(context)?;
-        context.cluster.on_all(|node| disks.can_provide(node))?;
-        disks.provide();
+        if self.wants(is_of_files)
+            && let Err(why) = files::files(context)
+        {
+            self.leave_out(is_of_files, &why)?;
+        }
+        if self.wants(is_of_disk) {
+            let disks = own::disks(context)?;
+            match context.cluster.on_all(|node| disks.can_provide(node)) {
+                Ok(_) => disks.provide(),
+                Err(why) => self.leave_out(is_of_disk, &why)?,
+            }
+        }
         Ok(())
     }
 
     fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
-        let disks = disks(context)?;
-        let all: Vec<usize> = (0..context.cluster.len()).collect();
-        let seen = look_until(context, &all, |node| disks.look(node).map(|look| told(node, &look, None)));
-        if seen.observed { Ok(()) } else { Err(NodeError::new("disk", format!("a disk is hurt before any fault: {}", seen.what))) }
+        if self.wants(is_of_disk) { own::all_right(context) } else { Ok(()) }
     }
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
-        let disks = disks(context)?;
         let way = &self.ways[rng.random_range(0..self.ways.len())];
-        let harm = way.hows[rng.random_range(0..way.hows.len())];
+        let how = way.hows[rng.random_range(0..way.hows.len())];
+        let seeds: Vec<u64> = context.cluster.nodes.iter().map(|_| rng.random()).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
         let (down, nodes) = split_down(context, &drawn);
         if !down.is_empty() {
             note = format!("{note} (not {}, down already)", context.cluster.names(&down));
         }
+        if !self.lacks.is_empty() {
+            note = format!("{note} ({})", self.lacks.join("; "));
+        }
         if nodes.is_empty() {
             return Ok(Report::nothing(format!("no disk is hurt{note}")));
         }
-        self.active.clone_from(&nodes);
-        self.harm = Some(harm);
-        let names = context.cluster.names(&nodes);
-        let what = match harm {
-            DiskHarm::Full => format!("the disk of {names} is full{note}"),
-            DiskHarm::ReadOnly => format!("the disk of {names} is read-only, its process started on it{note}"),
-            DiskHarm::PowerLoss => format!("the power of the disk of {names} is cut, what was not synced is lost{note}"),
-        };
-        let mut report = Report::of(nodes.clone(), what);
-        let errors = context.errors_on(&nodes, |node| {
-            let before = disks.look(node)?;
-            if let Some(refused) = before.refused {
-                return Err(NodeError::new(&node.name, format!("its disk was hurt before: {refused}")));
-            }
-            if harm == DiskHarm::PowerLoss {
-                disks.plant(node)?;
-            }
-            disks.hurt(node, harm)
-        });
-        report.seen(look_until(context, &nodes, |node| {
-            let look = disks.look(node)?;
-            let (good, mut said) = told(node, &look, Some(harm));
-            if harm != DiskHarm::PowerLoss {
-                if !good && harm == DiskHarm::Full {
-                    // The database may have removed something meanwhile.
-                    disks.hurt(node, harm)?;
-                }
-                return Ok((good, said));
-            }
-            let down = context.database.state(node)? == ProcessState::Down;
-            said += if down { " and its process is down" } else { " and its process runs" };
-            Ok((good && down, said))
-        }));
-        report.failed(&errors);
-        Ok(report)
+        // Active from now on, whatever goes wrong.
+        let active = self.active.insert(Active { how, nodes, changes: Vec::new() });
+        match how {
+            How::Disk(harm) => own::inject(context, harm, &active.nodes, &note),
+            How::Files(harm) => files::inject(context, harm, (&active.nodes, &note), &seeds, way.striped, &mut active.changes),
+        }
     }
 
     fn recover(&mut self, context: &Context) -> Result<Report, NodeError> {
-        if self.active.is_empty() {
-            return Ok(Report::idle());
-        }
-        let (disks, nodes, harm) = (disks(context)?, self.active.clone(), self.harm);
-        let mut report = Report::of(nodes.clone(), format!("the disk of {} is right", context.cluster.names(&nodes)));
-        let errors = context.errors_on(&nodes, |node| disks.heal(node));
-        report.seen(look_until(context, &nodes, |node| {
-            let look = disks.look(node)?;
-            // Its server was taken out of the cluster meanwhile, and the disk with it.
-            let taken_out = !look.mounted && context.database.state(node)? == ProcessState::Down;
-            Ok(if taken_out { (true, format!("{} has none now", node.name)) } else { told(node, &look, None) })
-        }));
-        if report.observed && harm == Some(DiskHarm::PowerLoss) {
-            let found = context.cluster.on(&nodes, |node| disks.reap(node).map(|found| survived(node, found)));
-            let told: Vec<String> = found.into_iter().map(|told| told.unwrap_or_else(|error| error.to_string())).collect();
-            report.seen = format!("{}, {}", report.seen, told.join(", "));
-        }
-        report.failed(&errors);
+        let Some(active) = &self.active else { return Ok(Report::idle()) };
+        let report = match active.how {
+            How::Disk(harm) => own::recover(context, harm, &active.nodes),
+            How::Files(_) => files::recover(context, &active.nodes, &active.changes),
+        }?;
         if report.observed {
-            self.active.clear();
+            self.active = None;
         }
         Ok(report)
     }
 }
 
-/// Whether a disk looks as it should with this harm done to it, or none; and what was seen.
-fn told(node: &Node, look: &DiskLook, harm: Option<DiskHarm>) -> (bool, String) {
-    let said = match &look.refused {
-        None => format!("{} writes", node.name),
-        Some(words) => format!("{} cannot write: {words}", node.name),
-    };
-    let good = match (harm, &look.refused) {
-        (None, refused) => refused.is_none(),
-        (Some(DiskHarm::Full), Some(words)) => words.contains("No space left"),
-        (Some(DiskHarm::ReadOnly), Some(words)) => words.contains("Read-only"),
-        (Some(DiskHarm::PowerLoss), Some(_)) => !look.mounted,
-        (Some(_), None) => false,
-    };
-    (good, said)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::cluster;
 
-/// What a cut of the power has left of the two files from before.
-fn survived(node: &Node, [synced, unsynced]: [bool; 2]) -> String {
-    let word = |there: bool| if there { "there" } else { "gone" };
-    format!("on {} what was synced is {} and what was not is {}", node.name, word(synced), word(unsynced))
+    fn parse(how: Option<&str>, target: Option<&str>, n: usize) -> Result<Way, String> {
+        Way::parse(how, target, &cluster(n))
+    }
+
+    #[test]
+    fn what_makes_sense_is_read() {
+        assert_eq!(parse(None, None, 3).unwrap().hows.len(), HOWS.len() - 2);
+        for (how, expected) in [
+            ("full", How::Disk(DiskHarm::Full)),
+            ("bitflip=0.001", How::Files(Harm::Bitflip { per_billion: 1_000_000 })),
+            ("copy=1", How::Files(Harm::Copy { per_billion: 1_000_000_000 })),
+            ("truncate=4096", How::Files(Harm::Truncate { bytes_max: 4096 })),
+        ] {
+            assert_eq!(parse(Some(how), None, 3).unwrap().hows, [expected]);
+        }
+        let helix = parse(Some("bitflip"), Some("helix"), 3).unwrap();
+        assert!(helix.striped && !parse(Some("bitflip"), Some("all"), 3).unwrap().striped);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        for (how, target, n, words) in [
+            (Some("slow"), None, 3, "`slow` is nothing that can happen to a disk: say one of full, read-only, power-loss, bitflip"),
+            (Some("full=3"), None, 3, "`full` takes no amount"),
+            (Some("bitflip=2"), None, 3, "`2` is no probability"),
+            (Some("bitflip=0"), None, 3, "`0` is no probability"),
+            (Some("truncate=0"), None, 3, "`0` is no number of bytes"),
+            (Some("full"), Some("helix"), 3, "`helix` is for bitflip and copy"),
+            (Some("bitflip"), Some("helix"), 2, "on three nodes or more"),
+            (None, Some("helix"), 3, "`helix` is for"),
+            (Some("full"), Some("n9"), 3, "`n9` is no target"),
+            (None, Some("minority-third"), 3, "selects no node"),
+        ] {
+            let error = parse(how, target, n).unwrap_err();
+            assert!(error.contains(words), "{how:?} {target:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_left_out_or_refused() {
+        let why = NodeError::new("n1", "no loop device");
+        let mut whole = DiskFault::new(vec![parse(None, None, 3).unwrap()]);
+        whole.leave_out(is_of_disk, &why).unwrap();
+        assert!(!whole.wants(is_of_disk) && whole.wants(is_of_files) && whole.lacks == ["n1: no loop device"]);
+        let mut named = DiskFault::new(vec![parse(Some("full"), None, 3).unwrap(), parse(Some("copy"), None, 3).unwrap()]);
+        assert_eq!(named.leave_out(is_of_disk, &why), Err(why));
+    }
 }

@@ -7,9 +7,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
+mod agent;
 mod bed;
+mod damage;
 mod etcd;
 mod faults;
 mod hosts;
 mod operators;
+mod redis;
 mod support;

@@ -276,7 +276,12 @@ pub(crate) fn times(normal: u32) -> u32 {
 }
 
 fn required() -> bool {
-    std::env::var("RASHOMON_REQUIRE").unwrap_or_default().split(',').any(|part| part == "lab")
+    is_required("lab")
+}
+
+/// Whether this part must run: then a test that cannot run fails.
+pub(crate) fn is_required(part: &str) -> bool {
+    std::env::var("RASHOMON_REQUIRE").unwrap_or_default().split(',').any(|required| required == part)
 }
 
 fn why_not() -> Option<String> {

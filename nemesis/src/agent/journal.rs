@@ -7,6 +7,7 @@
 
 use super::cgroup::Squeezed;
 use super::clock::Skewed;
+use super::damage::Damaged;
 use super::disk::HurtDisk;
 use super::firewall::Cut;
 use super::packets::Shaped;
@@ -37,6 +38,8 @@ pub enum Entry {
     Skewed(Skewed),
     /// A program's disk is full, read-only or without power.
     HurtDisk(HurtDisk),
+    /// A program's files are damaged.
+    Damaged(Damaged),
     /// A program is given less memory or processor time than it wants.
     Squeezed(Squeezed),
 }

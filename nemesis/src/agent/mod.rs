@@ -12,6 +12,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod damage;
 pub mod disk;
 pub mod install;
 pub mod journal;
@@ -38,6 +39,7 @@ use crate::shape::{Echoes, Measured, Shape};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use cgroup::{Resource, Usage};
 use clock::Skew;
+use damage::{Change, Plan};
 use disk::DiskHarm;
 use install::Binary;
 use line::Line;
@@ -420,6 +422,25 @@ impl Agent {
         };
         let [limit, used, reached] = paths.map(|path| self.run_ok(&Command::new(["cat".to_owned(), path])).map(|output| output.text()));
         Ok(cgroup::read_usage(resource, &limit?, &used?, &reached?))
+    }
+
+    /// Kills a program, as a fault, and says how its files would be damaged: nothing is changed yet.
+    pub fn plan_damage(&self, name: &str, plan: &Plan) -> Result<Vec<Change>, NodeError> {
+        match self.ask(Request::PlanDamage { name: name.into(), plan: plan.clone() }, DISKS)? {
+            Reply::Changes(changes) => Ok(changes),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Damages a program's files as planned, as a fault, and starts it on them; that it does not run then is no error.
+    pub fn damage(&self, name: &str, changes: &[Change]) -> Result<(), NodeError> {
+        self.ask(Request::Damage { name: name.into(), changes: changes.to_vec() }, DISKS).map(|_| ())
+    }
+
+    /// Ends the fault of [`Agent::damage`]: kills the program, puts back what was there where nobody has written since, starts it. No
+    /// harm if nothing is damaged.
+    pub fn repair(&self, name: &str) -> Result<(), NodeError> {
+        self.ask(Request::Repair { name: name.into() }, DISKS).map(|_| ())
     }
 
     /// Looks at a program's processes.

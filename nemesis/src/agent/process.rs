@@ -143,9 +143,7 @@ impl Programs {
         let mut record = Record { program: program.clone(), mark: format!("{}-{}-{nanos:x}", program.name, process::id()), leader: None };
         // First the mark, so that a program whose start nobody lived to note is found all the same.
         self.note(&record)?;
-        if let Some(disk) = &program.own.disk {
-            self.disks.mount(disk)?;
-        }
+        self.provide(program)?;
         let mut child = self.spawn(&record)?;
         record.leader = stat(child.id() as i32).map(|leader| Identity { pid: leader.pid, start: leader.start, boot: boot_id() });
         self.note(&record)?;
@@ -158,6 +156,11 @@ impl Programs {
         // Somebody has to wait for it, or it stays a zombie.
         thread::spawn(move || reap(child));
         Ok(())
+    }
+
+    /// Sees to it that a program's own disk is mounted, if it has one.
+    pub(super) fn provide(&self, program: &Program) -> Result<(), String> {
+        program.own.disk.as_ref().map_or(Ok(()), |disk| self.disks.mount(disk))
     }
 
     #[allow(unsafe_code, reason = "a session of its own is made, and groups are entered, between fork and exec")]

@@ -5,6 +5,7 @@
 
 use super::cgroup::Resource;
 use super::clock::Skew;
+use super::damage::{Change, Plan};
 use super::disk::DiskHarm;
 use super::vdso::Reading;
 use crate::command::{Command, Output, Program, bytes};
@@ -212,6 +213,25 @@ pub enum Request {
         /// Of what.
         resource: Resource,
     },
+    /// Kill a program as a fault, and say how its files would be damaged.
+    PlanDamage {
+        /// The program's name.
+        name: String,
+        /// Which files, and how.
+        plan: Plan,
+    },
+    /// Damage a killed program's files and start it: undone by what [`Request::Repair`] does.
+    Damage {
+        /// The program's name.
+        name: String,
+        /// As planned.
+        changes: Vec<Change>,
+    },
+    /// Kill a program, put its files right and start it.
+    Repair {
+        /// The program's name.
+        name: String,
+    },
     /// Look at a program.
     State {
         /// Its name.
@@ -307,6 +327,8 @@ pub enum Reply {
     Echoed(Measured),
     /// Three files: a limit, what is used, how often the limit was reached.
     Paths([String; 3]),
+    /// How files would be damaged.
+    Changes(Vec<Change>),
     /// What was undone.
     Undone(Vec<Undone>),
 }

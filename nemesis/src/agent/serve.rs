@@ -3,6 +3,7 @@
 use super::addresses;
 use super::cgroup::{self, Resource, Squeezed};
 use super::clock::{Clocks, Skewed};
+use super::damage::{self, Change, Damaged, Plan};
 use super::disk::{self, DiskHarm, Disks, HurtDisk};
 use super::exec::Running;
 use super::files::{Directory, replace};
@@ -12,6 +13,7 @@ use super::packets::{Packets, Shaped};
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
 use super::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use crate::ProcessState;
 use crate::command::Program;
 use crate::shape::Shape;
 use rustix::process::geteuid;
@@ -380,6 +382,7 @@ impl Host {
             Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
             Request::Echo { to, nonce, echoes } => self.probe.echo(*to, *nonce, echoes).map(Reply::Echoed),
             Request::UsageFiles { name, resource } => cgroup::paths(name, *resource).map(Reply::Paths),
+            Request::PlanDamage { name, plan } => self.plan_damage(name, plan).map(Reply::Changes),
             Request::Heal => Ok(Reply::Undone(self.undo_all())),
             _ => self.change(request).map(|()| Reply::Nothing),
         }
@@ -413,6 +416,7 @@ impl Host {
                     Entry::Paused(paused) => paused.name == *name,
                     Entry::Skewed(skewed) => skewed.name == *name,
                     Entry::HurtDisk(hurt) => hurt.program.name == *name,
+                    Entry::Damaged(damaged) => damaged.program.name == *name,
                     Entry::Squeezed(squeezed) => squeezed.program.name == *name,
                     Entry::Cut(_) | Entry::Shaped(_) => false,
                 })
@@ -457,6 +461,8 @@ impl Host {
             Request::Release { name, resource } => self.undo_all_of(
                 |entry| matches!(entry, Entry::Squeezed(squeezed) if squeezed.program.name == *name && squeezed.resource == *resource),
             ),
+            Request::Damage { name, changes } => self.damage(name, changes),
+            Request::Repair { name } => self.undo_all_of(|entry| matches!(entry, Entry::Damaged(damaged) if damaged.program.name == *name)),
             Request::TryDisk { bytes } => self.disks.try_out(*bytes),
             Request::HurtDisk { name, harm } => self.hurt_disk(name, *harm),
             Request::HealDisk { name } => self.undo_all_of(|entry| matches!(entry, Entry::HurtDisk(hurt) if hurt.program.name == *name)),
@@ -516,6 +522,41 @@ impl Host {
         let groups = cgroup::of(&program)?;
         self.journal().begin(&Entry::Squeezed(Squeezed { program: program.clone(), resource }))?;
         cgroup::limit(groups, resource, thousandths)
+    }
+
+    /// Kills a program, so that its files stay as they are, and looks at them.
+    fn plan_damage(&self, name: &str, plan: &Plan) -> Result<Vec<Change>, String> {
+        let leaving = self.leaving.read().unwrap_or_else(PoisonError::into_inner);
+        if *leaving {
+            return Err("the agent is leaving".into());
+        }
+        let _one_at_a_time = self.programs_gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.programs.must_run(name)?;
+        let program = self.programs.last(name)?;
+        self.journal().begin(&Entry::Killed(Killed { program: program.clone() }))?;
+        self.programs.kill(name)?;
+        damage::plan(&self.directory, plan).inspect_err(|_| {
+            let _ = self.revive(&program);
+        })
+    }
+
+    fn damage(&self, name: &str, changes: &[Change]) -> Result<(), String> {
+        if self.programs.state(name)? != ProcessState::Down {
+            return Err(format!("{name} was started again meanwhile: its files are left alone"));
+        }
+        let program = self.programs.last(name)?;
+        self.journal().begin(&Entry::Damaged(Damaged { program: program.clone(), changes: changes.to_vec() }))?;
+        let done = damage::inflict(&self.directory, changes);
+        // One that does not run on what it finds ends at once: that is for it to decide.
+        let _ = self.revive(&program);
+        done
+    }
+
+    /// Starts a program that was killed; whether it then runs or not, it is not kept down any more.
+    fn revive(&self, program: &Program) -> Result<(), String> {
+        let started = self.programs.start(program);
+        self.journal().end_all(|entry| matches!(entry, Entry::Killed(killed) if killed.program.name == program.name))?;
+        started
     }
 
     /// Starts a program that ended because of a fault, unless another fault keeps it down.
@@ -580,6 +621,13 @@ impl Host {
             Entry::Paused(paused) => self.programs.resume(&paused.name),
             Entry::Skewed(skewed) => self.clocks.restore(&skewed.name, || self.programs.pids(&skewed.name)),
             Entry::HurtDisk(hurt) => self.heal_disk(hurt),
+            Entry::Damaged(damaged) => {
+                self.programs.kill(&damaged.program.name)?;
+                // After the host's crash the files are there only when their disk is.
+                self.programs.provide(&damaged.program)?;
+                damage::repair(&self.directory, &damaged.changes)?;
+                self.start_again(&damaged.program)
+            }
             Entry::Squeezed(squeezed) => {
                 cgroup::unlimit(cgroup::of(&squeezed.program)?, squeezed.resource)?;
                 self.start_again(&squeezed.program)
@@ -634,6 +682,7 @@ fn describe(entry: &Entry) -> String {
         Entry::Paused(paused) => format!("{} was paused", paused.name),
         Entry::Skewed(skewed) => format!("the clock of {} was changed", skewed.name),
         Entry::HurtDisk(hurt) => hurt.describe(),
+        Entry::Damaged(damaged) => format!("files of {} were damaged", damaged.program.name),
         Entry::Squeezed(squeezed) => squeezed.describe(),
     }
 }

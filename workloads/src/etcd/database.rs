@@ -1,12 +1,12 @@
 //! etcd as a database under test: one server per node, started and hurt through the node's agent.
 
 use super::members::Standing;
-use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, Member, NAME};
+use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, LOGS, Member, NAME};
 use super::{EtcdOptions, authority, status};
 use nemesis::crash::LabHosts;
 use nemesis::{
-    Admin, Agent, AgentClocks, AgentDisks, AgentGroups, Agents, Clocks, Cluster, Command, Database, Disks, Groups, Hosts, Membership, Node,
-    NodeError, Own, ProcessState,
+    Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Files,
+    Groups, Hosts, Membership, Node, NodeError, Own, ProcessState,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub(super) struct EtcdDatabase {
     clocks: AgentClocks,
     disks: AgentDisks,
     groups: AgentGroups,
+    files: AgentFiles,
     agents: Agents,
     hosts: Option<LabHosts>,
     /// Where each node stands in the cluster.
@@ -38,8 +39,10 @@ impl EtcdDatabase {
         let (members, clocks) = (Member::all(cluster)?, AgentClocks::new(agents.clone(), NAME));
         let disks = AgentDisks::new(agents.clone(), NAME, DATA, DISK_BYTES);
         let groups = AgentGroups::new(agents.clone(), NAME);
+        let logs = DataFiles { what: "write-ahead log", directory: LOGS.into(), suffix: ".wal".into() };
+        let files = AgentFiles::new(agents.clone(), NAME, vec![logs]);
         let standings = Mutex::new(vec![Standing::Founder; members.len()]);
-        Ok(EtcdDatabase { options, members, clocks, disks, groups, agents, hosts, standings })
+        Ok(EtcdDatabase { options, members, clocks, disks, groups, files, agents, hosts, standings })
     }
 
     pub(super) fn standing(&self, node: &Node) -> Standing {
@@ -245,6 +248,10 @@ impl Database for EtcdDatabase {
 
     fn groups(&self) -> Option<&dyn Groups> {
         Some(&self.groups)
+    }
+
+    fn files(&self) -> Option<&dyn Files> {
+        Some(&self.files)
     }
 
     fn disks(&self) -> Option<&dyn Disks> {

@@ -14,6 +14,8 @@ pub(super) const BINARY: &str = "etcd/bin/etcd";
 pub(super) const DATA: &str = "etcd/data";
 /// The file that holds the keys.
 pub(super) const BACKEND: &str = "etcd/data/member/snap/db";
+/// Its write-ahead log, which has checksums. Its tree has none: damage there may be served for truth.
+pub(super) const LOGS: &str = "etcd/data/member/wal";
 /// Where the file system is that is mounted on the data's directory, if a fault needs one; and its size: the logs that etcd keeps, of
 /// 64 MB each, and its tree.
 pub(super) const DISK_IMAGE: &str = "etcd/data.image";

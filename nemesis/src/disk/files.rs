@@ -1,0 +1,194 @@
+//! The database's files are damaged while it does not run, and it is started on them.
+//!
+//! What each change replaces is read by a program of the node before, during and after: by `od` and `stat`, not by what writes.
+
+use crate::agent::Agents;
+use crate::agent::damage::{Change, Harm, Plan};
+use crate::command::Command;
+use crate::database::DataFiles;
+use crate::fault::{Context, Report};
+use crate::observe::look_until;
+use crate::{Node, NodeError};
+
+/// How many changes of a node are looked at.
+const LOOKED_AT_MAX: usize = 6;
+
+/// The database's files, node by node.
+pub trait Files: Send + Sync {
+    /// Which files of its data hold what it must not lose.
+    fn kinds(&self) -> &[DataFiles];
+
+    /// Kills the database and says how its files would be damaged.
+    fn plan(&self, node: &Node, plan: &Plan) -> Result<Vec<Change>, NodeError>;
+
+    /// Damages them as planned and starts the database on them. That it does not run then is no error.
+    fn damage(&self, node: &Node, changes: &[Change]) -> Result<(), NodeError>;
+
+    /// Puts back what was there, where nobody has written since, and starts the database. No harm if nothing is damaged.
+    fn repair(&self, node: &Node) -> Result<(), NodeError>;
+
+    /// What stands where a change was planned, read by a program of the node: as many bytes as the change knows, or the length of the
+    /// file if it is one that cuts it off.
+    fn look(&self, node: &Node, change: &Change) -> Result<Found, NodeError>;
+}
+
+/// What stands where a change was planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// What was there before.
+    Old,
+    /// What the damage is.
+    New,
+    /// Neither.
+    Other,
+}
+
+/// The files of a program that is started by the nodes' agents.
+pub struct AgentFiles {
+    agents: Agents,
+    program: &'static str,
+    kinds: Vec<DataFiles>,
+}
+
+impl AgentFiles {
+    /// These files of the program of this name.
+    pub fn new(agents: Agents, program: &'static str, kinds: Vec<DataFiles>) -> AgentFiles {
+        AgentFiles { agents, program, kinds }
+    }
+}
+
+impl Files for AgentFiles {
+    fn kinds(&self) -> &[DataFiles] {
+        &self.kinds
+    }
+
+    fn plan(&self, node: &Node, plan: &Plan) -> Result<Vec<Change>, NodeError> {
+        self.agents.of(node).plan_damage(self.program, plan)
+    }
+
+    fn damage(&self, node: &Node, changes: &[Change]) -> Result<(), NodeError> {
+        self.agents.of(node).damage(self.program, changes)
+    }
+
+    fn repair(&self, node: &Node) -> Result<(), NodeError> {
+        self.agents.of(node).repair(self.program)
+    }
+
+    fn look(&self, node: &Node, change: &Change) -> Result<Found, NodeError> {
+        let agent = self.agents.of(node);
+        if change.new.is_empty() {
+            let length = agent.run_ok(&Command::new(["stat", "-c", "%s", &change.path]))?.text();
+            let end = change.offset + change.old.len() as u64;
+            return Ok(match length.trim().parse::<u64>() {
+                Ok(length) if length == change.offset => Found::New,
+                Ok(length) if length == end => Found::Old,
+                _ => Found::Other,
+            });
+        }
+        let (from, count) = (change.offset.to_string(), change.new.len().to_string());
+        let dump = agent.run_ok(&Command::new(["od", "-An", "-v", "-tx1", "-j", &from, "-N", &count, &change.path]))?.text();
+        let there: Vec<u8> = dump.split_ascii_whitespace().filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+        Ok(match there {
+            there if there == change.new => Found::New,
+            there if there == change.old => Found::Old,
+            _ => Found::Other,
+        })
+    }
+}
+
+/// The files of the database; an error if nobody knows which they are.
+pub(super) fn files(context: &Context) -> Result<&dyn Files, NodeError> {
+    let name = context.database.name();
+    context.database.files().ok_or_else(|| NodeError::new("control node", format!("nobody knows which files of {name} to damage")))
+}
+
+/// Damages files of some nodes. `seeds` are the nodes' own; each chunk is damaged on one node only if `striped`.
+pub(super) fn inject(
+    context: &Context,
+    harm: Harm,
+    (nodes, note): (&[usize], &str),
+    seeds: &[u64],
+    striped: bool,
+    changes: &mut Vec<Vec<Change>>,
+) -> Result<Report, NodeError> {
+    let files = files(context)?;
+    let kinds = files.kinds();
+    let kind = |node: &Node| &kinds[(seeds[node.index] % kinds.len().max(1) as u64) as usize];
+    let names = context.cluster.names(nodes);
+    let stripes = if striped { ", each chunk on one node only" } else { "" };
+    let mut report = Report::of(nodes.to_vec(), format!("{} files of {names}{stripes}{note}", words(harm)));
+    let of = context.cluster.len() as u64;
+    let planned = context.cluster.on(nodes, |node| {
+        let stripe = striped.then_some((node.index as u64, of));
+        let DataFiles { directory, suffix, .. } = kind(node).clone();
+        let changes = files.plan(node, &Plan { directory, suffix, harm, seed: seeds[node.index], stripe })?;
+        let before = looked(files, node, &changes)?;
+        let done = files.damage(node, &changes);
+        if before.iter().any(|found| *found != Found::Old) {
+            return Err(NodeError::new(&node.name, "its files were not as planned with, read before they were damaged"));
+        }
+        done.map(|()| changes)
+    });
+    let mut errors = Vec::new();
+    *changes = planned.into_iter().map(|planned| planned.map_err(|error| errors.push(error)).unwrap_or_default()).collect();
+    report.seen(look_until(context, nodes, |node| {
+        let changes = of_node(nodes, changes, node);
+        let found = looked(files, node, changes)?;
+        let damaged = found.iter().filter(|found| **found == Found::New).count();
+        let bytes: usize = changes.iter().map(|change| change.old.len()).sum();
+        let what = kind(node).what;
+        let said = format!(
+            "{}: {} changes of {bytes} bytes in its {what}, {damaged} of {} looked at are on the disk",
+            node.name,
+            changes.len(),
+            found.len()
+        );
+        Ok((damaged > 0 && damaged == found.len(), said))
+    }));
+    report.failed(&errors);
+    Ok(report)
+}
+
+/// Puts the files of some nodes right.
+pub(super) fn recover(context: &Context, nodes: &[usize], changes: &[Vec<Change>]) -> Result<Report, NodeError> {
+    let files = files(context)?;
+    let mut report = Report::of(nodes.to_vec(), format!("the files of {} are put right", context.cluster.names(nodes)));
+    let errors = context.errors_on(nodes, |node| files.repair(node));
+    report.seen(look_until(context, nodes, |node| {
+        // A file that is gone holds no damage any more.
+        let found: Vec<Found> =
+            picked(of_node(nodes, changes, node)).map(|change| files.look(node, change).unwrap_or(Found::Other)).collect();
+        let count = |wanted: Found| found.iter().filter(|found| **found == wanted).count();
+        let said = format!(
+            "{}: {} of {} hold again what they held, {} were written anew",
+            node.name,
+            count(Found::Old),
+            found.len(),
+            count(Found::Other)
+        );
+        Ok((count(Found::New) == 0, said))
+    }));
+    report.failed(&errors);
+    Ok(report)
+}
+
+fn words(harm: Harm) -> &'static str {
+    match harm {
+        Harm::Bitflip { .. } => "flipped bits in",
+        Harm::Copy { .. } => "copied chunks over others in",
+        Harm::Truncate { .. } => "cut off the end of",
+    }
+}
+
+fn of_node<'a>(nodes: &[usize], changes: &'a [Vec<Change>], node: &Node) -> &'a [Change] {
+    let place = nodes.iter().position(|&index| index == node.index);
+    place.and_then(|place| changes.get(place)).map_or(&[], Vec::as_slice)
+}
+
+fn picked(changes: &[Change]) -> impl Iterator<Item = &Change> {
+    changes.iter().step_by(changes.len().div_ceil(LOOKED_AT_MAX).max(1))
+}
+
+fn looked(files: &dyn Files, node: &Node, changes: &[Change]) -> Result<Vec<Found>, NodeError> {
+    picked(changes).map(|change| files.look(node, change)).collect()
+}

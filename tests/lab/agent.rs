@@ -1,0 +1,52 @@
+//! The agent of a host without a harness: for what is tested with other programs than the databases that there are runs of.
+
+use crate::bed::Bed;
+use crate::support::RASHOMON;
+use nemesis::agent::protocol::{Answer, Greeting, Outcome, Question, Reply, Request};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+/// An agent on a host, asked line by line.
+pub(crate) struct Agent {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Agent {
+    /// Starts one that works in this directory.
+    pub(crate) fn start(bed: &Bed, host: &str, directory: &str) -> Agent {
+        let work = format!("exec {RASHOMON} agent --run test --directory {directory} --dead-man-ms 600000");
+        let mut command = bed.lab.command("ssh", &[host, &work]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut agent = Agent { child, input, output };
+        match serde_json::from_str(&agent.line()).unwrap() {
+            Greeting::RashomonAgent(_) => agent,
+            Greeting::RashomonRefusal(why) => panic!("{why}"),
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Asks for something that must work.
+    pub(crate) fn ask(&mut self, ask: Request) -> Reply {
+        let line = serde_json::to_string(&Question { id: 1, ask }).unwrap() + "\n";
+        self.input.write_all(line.as_bytes()).unwrap();
+        match serde_json::from_str::<Answer>(&self.line()).unwrap().outcome {
+            Outcome::Done(reply) => reply,
+            Outcome::Failed(why) => panic!("{line}: {why}"),
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -127,13 +127,8 @@ impl Disks {
     }
 
     fn unmount_place(&self, place: &Path) -> Result<(), String> {
-        let deadline = Instant::now() + BUSY_WITHIN;
         while is_mounted(place)? {
-            match self.run(&["umount"], &[place]) {
-                Err(why) if Instant::now() >= deadline => return Err(why),
-                Err(_) => thread::sleep(Duration::from_millis(20)),
-                Ok(()) => {}
-            }
+            self.run_when_free(&["umount"], place)?;
         }
         Ok(())
     }
@@ -188,7 +183,7 @@ impl Disks {
 
     /// Makes a disk take no more writes, or take them again. To make it read-only nobody may have files open for writing on it.
     pub(super) fn set_read_only(&self, disk: &DataDisk, read_only: bool) -> Result<(), String> {
-        self.run(&["mount", "-o", if read_only { "remount,ro" } else { "remount,rw" }], &[&self.place(disk)?])
+        self.run_when_free(&["mount", "-o", if read_only { "remount,ro" } else { "remount,rw" }], &self.place(disk)?)
     }
 
     /// Loses everything that was written to a disk and not synced. It is of no use until it is mounted anew.
@@ -214,6 +209,17 @@ impl Disks {
 
     fn image(&self, disk: &DataDisk) -> Result<PathBuf, String> {
         self.home.below(&format!("{}.image", disk.at))
+    }
+
+    /// Does something with a mount, again and again while it is still in use.
+    fn run_when_free(&self, tool: &[&str], place: &Path) -> Result<(), String> {
+        let deadline = Instant::now() + BUSY_WITHIN;
+        loop {
+            match self.run(tool, &[place]) {
+                Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+                done => return done,
+            }
+        }
     }
 
     fn run(&self, tool: &[&str], paths: &[&Path]) -> Result<(), String> {

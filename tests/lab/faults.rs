@@ -171,7 +171,7 @@ fn kill_while_active(faults: &[&str]) {
     let hurt = || bed.each_host().map(|host| bed.lab.ssh(&host, HURT)).collect::<String>();
     for fault in faults {
         let class = fault.split(':').next().unwrap();
-        let schedule = bed.lab.folder.join("faults.toml");
+        let schedule = bed.store.path().join("faults.toml");
         fs::write(&schedule, format!("[[schedule]]\nat = \"1s\"\nfault = \"{fault}\"\n")).unwrap();
         let args = ["--schedule", &*schedule.to_string_lossy(), "--time-limit", "5m", "--seed", "11"];
         for killed in ["the harness", "the agents and the harness"] {

@@ -83,6 +83,9 @@ fn exit_codes_say_what_came_of_it() {
         (&[], 254),
         (&["analyze", "."], 255),
         (&["heal"], 254),
+        (&["doctor"], 254),
+        (&["verify-clean"], 254),
+        (&["verify-clean", "."], 255),
         (&["test", "oracle"], 254),
         (&["test", "etcd"], 254),
         (&["test", "demo", "--read", "serializable"], 254),
@@ -134,6 +137,14 @@ fn mistakes_are_met_with_what_to_do() {
         (&["analyze", "."], &["test.json", "store/latest"]),
         (&["test", "etcd"], &["--nodes", "--lab"]),
         (&["test", "etcd", "--lab", "--key", "id"], &["--lab", "--key", "cannot be used"]),
+        (&["doctor"], &["--nodes", "--lab"]),
+        (&["doctor", "--nodes", "n1,n1"], &["n1", "twice"]),
+        (&["doctor", "--nodes", "n1", "--sudo-password-file", "valid.edn"], &["valid.edn", "chmod 600"]),
+        (&["doctor", "--nodes", "n1", "--sudo-password-file", "absent"], &["absent", "No such file"]),
+        (&["doctor", "--nodes", "n1", "--ask-sudo-password"], &["terminal", "--sudo-password-file"]),
+        (&["doctor", "--nodes", "n1", "--sudo=perhaps"], &["perhaps", "always"]),
+        (&["verify-clean", "."], &["test.json", "store/latest"]),
+        (&["verify-clean", "absent"], &["absent", "test.json"]),
         (&["test", "demo", "--read", "serializable"], &["--read", "etcd", "demo"]),
         (&["test", "demo", "--nemesis", "earthquake"], &["earthquake", "partition"]),
     ] {
@@ -519,6 +530,12 @@ fn a_node_that_cannot_be_reached_is_named() {
     let healed = room.run(&["heal", "--nodes", "127.0.0.1", "--port", &port, "--insecure"]);
     assert_eq!(code(&healed), 255, "{}", stderr(&healed));
     assert!(stdout(&healed).contains("127.0.0.1"), "{}", stdout(&healed));
+    let looked = room.run(&["doctor", "--nodes", "127.0.0.1", "--port", &port, "--insecure"]);
+    assert_eq!(code(&looked), 255, "{}", stderr(&looked));
+    assert!(stdout(&looked).contains("ssh") && stdout(&looked).contains("refused"), "{}", stdout(&looked));
+    let looked = room.run(&["doctor", "--nodes", "127.0.0.1", "--port", &port, "--insecure", "--json"]);
+    let told: Value = serde_json::from_slice(&looked.stdout).unwrap();
+    assert!(told["nodes"][0]["error"].as_str().unwrap().contains("refused"), "{told}");
 }
 
 /// The processes whose command line names this directory.

@@ -4,6 +4,7 @@ mod analyze;
 mod check;
 mod convert;
 mod demo;
+mod doctor;
 mod generate;
 mod heal;
 mod inner;
@@ -16,6 +17,7 @@ mod script;
 mod staleness;
 mod stat;
 mod test;
+mod verify_clean;
 
 use crate::console::{self, Color, Console};
 use crate::{exit, words};
@@ -90,8 +92,12 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Make a history: a simulated object, correct or with one planted anomaly
     Generate(generate::GenerateArgs),
+    /// Look nodes over before a test: what they have, and which faults can be injected there
+    Doctor(doctor::DoctorArgs),
     /// Undo every fault that a killed run left on nodes
     Heal(heal::HealArgs),
+    /// Compare nodes with what they were like before a run; or list everything that it touched
+    VerifyClean(verify_clean::VerifyCleanArgs),
     /// Make hosts on this machine for tests to use
     Lab(lab::LabArgs),
     /// The agent on a node
@@ -148,7 +154,9 @@ pub fn main() -> ExitCode {
         Command::Lint(args) => lint::run(&args, cli.global),
         Command::Convert(args) => convert::run(&args, cli.global),
         Command::Generate(args) => generate::run(&args, cli.global),
+        Command::Doctor(args) => doctor::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
+        Command::VerifyClean(args) => verify_clean::run(&args, cli.global),
         Command::Lab(args) => lab::run(&args, cli.global),
         Command::Agent(args) => return inner::agent(&args),
         Command::DemoNode(args) => inner::demo_node(args),

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod analysis;
+pub mod clean;
 mod cli;
 pub mod clock;
 pub mod console;

@@ -8,10 +8,15 @@
 //! | `schedule.toml` | the schedule of the faults, if it was given by a file |
 //! | `results.json` | the verdict, per key, with coverage and counts |
 //! | `report.html` | the same for people |
+//! | `before.json` | what the nodes were like before the run: `rashomon verify-clean` compares |
+//! | `footprint.json` | everything that the run touched on each node |
 //! | `n1/`, `n2/`, ... | the nodes' logs |
 
+use crate::clean::{Footprints, Pictures};
 use crate::run::{NodeLog, TestFacts};
 use anyhow::{Context, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -106,18 +111,35 @@ impl RunDir {
         self.path.join(file_name(name))
     }
 
+    /// Writes what the nodes were like before the run.
+    pub fn write_before(&self, pictures: &Pictures) -> anyhow::Result<()> {
+        write_json(&self.path.join("before.json"), pictures)
+    }
+
+    /// Reads what the nodes were like before the run.
+    pub fn read_before(&self) -> anyhow::Result<Pictures> {
+        read_json(&self.path.join("before.json"))
+    }
+
+    /// Writes what the run touched.
+    pub fn write_footprints(&self, footprints: &Footprints) -> anyhow::Result<()> {
+        write_json(&self.path.join("footprint.json"), footprints)
+    }
+
+    /// Reads what the run touched; `None` if nobody lived to write it.
+    pub fn read_footprints(&self) -> anyhow::Result<Option<Footprints>> {
+        let path = self.path.join("footprint.json");
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
     /// Writes the facts about the test.
     pub fn write_test(&self, facts: &TestFacts) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(facts)?;
-        text.push('\n');
-        write(&self.test_file(), text.as_bytes())
+        write_json(&self.test_file(), facts)
     }
 
     /// Reads the facts about the test.
     pub fn read_test(&self) -> anyhow::Result<TestFacts> {
-        let path = self.test_file();
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is not what this version of Rashomon writes", path.display()))
+        read_json(&self.test_file())
     }
 
     /// The nodes' logs that are there, by node and name.
@@ -160,6 +182,17 @@ fn point(directory: &Path, target: &str) -> io::Result<()> {
     let _ = fs::remove_file(&draft);
     std::os::unix::fs::symlink(target, &draft)?;
     fs::rename(&draft, directory.join("latest"))
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    write(path, text.as_bytes())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not what this version of Rashomon writes", path.display()))
 }
 
 /// A node's name as a file name: addresses may hold anything.

@@ -7,6 +7,7 @@
 //! the second Ctrl-C's thread when a person has no patience, by the agents on the nodes when this process is killed.
 
 use crate::analysis;
+use crate::clean;
 use crate::clock::Clock;
 use crate::faults::PHASE;
 use crate::interpreter::{Ended, Interpreter, Setup, Tally};
@@ -146,6 +147,7 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
     stage.close()?;
     fetch_logs(&bed, dir, progress);
     tear_down(&bed, progress);
+    unhealed.extend(verify_clean(&bed, dir, progress));
     unhealed.extend(bed.dismiss_agents());
     bed.over.store(true, Ordering::SeqCst);
     drop(guard);
@@ -296,6 +298,10 @@ fn set_up(bed: &Bed, dir: &RunDir, within: Duration, progress: &Progress, interr
     bed.nemesis().prepare()?;
     step(format!("tearing down what an earlier run may have left on {}", words::many(cluster.len(), "node")))?;
     cluster.on_all(|node| database.teardown(node))?;
+    if let Some(agents) = &bed.agents {
+        step("looking at the nodes as they are".into())?;
+        clean::begin(cluster, agents, dir)?;
+    }
     step(format!("setting up {} on {}", database.name(), words::many(cluster.len(), "node")))?;
     let up = cluster.on_all(|node| database.setup(cluster, node)).and_then(|_| {
         progress.update(|| format!("waiting until {} answers", database.name()));
@@ -515,4 +521,46 @@ fn tear_down(bed: &Bed, progress: &Progress) {
         tracing::warn!(%error, "teardown");
         progress.say(&format!("warning: the teardown of {error}"));
     }
+}
+
+/// Compares the nodes with what they were like before, and says so. Returns what is left on them, in sentences.
+fn verify_clean(bed: &Bed, dir: &RunDir, progress: &Progress) -> Vec<String> {
+    let Some(agents) = &bed.agents else { return Vec::new() };
+    let cluster = &bed.context.cluster;
+    progress.begin("nodes");
+    progress.update(|| "comparing the nodes with what they were like before".into());
+    // A fault that its own recovery could not end may be undone by the agent.
+    for error in bed.on_all(|node| agents.of(node).heal()).into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "healing before the nodes are compared");
+    }
+    if let Err(error) = clean::keep_footprints(cluster, agents, dir) {
+        tracing::warn!(%error, "footprints");
+    }
+    let looked = match dir.read_before() {
+        Ok(before) => clean::compare(cluster, agents, &before),
+        Err(error) => return vec![format!("the nodes cannot be compared with what they were like before: {error:#}")],
+    };
+    let mut left = Vec::new();
+    let mut others = Vec::new();
+    for (node, looked) in cluster.nodes.iter().zip(looked) {
+        match looked {
+            Ok(differences) => {
+                for difference in differences {
+                    tracing::warn!(node = node.name, what = difference.what, left = difference.left, "not as before");
+                    let list = if difference.left { &mut left } else { &mut others };
+                    list.push(clean::line(&node.name, &difference));
+                }
+            }
+            Err(error) => left.push(format!("{error}; `rashomon verify-clean {}` looks again", dir.path().display())),
+        }
+    }
+    if left.is_empty() && others.is_empty() {
+        progress.end(&format!("{} as before: {}", words::many(cluster.len(), "node"), clean::COMPARED));
+    } else {
+        progress.clear();
+    }
+    for line in others {
+        progress.say(&format!("warning: {line}"));
+    }
+    left
 }

@@ -176,6 +176,8 @@ impl Fault for ClockFault {
         let how = way.hows[rng.random_range(0..way.hows.len())];
         let skews: Vec<Skew> = context.cluster.nodes.iter().map(|_| how.draw(rng)).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
+        let (drawn, off) = context.without_off(drawn);
+        note += &off;
         let (down, nodes) = split_down(context, &drawn);
         if !down.is_empty() {
             note = format!("{note} (not {}, down already)", context.cluster.names(&down));
@@ -196,8 +198,12 @@ impl Fault for ClockFault {
             return Ok(Report::idle());
         }
         let clocks = clocks(context)?;
-        let nodes = self.active.clone();
-        let mut report = Report::of(nodes.clone(), format!("the clock of {} is right", context.cluster.names(&nodes)));
+        let (nodes, off) = context.without_off(self.active.clone());
+        if nodes.is_empty() {
+            self.active.clear();
+            return Ok(Report::all_off(&off));
+        }
+        let mut report = Report::of(nodes.clone(), format!("the clock of {} is right{off}", context.cluster.names(&nodes)));
         let looks = context.cluster.on(&nodes, |node| {
             let healed = heal(clocks, node);
             match context.database.state(node) {

@@ -43,7 +43,7 @@ impl Hosts for LabHosts {
         }
         let agent = self.agents.of(node);
         agent.expect_crash(&self.program)?;
-        let crashed = lab::crash(&self.lab, &node.name).map_err(|error| lab_error(node, &error));
+        let crashed = lab::crash_while_this_lives(&self.lab, &node.name).map_err(|error| lab_error(node, &error));
         // The connection would notice by itself, but only when nothing has come for a while.
         agent.hang_up();
         crashed

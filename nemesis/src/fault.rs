@@ -40,6 +40,30 @@ pub trait Fault: Send {
 }
 
 impl Context {
+    /// Reaches every node again whose connection was lost, except those whose hosts are off.
+    pub(crate) fn reach_all(&self) {
+        let on: Vec<usize> = self.without_off((0..self.cluster.len()).collect()).0;
+        for error in self.errors_on(&on, |node| self.network.reach(node)) {
+            tracing::warn!(%error, "reaching a node again");
+        }
+    }
+
+    /// The nodes whose hosts are off, asked now: nothing can be done to them. None where nobody holds power switches.
+    pub(crate) fn off(&self) -> Vec<usize> {
+        let Some(hosts) = self.database.hosts() else { return Vec::new() };
+        let all: Vec<usize> = (0..self.cluster.len()).collect();
+        let answers = self.cluster.on(&all, |node| hosts.answers(node));
+        all.into_iter().filter(|&node| !answers[node]).collect()
+    }
+
+    /// Leaves out nodes whose hosts are off, and says so: ` (not n2, its host is off)`.
+    pub(crate) fn without_off(&self, nodes: Vec<usize>) -> (Vec<usize>, String) {
+        let off = self.off();
+        let (off, on): (Vec<usize>, Vec<usize>) = nodes.into_iter().partition(|node| off.contains(node));
+        let note = if off.is_empty() { String::new() } else { format!(" (not {}, off)", self.cluster.names(&off)) };
+        (on, note)
+    }
+
     /// Does something on several nodes at once and returns the errors.
     pub(crate) fn errors_on(&self, nodes: &[usize], act: impl Fn(&Node) -> Result<(), NodeError> + Sync) -> Vec<NodeError> {
         self.cluster.on(nodes, act).into_iter().filter_map(Result::err).collect()
@@ -75,6 +99,15 @@ impl Report {
     /// There was nothing to undo.
     pub fn idle() -> Report {
         Report { observed: true, seen: "no fault was active".into(), ..Report::of(Vec::new(), "nothing to heal".into()) }
+    }
+
+    /// Nothing had to be undone on the nodes where it was active: their hosts are off.
+    pub(crate) fn all_off(note: &str) -> Report {
+        Report {
+            observed: true,
+            seen: "whatever it was went with the power".into(),
+            ..Report::of(Vec::new(), format!("nothing to heal{note}"))
+        }
     }
 
     /// Notes what was seen.

@@ -356,7 +356,12 @@ pub fn names() -> Result<Vec<String>, LabError> {
 
 /// Kills a host: all its processes at once, as when the power is cut. Its disk stays. No harm if it is down.
 pub fn crash(name: &str, host: &str) -> Result<(), LabError> {
-    on_host(name, host, Request::Crash).map(drop)
+    on_host(name, host, |hosts| Request::Crash { hosts, while_i_live: false }).map(drop)
+}
+
+/// [`crash`], as a fault: when this process is gone, however it went, the lab boots the host again by itself.
+pub fn crash_while_this_lives(name: &str, host: &str) -> Result<(), LabError> {
+    on_host(name, host, |hosts| Request::Crash { hosts, while_i_live: true }).map(drop)
 }
 
 /// Starts a host that has crashed, on the disk that it had. No harm if it runs.

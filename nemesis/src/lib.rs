@@ -12,12 +12,14 @@
 
 pub mod admin;
 pub mod agent;
+pub mod clean;
 pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod crash;
 pub mod database;
 pub mod disk;
+pub mod doctor;
 pub mod fault;
 pub mod grudge;
 pub mod lab;

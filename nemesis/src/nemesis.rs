@@ -57,6 +57,8 @@ impl Nemesis {
 
     /// Performs an action and returns its name and what came of it. Never fails: what did not work is in the report.
     pub fn perform(&mut self, action: &Action) -> (String, Report) {
+        // A connection that was cut, or an agent that was killed, must not end the nemesis on a node for good.
+        self.context.reach_all();
         let name = self.action_name(action);
         let report = match action.phase {
             Phase::Start => self.start(action.fault),

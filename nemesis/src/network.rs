@@ -9,6 +9,12 @@ pub trait Network: Send + Sync {
     /// set removes every trace of it.
     fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError>;
 
+    /// Reaches `node` again if the connection to it was lost. What was done to it until then is undone by the node itself. Returns at once
+    /// if nothing is lost.
+    fn reach(&self, _node: &Node) -> Result<(), NodeError> {
+        Ok(())
+    }
+
     /// Checks that `node` has what it takes to drop packets, and leaves it as it was. No other node is cut off meanwhile.
     fn can_drop(&self, node: &Node) -> Result<(), NodeError>;
 

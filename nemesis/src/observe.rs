@@ -160,9 +160,11 @@ impl Link {
 }
 
 /// Probes all links until the cut ones are silent and the others heard, or time is over. The cut counts as observed if
-/// every cut link that could be tried is silent (and at least one could), and not simply everything is silent.
+/// every cut link that could be tried is silent (and at least one could), and not simply everything is silent. Links of hosts that
+/// are off are left out: they are silent without any cut.
 pub(crate) fn cut(context: &Context, grudge: &Grudge) -> Seen {
-    let links = probe_until_as_wanted(context, grudge.links());
+    let off = context.off();
+    let links = probe_until_as_wanted(context, grudge.links().filter(|(from, to, _)| !off.contains(from) && !off.contains(to)));
     let tried = |cut: bool| links.iter().filter(move |link| link.cut == cut && link.told != Probe::Untried);
     let silent = tried(true).filter(|link| link.as_wanted()).count();
     let heard = tried(false).filter(|link| link.as_wanted()).count();
@@ -192,7 +194,9 @@ pub(crate) fn all_heard(context: &Context) -> Result<(), NodeError> {
 /// Probes the links that were cut until all are heard again, or time is over. Links of which an end does not answer do not
 /// count, but at least one must be heard.
 pub(crate) fn healed(context: &Context, was: &Grudge) -> Seen {
-    let links = probe_until_as_wanted(context, was.links().filter(|link| link.2).map(|(from, to, _)| (from, to, false)));
+    let off = context.off();
+    let was_cut = |(from, to, cut): &(usize, usize, bool)| *cut && !off.contains(from) && !off.contains(to);
+    let links = probe_until_as_wanted(context, was.links().filter(was_cut).map(|(from, to, _)| (from, to, false)));
     let heard = links.iter().filter(|link| link.told == Probe::Heard).count();
     let silent = links.iter().filter(|link| link.told == Probe::Silent).count();
     Seen { observed: links.is_empty() || heard > 0 && silent == 0, what: tell(context, &links) }

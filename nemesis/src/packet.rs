@@ -220,7 +220,9 @@ impl Fault for Packet {
             let links = [(a, b), (b, a)].map(|(from, to)| Link::new(from, to)).to_vec();
             (links, format!("between {} {}", context.cluster.names(&[a.min(b), a.max(b)]), harm.words(amount)))
         } else {
-            let (nodes, note) = targets.draw(context, rng);
+            let (nodes, mut note) = targets.draw(context, rng);
+            let (nodes, off) = context.without_off(nodes);
+            note += &off;
             if nodes.is_empty() {
                 return Ok(Report::nothing(format!("no packet is hurt{note}")));
             }
@@ -246,8 +248,12 @@ impl Fault for Packet {
 
     fn recover(&mut self, context: &Context) -> Result<Report, NodeError> {
         let Some(Active { harm, amount, links }) = &self.active else { return Ok(Report::idle()) };
-        let nodes = measure::senders(links);
-        let mut report = Report::of(nodes.clone(), "packets pass as before".into());
+        let (nodes, off) = context.without_off(measure::senders(links));
+        if nodes.is_empty() {
+            self.active = None;
+            return Ok(Report::all_off(&off));
+        }
+        let mut report = Report::of(nodes.clone(), format!("packets pass as before{off}"));
         let errors = context.errors_on(&nodes, |node| context.network.shape(node, &[], &Shape::default(), 0));
         report.seen(measure::healed(context, *harm, *amount, links));
         report.failed(&errors);

@@ -164,7 +164,9 @@ impl Fault for Partition {
 
     /// Every node must be able to drop packets, and every link must be heard before any is cut: otherwise silence would prove nothing.
     fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
-        apply(context, &Grudge::none(context.cluster.len()))?;
+        if let Some(error) = apply(context, &Grudge::none(context.cluster.len())).0.into_iter().next() {
+            return Err(error);
+        }
         context.cluster.on_all(|node| context.network.can_drop(node))?;
         observe::all_heard(context)
     }
@@ -186,10 +188,11 @@ impl Fault for Partition {
         let mut report = Report::of(grudge.nodes(), format!("{}{note}", cut.tell(&context.cluster, &side)));
         report.facts.push(("grudge".into(), grudge.to_value(&context.cluster)));
         let active = self.active.insert(Active { grudge, seen: false });
-        match apply(context, &active.grudge) {
-            Ok(()) => report.seen(observe::cut(context, &active.grudge)),
-            Err(error) => report.seen = error.to_string(),
-        }
+        // What one node cannot do is seen at its links; the others are cut all the same.
+        let (errors, off) = apply(context, &active.grudge);
+        report.what += &off;
+        report.seen(observe::cut(context, &active.grudge));
+        report.failed(&errors);
         active.seen = report.observed;
         Ok(report)
     }
@@ -198,25 +201,28 @@ impl Fault for Partition {
         let Some(Active { grudge, seen }) = &self.active else { return Ok(Report::idle()) };
         // A node that was down or paused when it was cut off could not be asked; it may run by now.
         let late = if *seen { None } else { Some(observe::cut(context, grudge)) };
-        apply(context, &Grudge::none(context.cluster.len()))?;
-        let mut report = Report::of(grudge.nodes(), "healed".into());
+        let (errors, off) = apply(context, &Grudge::none(context.cluster.len()));
+        let mut report = Report::of(grudge.nodes(), format!("healed{off}"));
         report.seen(observe::healed(context, grudge));
+        report.failed(&errors);
         if let Some(late) = late.filter(|late| late.observed) {
             report.facts.push(("seen-late".into(), Value::from(late.what.as_str())));
         }
-        self.active = None;
+        if report.observed {
+            self.active = None;
+        }
         Ok(report)
     }
 }
 
-/// Makes every node drop what the grudge says and nothing else. All nodes are tried even if one fails.
-fn apply(context: &Context, grudge: &Grudge) -> Result<(), NodeError> {
+/// Makes every node drop what the grudge says and nothing else, except those whose hosts are off: they hear nobody anyway, and have
+/// forgotten what they dropped. Returns the errors, and a note of who was left out.
+fn apply(context: &Context, grudge: &Grudge) -> (Vec<NodeError>, String) {
     let nodes = &context.cluster.nodes;
-    context
-        .cluster
-        .on_all(|node| {
-            let from: Vec<_> = grudge.dropped_by(node.index).iter().map(|&i| &nodes[i]).collect();
-            context.network.drop_from(node, &from)
-        })
-        .map(|_| ())
+    let (on, off) = context.without_off((0..nodes.len()).collect());
+    let errors = context.errors_on(&on, |node| {
+        let from: Vec<_> = grudge.dropped_by(node.index).iter().map(|&i| &nodes[i]).collect();
+        context.network.drop_from(node, &from)
+    });
+    (errors, off)
 }

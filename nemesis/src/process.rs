@@ -98,6 +98,8 @@ impl Fault for ProcessFault {
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let done = self.harm.names().done;
         let (drawn, mut note) = self.choice.draw(context, rng);
+        let (drawn, off) = context.without_off(drawn);
+        note += &off;
         let states = context.cluster.on(&drawn, |node| context.database.state(node));
         let mut nodes = Vec::new();
         for (node, state) in drawn.into_iter().zip(states) {
@@ -125,8 +127,12 @@ impl Fault for ProcessFault {
         if self.active.is_empty() {
             return Ok(Report::idle());
         }
-        let nodes = self.active.clone();
-        let mut report = Report::of(nodes.clone(), format!("{} {}", self.harm.names().undone, context.cluster.names(&nodes)));
+        let (nodes, off) = context.without_off(self.active.clone());
+        if nodes.is_empty() {
+            self.active.clear();
+            return Ok(Report::all_off(&off));
+        }
+        let mut report = Report::of(nodes.clone(), format!("{} {}{off}", self.harm.names().undone, context.cluster.names(&nodes)));
         let errors = context.errors_on(&nodes, |node| self.harm.undo(&*context.database, node));
         // Another fault may have its hands on it meanwhile: what counts is that this harm is gone.
         report.seen(observe::processes(context, &nodes, |state| state != self.harm.state()));

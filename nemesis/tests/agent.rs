@@ -257,6 +257,7 @@ fn arguments_are_read_back_as_they_were_written() {
         probe_port: 4000,
         control: Some("fd00::1".parse().unwrap()),
         heal: true,
+        teardown: true,
     };
     assert_eq!(ServeOptions::parse(&options.arguments()), Ok(options));
     let parse = |arguments: &[&str]| ServeOptions::parse(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>());

@@ -87,6 +87,16 @@ impl Bed {
     }
 }
 
+/// Makes a host's own copy of a folder of programs, without some of them.
+pub(crate) fn remove_programs(bed: &Bed, host: &str, folder: &str, programs: &str) {
+    let script = format!(
+        "mkdir -p /tmp/without/upper /tmp/without/work && cd {folder} && \
+         mount -t overlay overlay -o lowerdir={folder},upperdir=/tmp/without/upper,workdir=/tmp/without/work {folder} && \
+         cd {folder} && rm -f {programs}"
+    );
+    bed.lab.ssh(host, &script);
+}
+
 /// Counts the faults of this name that were seen to take effect.
 pub(crate) fn observed(results: &Value, fault: &str) -> u64 {
     let faults = results["coverage"]["faults"].as_array().unwrap();

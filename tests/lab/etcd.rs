@@ -146,16 +146,6 @@ fn nodes_that_cannot_be_used_are_named_with_the_reason() {
     bed.assert_clean();
 }
 
-/// Makes a host's own copy of a folder of programs, without some of them.
-fn remove_programs(bed: &Bed, host: &str, folder: &str, programs: &str) {
-    let script = format!(
-        "mkdir -p /tmp/without/upper /tmp/without/work && cd {folder} && \
-         mount -t overlay overlay -o lowerdir={folder},upperdir=/tmp/without/upper,workdir=/tmp/without/work {folder} && \
-         cd {folder} && rm -f {programs}"
-    );
-    bed.lab.ssh(host, &script);
-}
-
 #[test]
 fn a_missing_firewall_is_found_before_the_run() {
     let Some(bed) = Bed::new(3) else { return };

@@ -3,7 +3,7 @@
 use crate::bed::*;
 use crate::support::*;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether this fault is active by what is recorded so far: injected and not yet ended.
 fn is_active(history: &str, fault: &str) -> bool {
@@ -51,22 +51,44 @@ fn processes_are_stopped_restarted_and_hosts_crashed() {
 }
 
 #[test]
-fn a_host_that_crashed_is_booted_by_heal_when_the_harness_is_gone() {
+fn a_host_that_crashed_is_booted_by_its_lab_when_the_harness_is_gone() {
     let Some(bed) = Bed::new(3) else { return };
     let harness =
         Background::start(bed.test(&["--nemesis", "crash:one", "--nemesis-interval", "20s", "--time-limit", "3m", "--seed", "2"]));
     eventually("a crash", RUN_PATIENCE, || is_active(&bed.history(), "crash"));
+    let status = || text(&finish(bed.lab.command("status", &[]), PATIENCE));
+    assert!(status().contains("crashed"), "{}", status());
     signal(harness.pid(), "KILL");
     drop(harness);
-    let status = || finish(bed.lab.command("status", &[]), PATIENCE);
-    assert!(text(&status()).contains("crashed"), "{}", text(&status()));
+    eventually("the lab boots the host", HEAL_WITHIN, || !status().contains("crashed"));
+    // What ran on it is started by whoever comes next.
     let output = finish(bed.lab.rashomon(&["heal", &format!("--lab={}", bed.lab.name)]), PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(text(&output).contains("undone: it had crashed") && text(&output).contains("undone: etcd was killed"), "{}", text(&output));
-    assert!(!text(&status()).contains("crashed"));
+    assert!(text(&output).contains("undone: etcd was killed"), "{}", text(&output));
+    // One that a person crashed stays off, until a person says otherwise.
+    bed.lab.run("crash", &["n2"]);
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(status().contains("crashed"), "{}", status());
+    let output = finish(bed.lab.rashomon(&["heal", &format!("--lab={}", bed.lab.name)]), PATIENCE);
+    assert!(output.status.success() && text(&output).contains("undone: it had crashed"), "{}", text(&output));
     // The next run takes the nodes as if nothing had been.
     let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "2s"]), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_clean();
+}
+
+#[test]
+fn a_partition_takes_effect_among_the_others_while_a_host_is_off() {
+    let Some(bed) = Bed::new(5) else { return };
+    // The crash lasts; partitions come and go meanwhile.
+    let args = ["--nemesis", "crash:n5,partition:n1+n2", "--nemesis-interval", "3s", "--time-limit", "25s", "--seed", "4"];
+    let output = finish(bed.test(&args), RUN_PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let history = bed.history();
+    let while_off = history.lines().filter(|line| line.contains("\"f\":\"start-partition\"") && line.contains("(not n5, off)"));
+    let while_off: Vec<&str> = while_off.collect();
+    assert!(!while_off.is_empty(), "no partition fell into a crash: {history}");
+    assert!(while_off.iter().all(|line| line.contains("\"observed\":true")), "{while_off:?}");
     bed.assert_clean();
 }
 
@@ -150,26 +172,14 @@ const HURT: &str = "exec 2>/dev/null; nft list tables | grep rashomon; iptables 
                     cd /sys/fs/cgroup; grep -hvE '^(-1|max.*|9223372036854771712)$' cpu/$g/cpu.cfs_quota_us memory/$g/memory.limit_in_bytes $g/cpu.max $g/memory.max; done; \
                     [ \"$(pgrep -xc etcd)\" = 1 ] || echo etcd is down; true";
 
-/// The faults that a node's agent has in its hands, and how often it was seen that a host shows them.
-const IN_THE_AGENTS_HANDS: [&str; 5] = ["partition:halves", "packet:loss", "kill:one", "stop:one", "pause:one"];
-
-/// The same, of faults of what the database's processes have for themselves.
+/// Faults of what the database's processes have for themselves; all others are in `chaos`.
 const OF_ITS_OWN: [&str; 4] = ["disk:full@one", "disk:read-only@one", "memory:one", "cpu:one"];
 
 #[test]
-fn whoever_is_killed_while_a_fault_is_active_the_nodes_come_clean() {
-    kill_while_active(&IN_THE_AGENTS_HANDS);
-}
-
-#[test]
 fn whoever_is_killed_while_disks_and_processes_are_hurt_the_nodes_come_clean() {
-    kill_while_active(&OF_ITS_OWN);
-}
-
-fn kill_while_active(faults: &[&str]) {
     let Some(bed) = Bed::new(3) else { return };
     let hurt = || bed.each_host().map(|host| bed.lab.ssh(&host, HURT)).collect::<String>();
-    for fault in faults {
+    for fault in OF_ITS_OWN {
         let class = fault.split(':').next().unwrap();
         let schedule = bed.store.path().join("faults.toml");
         fs::write(&schedule, format!("[[schedule]]\nat = \"1s\"\nfault = \"{fault}\"\n")).unwrap();

@@ -9,10 +9,14 @@
 
 mod agent;
 mod bed;
+mod chaos;
+mod clean;
 mod damage;
+mod doctor;
 mod etcd;
 mod faults;
 mod hosts;
 mod operators;
 mod redis;
+mod sudo;
 mod support;

@@ -69,6 +69,12 @@ impl TestLab {
         self.run("ssh", &[host, script])
     }
 
+    /// A command on a host that may be off: then its output is a word.
+    pub(crate) fn ssh_or_nothing(&self, host: &str, script: &str) -> String {
+        let output = finish(self.command("ssh", &[host, script]), PATIENCE);
+        if output.status.success() { String::from_utf8_lossy(&output.stdout).into_owned() } else { format!("{host} cannot be asked") }
+    }
+
     /// The folder of the lab itself.
     pub(crate) fn own_folder(&self) -> PathBuf {
         self.folder.join(&self.name)

@@ -12,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   rashomon heal --nodes n1,n2,n3
   rashomon heal --lab
+  rashomon heal --lab --teardown    the database that the run started, and its files, go too
 ";
 
 /// Undo every fault that a killed run left on nodes.
@@ -24,6 +25,9 @@ pub(super) struct HealArgs {
     /// The hosts of `rashomon lab up`; =NAME names the lab if there are several
     #[arg(long, value_name = "NAME", conflicts_with_all = options::NODES_AND_LOGIN, num_args = 0..=1, require_equals = true, default_missing_value = NAME_DEFAULT)]
     pub(super) lab: Option<String>,
+    /// Also end what the run started and remove its files
+    #[arg(long)]
+    pub(super) teardown: bool,
     #[command(flatten)]
     pub(super) ssh: options::SshArgs,
 }
@@ -41,8 +45,9 @@ pub(super) fn run(args: &HealArgs, global: Global) -> Outcome {
             let _ = writeln!(text, "{} {host}: undone: it had crashed", out.ink(Ink::Green, out.fit("✓")));
         }
     }
-    let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options())?;
-    let results = nemesis::agent::heal(&cluster, &access, &AgentOptions::new("rashomon heal", plan::this_program()?));
+    let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options()?)?;
+    let options = AgentOptions { teardown: args.teardown, ..AgentOptions::new("rashomon heal", plan::this_program()?) };
+    let results = nemesis::agent::heal(&cluster, &access, &options);
     let mut code = exit::VALID;
     for (node, result) in cluster.nodes.iter().zip(results) {
         let undone = match result {

@@ -8,8 +8,9 @@ use checker::{Algorithm, Consistency, FailedCas, NilRead, Options};
 use clap::Args;
 use histories::Value;
 use nemesis::SshOptions;
-use nemesis::remote::{ConfigFile, HostKeys};
-use std::path::PathBuf;
+use nemesis::remote::{ConfigFile, HostKeys, Secret, Sudo};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A duration: `10s`, `1m 30s`, `400ms`.
@@ -149,7 +150,8 @@ impl LimitArgs {
 }
 
 /// What the hosts of a lab need not be told: they know who logs in, and how.
-pub(super) const NODES_AND_LOGIN: [&str; 8] = ["nodes", "user", "port", "key", "known_hosts", "ssh_config", "insecure", "sudo"];
+pub(super) const NODES_AND_LOGIN: [&str; 10] =
+    ["nodes", "user", "port", "key", "known_hosts", "ssh_config", "insecure", "sudo", "sudo_password_file", "ask_sudo_password"];
 
 /// How nodes are reached.
 #[derive(Clone, Debug, Default, Args)]
@@ -173,31 +175,85 @@ pub(super) struct SshArgs {
     /// Accept host keys that are not known (never on nodes that matter)
     #[arg(long)]
     pub(super) insecure: bool,
-    /// Become root on the nodes by sudo, which must not ask for a password
+    /// Become root on the nodes by sudo: auto (if the user is not root and may), always, never
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "auto", default_missing_value = "always", hide_possible_values = true)]
+    pub(super) sudo: SudoArg,
+    /// A file with the password that sudo asks for; only you may read it
+    #[arg(long, value_name = "FILE", conflicts_with = "ask_sudo_password")]
+    pub(super) sudo_password_file: Option<PathBuf>,
+    /// Ask here for the password that sudo asks for on the nodes
     #[arg(long)]
-    pub(super) sudo: bool,
+    pub(super) ask_sudo_password: bool,
+}
+
+/// When to use sudo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum SudoArg {
+    /// If the user who logs in is not root and may
+    #[default]
+    Auto,
+    /// Always, or not at all
+    Always,
+    /// Never
+    Never,
 }
 
 impl SshArgs {
     /// Whether any of them was given.
     pub(super) fn is_given(&self) -> bool {
-        let SshArgs { user, port, key, known_hosts, ssh_config, insecure, sudo } = self;
-        user.is_some() || port.is_some() || key.is_some() || known_hosts.is_some() || ssh_config.is_some() || *insecure || *sudo
+        let SshArgs { user, port, key, known_hosts, ssh_config, insecure, sudo, sudo_password_file, ask_sudo_password } = self;
+        let files = [key, known_hosts, ssh_config, sudo_password_file];
+        let flags = [user.is_some(), port.is_some(), *insecure, *sudo != SudoArg::Auto, *ask_sudo_password];
+        files.iter().any(|file| file.is_some()) || flags.contains(&true)
     }
 
-    /// How to log in.
-    pub(super) fn options(&self) -> SshOptions {
-        SshOptions {
+    /// How to log in. Asks for a password if that is wished.
+    pub(super) fn options(&self) -> Result<SshOptions, Failure> {
+        let sudo_password = match &self.sudo_password_file {
+            Some(file) => Some(read_password(file)?),
+            None if self.ask_sudo_password => Some(ask_password()?),
+            None => None,
+        };
+        Ok(SshOptions {
             user: self.user.clone(),
             port: self.port,
             keys: self.key.iter().cloned().collect(),
             known_hosts: self.known_hosts.iter().cloned().collect(),
             host_keys: self.insecure.then_some(HostKeys::AcceptAny),
             config: self.ssh_config.clone().map_or(ConfigFile::User, ConfigFile::File),
-            sudo: self.sudo,
+            sudo: match self.sudo {
+                SudoArg::Auto => Sudo::Auto,
+                SudoArg::Always => Sudo::Always,
+                SudoArg::Never => Sudo::Never,
+            },
+            sudo_password,
             ..SshOptions::default()
-        }
+        })
     }
+}
+
+/// The first line of a file that nobody else can read.
+fn read_password(file: &Path) -> Result<Secret, Failure> {
+    let refuse = |why: String| Failure::usage(format!("--sudo-password-file {}: {why}", file.display()));
+    let mode = std::fs::metadata(file).map_err(|e| refuse(e.to_string()))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(refuse(format!("others can read or write it: chmod 600 {}", file.display())));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| refuse(e.to_string()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(refuse("its first line is empty; it should be the password".into())),
+    }
+}
+
+fn ask_password() -> Result<Secret, Failure> {
+    let terminal = console::Term::stderr();
+    if !terminal.is_term() {
+        return Err(Failure::usage("--ask-sudo-password needs a terminal: use --sudo-password-file where there is none"));
+    }
+    crate::console::complain("password for sudo on the nodes: ");
+    let line = terminal.read_secure_line().map_err(|e| Failure::error(format!("cannot read the password: {e}")))?;
+    if line.is_empty() { Err(Failure::usage("no password was given")) } else { Ok(Secret::new(line)) }
 }
 
 #[cfg(test)]

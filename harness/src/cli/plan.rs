@@ -205,7 +205,7 @@ fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) ->
         return Err(Failure::usage(format!("--etcd-binary {}: there is no such file", binary.display())));
     }
     let lab_name = lab.as_ref().map(|lab| lab.name.clone());
-    let (cluster, access) = reach(&args.nodes, lab, args.ssh.options())?;
+    let (cluster, access) = reach(&args.nodes, lab, args.ssh.options()?)?;
     progress.begin("connect");
     progress.update(|| format!("logging in to {} and starting the agents", words::many(cluster.len(), "node")));
     let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?))
@@ -247,7 +247,7 @@ pub(super) fn reach(names: &[String], lab: Option<Lab>, ssh: SshOptions) -> Resu
 }
 
 /// What the nodes say that could not be reached.
-fn all(errors: &[NodeError]) -> Failure {
+pub(super) fn all(errors: &[NodeError]) -> Failure {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     Failure::error(lines.join("\n       "))
 }

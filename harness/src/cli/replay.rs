@@ -37,7 +37,7 @@ pub(super) fn run(args: &ReplayArgs, global: Global) -> Outcome {
 }
 
 /// The options of the test that this command line ran.
-fn test_of(command: &[String]) -> Result<test::TestArgs, Failure> {
+pub(super) fn test_of(command: &[String]) -> Result<test::TestArgs, Failure> {
     let unknown = || Failure::error(format!("the run was made by `{}`, which is no test that this version knows", words::shell(command)));
     match Cli::try_parse_from(command).map_err(|_| unknown())?.command {
         Command::Test(args) => Ok(*args),

@@ -348,7 +348,7 @@ pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: G
         return Ok(exit::of(finished.run.summary()));
     }
     let list = finished.unhealed.join("\n  ");
-    Err(Failure::error(format!("faults are left on nodes; `rashomon heal` removes them:\n  {list}")))
+    Err(Failure::error(format!("something is left on nodes; `rashomon heal --teardown` removes it:\n  {list}")))
 }
 
 /// `rashomon 0.1.0  test demo, register  seed 0x5a3`.

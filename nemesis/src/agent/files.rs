@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 /// What is the agent's own in its directory.
-const OWN: [&str; 6] = ["bin", "journal", "journal.unreadable", "lock", "lock.holder", "processes"];
+const OWN: [&str; 7] = ["bin", super::footprint::FILE, "journal", "journal.unreadable", "lock", "lock.holder", "processes"];
 
 /// The agent's directory: absolute, without symbolic links.
 #[derive(Clone, Debug)]
@@ -104,6 +104,15 @@ impl Directory {
         Ok(Reply::Chunk { data, end })
     }
 
+    /// What lies directly below it and is not the agent's own.
+    pub(super) fn others(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();
+        let mut names: Vec<String> = entries.filter_map(name).filter(|name| !OWN.contains(&name.as_str())).collect();
+        names.sort();
+        names
+    }
+
     /// Removes a file or a directory with all below it; symbolic links themselves, not what they point to.
     pub(super) fn remove(&self, path: &str) -> Result<(), String> {
         let place = self.below(path)?;
@@ -125,13 +134,28 @@ fn part(place: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes a small file so that readers see the old one or the whole new one, even after a crash.
+/// Writes a small file of text so that readers see the old one or the whole new one, even after a crash. On a full disk it is written over
+/// the old one, whose room it needs: a program that was killed must be started again there too.
 pub(super) fn replace(place: &Path, content: &[u8]) -> io::Result<()> {
     let part = part(place);
-    let mut file = File::create(&part)?;
-    file.write_all(content)?;
-    file.sync_data()?;
-    fs::rename(&part, place)
+    let written = File::create(&part).and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()));
+    match written {
+        Ok(()) => fs::rename(&part, place),
+        Err(error) => {
+            let _ = fs::remove_file(&part);
+            if error.kind() == ErrorKind::StorageFull { overwrite(place, content).map_err(|_| error) } else { Err(error) }
+        }
+    }
+}
+
+/// Writes over a file that is there, without making it longer than the room that it has: blanks at its end harm no text of ours.
+fn overwrite(place: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(place)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    let mut padded = content.to_vec();
+    padded.resize(length.max(content.len()), b' ');
+    file.write_all(&padded)?;
+    file.sync_data()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// A table and chain of ours, and what they do with packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// What comes from some addresses is dropped.
     Cut,
     /// What goes to some addresses is handed to our queue; it passes if nobody takes it.
@@ -34,6 +34,14 @@ impl Place {
     /// The name of the `iptables` chain.
     fn chain(self) -> &'static str {
         if self == Place::Cut { "RASHOMON" } else { "RASHOMON-PACKETS" }
+    }
+
+    /// What of the firewall is ours, in words.
+    pub(super) fn names(self, backend: Backend) -> String {
+        match backend {
+            Backend::Nft => format!("nft table inet {}", self.table()),
+            Backend::Iptables => format!("iptables and ip6tables chain {} in front of {}", self.chain(), self.builtin()),
+        }
     }
 
     /// The chain of the firewall's own that leads to ours.

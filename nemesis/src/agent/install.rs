@@ -8,7 +8,7 @@
 use super::AgentOptions;
 use crate::NodeError;
 use crate::command::Command;
-use crate::remote::{Access, Remote};
+use crate::remote::{Access, Remote, Secret, SshOptions, Sudo};
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
@@ -28,6 +28,8 @@ if [ -n "$1" ]; then home=$1; elif [ "$(id -u)" = 0 ]; then home=/var/lib/rashom
 echo "rashomon-node yes"
 echo "system $(uname -s)"
 echo "machine $(uname -m)"
+echo "uid $(id -u)"
+echo "user $(id -un)"
 echo "libc $(getconf GNU_LIBC_VERSION 2>/dev/null)"
 if [ -n "$3" ] && [ ! -e "$3" ]; then echo "loader missing"; fi
 echo "control $SSH_CONNECTION"
@@ -156,6 +158,9 @@ fn newest_glibc(bytes: &[u8]) -> Option<u32> {
 struct Facts {
     system: String,
     machine: String,
+    /// Who logs in.
+    uid: Option<u32>,
+    user: String,
     glibc_minor: Option<u32>,
     loader_missing: bool,
     control: Option<IpAddr>,
@@ -173,6 +178,8 @@ impl Facts {
             match name {
                 "system" => facts.system = value.into(),
                 "machine" => facts.machine = value.into(),
+                "uid" => facts.uid = value.parse().ok(),
+                "user" => facts.user = value.into(),
                 "libc" => facts.glibc_minor = value.strip_prefix("glibc 2.").and_then(|minor| minor.split('.').next()?.parse().ok()),
                 "loader" => facts.loader_missing = true,
                 "control" => facts.control = value.split(' ').next().and_then(|address| address.parse().ok()),
@@ -190,15 +197,17 @@ impl Facts {
 pub(super) struct Installed {
     pub(super) argv: Vec<String>,
     pub(super) control: Option<IpAddr>,
+    /// What sudo wants to read before the program does.
+    pub(super) password: Option<Secret>,
 }
 
 /// Makes sure that the program is on the node and can run there.
 pub(super) fn ensure(remote: &mut dyn Remote, access: &Access, options: &AgentOptions, binary: &Binary) -> Result<Installed, NodeError> {
     let Access::Ssh(ssh) = access else {
-        return Ok(Installed { argv: vec![binary.path.display().to_string()], control: None });
+        return Ok(Installed { argv: vec![binary.path.display().to_string()], control: None, password: None });
     };
     // With sudo the agent's directory is root's, and the one who logs in puts the program into his own.
-    let directory = options.directory.clone().filter(|_| !ssh.sudo).unwrap_or_default();
+    let directory = options.directory.clone().filter(|_| ssh.sudo != Sudo::Always).unwrap_or_default();
     let loader = binary.elf.loader.clone().unwrap_or_default();
     let look = Command::new(["sh", "-c", LOOK, "sh", &directory, &binary.file_name(), &loader]).timeout(LOOK_WITHIN);
     let output = remote.run(&look)?;
@@ -212,10 +221,57 @@ pub(super) fn ensure(remote: &mut dyn Remote, access: &Access, options: &AgentOp
         tracing::info!(node = remote.node(), bytes = binary.size, "uploading the agent");
         remote.upload(&binary.path, &facts.program, 0o755, UPLOAD_WITHIN)?;
     }
-    let mut argv: Vec<String> = if ssh.sudo { ["sudo", "-n", "--"].map(String::from).to_vec() } else { Vec::new() };
+    let (mut argv, password) = become_root(remote, ssh, &facts)?;
     argv.push(facts.program);
-    Ok(Installed { argv, control: facts.control })
+    Ok(Installed { argv, control: facts.control, password })
 }
+
+/// The words before the program that make it run as root, and what sudo wants to read first. Tried out, because only sudo itself knows
+/// what it allows: without a password, then with the one that was given.
+fn become_root(remote: &mut dyn Remote, ssh: &SshOptions, facts: &Facts) -> Result<(Vec<String>, Option<Secret>), NodeError> {
+    if ssh.sudo == Sudo::Never || facts.uid == Some(0) {
+        return Ok((Vec::new(), None));
+    }
+    // -k: whoever logged in before may have left a ticket, and the password would then be read by the wrong program.
+    let with = |flags: &[&str]| [&["sudo", "-k"], flags, &["--"]].concat().into_iter().map(String::from).collect::<Vec<_>>();
+    let mut attempt = |flags: &[&str], input: String| -> Result<Result<Vec<String>, String>, NodeError> {
+        let words = with(flags);
+        let hello = words.iter().map(String::as_str).chain([facts.program.as_str(), "agent", HELLO]);
+        let output = remote.run(&Command::new(hello).stdin(input).timeout(LOOK_WITHIN))?;
+        Ok(if output.success() { Ok(words) } else { Err(output.complaint()) })
+    };
+    let mut why = match attempt(&["-n"], String::new())? {
+        Ok(words) => return Ok((words, None)),
+        Err(why) => why,
+    };
+    if let Some(password) = &ssh.sudo_password {
+        match attempt(&["-S", "-p", ""], format!("{}\n", password.reveal()))? {
+            Ok(words) => return Ok((words, Some(password.clone()))),
+            Err(complaint) => why = format!("the password that was given does not help: {complaint}"),
+        }
+    }
+    if ssh.sudo == Sudo::Auto && ssh.sudo_password.is_none() {
+        tracing::info!(node = remote.node(), user = facts.user, why, "not root, and sudo does not help");
+        return Ok((Vec::new(), None));
+    }
+    let line = sudoers_line(&facts.user, &facts.program);
+    Err(NodeError::new(
+        remote.node(),
+        format!(
+            "{} cannot become root by sudo: {why}. Give the password with --sudo-password-file or --ask-sudo-password, or put this into a file in /etc/sudoers.d: {line}",
+            facts.user
+        ),
+    ))
+}
+
+/// What lets a user run the agent as root without a password. It is as good as the root password: the user can replace the program.
+pub fn sudoers_line(user: &str, program: &str) -> String {
+    let folder = program.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{user} ALL=(root) NOPASSWD: {folder}/rashomon-*")
+}
+
+/// The argument with which an agent says nothing, does nothing and succeeds: to see whether it can be run.
+pub(super) const HELLO: &str = "--hello";
 
 /// Adds what to do to the words with which a program fails to start.
 pub(super) fn explain(why: &str) -> String {
@@ -224,7 +280,7 @@ pub(super) fn explain(why: &str) -> String {
     } else if why.contains("Permission denied") {
         "is the directory on a file system mounted noexec? Name another directory".into()
     } else if why.contains("sudo:") {
-        "the user must be allowed to run the agent by sudo without a password".into()
+        "the user must be allowed to run the agent by sudo: `rashomon doctor` says how".into()
     } else {
         return why.into();
     };
@@ -288,7 +344,7 @@ mod tests {
 
     fn node(machine: &str, more: &str) -> String {
         format!(
-            "a greeting of the shell\nrashomon-node yes\nsystem Linux\nmachine {machine}\n{more}control 192.0.2.1 5000 192.0.2.2 22\nprogram /x/bin/rashomon-1"
+            "a greeting of the shell\nrashomon-node yes\nsystem Linux\nmachine {machine}\nuid 0\nuser root\n{more}control 192.0.2.1 5000 192.0.2.2 22\nprogram /x/bin/rashomon-1"
         )
     }
 
@@ -326,10 +382,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_not_root_becomes_it_if_sudo_lets_him() {
+        let program = elf(62, None, "");
+        let answer = node("x86_64", &format!("uid 1000\nuser ann\nsize {}\n", program.len()));
+        let (installed, asked) = ensure_on(&answer, &program);
+        let sudo = ["sudo", "-k", "-n", "--", "/x/bin/rashomon-1"];
+        assert_eq!(installed.unwrap().argv, sudo);
+        assert_eq!(asked[1], [&sudo[..], &["agent", HELLO]].concat());
+    }
+
+    #[test]
+    fn the_line_for_sudoers_names_every_build() {
+        let line = sudoers_line("ann", "/home/ann/.rashomon/bin/rashomon-0123-45");
+        assert_eq!(line, "ann ALL=(root) NOPASSWD: /home/ann/.rashomon/bin/rashomon-*");
+    }
+
+    #[test]
     fn what_a_program_says_that_cannot_start_is_explained() {
         assert!(explain("x: error while loading shared libraries: libssl.so.3").contains("build a static one"));
         assert!(explain("sh: x: Permission denied").contains("noexec"));
-        assert!(explain("sudo: a password is required").contains("without a password"));
+        assert!(explain("sudo: a password is required").contains("rashomon doctor"));
         assert_eq!(explain("something else"), "something else");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The file has one JSON object per line: `{"begin":{"id":1,"entry":...}}` before a fault, `{"end":{"id":1}}` after it was undone;
 //! each line is synced before the next step. It is emptied whenever nothing is left to undo. A line torn by a crash stands at
-//! the end and belongs to a fault that was not applied: it is skipped. The file is for its owner only: how to start a program may
+//! the end and belongs to a fault that was not applied: it is skipped. Room for it is reserved, so that a disk that fills up later takes
+//! its lines all the same. The file is for its owner only: how to start a program may
 //! hold secrets.
 
 use super::cgroup::Squeezed;
@@ -12,6 +13,7 @@ use super::disk::HurtDisk;
 use super::firewall::Cut;
 use super::packets::Shaped;
 use super::process::{Killed, Paused};
+use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -21,6 +23,9 @@ use std::path::{Path, PathBuf};
 
 /// The most that is read of a journal: one of ours is never longer than a few kilobytes.
 const BYTES_MAX: u64 = 16 << 20;
+
+/// The room on the disk that is reserved: more than a run's worst moment needs.
+const RESERVED_BYTES: u64 = 64 << 10;
 
 /// A fault and how to undo it. A new fault adds a variant here, and a file with what it holds and how to undo that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +84,7 @@ impl Journal {
         let mut journal =
             Journal { path, file, open: BTreeMap::new(), next: 1, unreadable: 0, torn: text.last().is_some_and(|&b| b != b'\n') };
         journal.replay(&text);
+        journal.reserve();
         Ok(journal)
     }
 
@@ -161,7 +167,14 @@ impl Journal {
         self.file
             .set_len(0)
             .and_then(|()| self.file.sync_data())
-            .map_err(|e| format!("cannot empty the journal {}: {e}", self.path.display()))
+            .map_err(|e| format!("cannot empty the journal {}: {e}", self.path.display()))?;
+        self.reserve();
+        Ok(())
+    }
+
+    /// Takes room on the disk without making the file longer. Where that cannot be done, a full disk refuses faults, and nothing else.
+    fn reserve(&self) {
+        let _ = fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES);
     }
 }
 

@@ -145,12 +145,16 @@ fn start(
         probe_port: options.probe_port,
         control: program.control,
         heal,
+        teardown: heal && options.teardown,
     };
     let mut argv = program.argv;
     argv.push("agent".into());
     argv.extend(serve.arguments());
     let pipe = remote.open(&argv)?;
     let mut talk = Talk::new(pipe, options.dead_man);
+    if let Some(password) = program.password {
+        talk.outgoing.push(format!("{}\n", password.reveal()).into_bytes());
+    }
     let about =
         talk.greet(ear, options.connect_within + serve.lock_within).map_err(|why| NodeError::new(&node.name, install::explain(&why)))?;
     if about.protocol != VERSION {

@@ -14,10 +14,12 @@ pub mod cgroup;
 pub mod clock;
 pub mod damage;
 pub mod disk;
+pub mod footprint;
 pub mod install;
 pub mod journal;
 pub mod protocol;
 pub mod serve;
+pub mod snapshot;
 pub mod vdso;
 
 mod addresses;
@@ -41,9 +43,11 @@ use cgroup::{Resource, Usage};
 use clock::Skew;
 use damage::{Change, Plan};
 use disk::DiskHarm;
+use footprint::Touch;
 use install::Binary;
 use line::Line;
 use protocol::{CHUNK_BYTES_MAX, Reply, Request};
+use snapshot::Snapshot;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +61,12 @@ const SHORT: Duration = Duration::from_secs(20);
 
 /// How long what concerns disks may take: they may have much to write.
 const DISKS: Duration = Duration::from_mins(1);
+
+/// How long a node that was reached before may take to let us in again, without the wait for the agent before.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long a node may take to be looked at.
+const SNAPSHOT_WITHIN: Duration = Duration::from_mins(2);
 
 /// How agents are started.
 #[derive(Clone, Debug)]
@@ -75,6 +85,8 @@ pub struct AgentOptions {
     pub probe_port: u16,
     /// How long a new agent waits for another run to leave the node; 3 s if `None`.
     pub lock_within: Option<Duration>,
+    /// Whether [`heal`] also ends the programs that a run started and removes its files.
+    pub teardown: bool,
 }
 
 impl AgentOptions {
@@ -88,6 +100,7 @@ impl AgentOptions {
             directory: None,
             probe_port: 0,
             lock_within: None,
+            teardown: false,
         }
     }
 
@@ -111,17 +124,24 @@ impl Agents {
     /// Connects to all nodes at once, uploads the program where it is missing and starts it. If any node fails, the others are
     /// let go again and every error is returned.
     pub fn connect(cluster: &Cluster, access: &Access, options: &AgentOptions) -> Result<Agents, Vec<NodeError>> {
-        let binary = read_binary(options).map_err(|error| vec![error])?;
-        let all: Vec<usize> = (0..cluster.len()).collect();
         let mut agents = Vec::new();
         let mut errors = Vec::new();
-        for result in cluster.on(&all, |node| Agent::connect(node, access, options, &binary)) {
+        for result in Agents::connect_each(cluster, access, options) {
             match result {
                 Ok(agent) => agents.push(agent),
                 Err(error) => errors.push(error),
             }
         }
         if errors.is_empty() { Ok(Agents { agents: agents.into() }) } else { Err(errors) }
+    }
+
+    /// The same, node by node: those that cannot be reached do not keep the others.
+    pub fn connect_each(cluster: &Cluster, access: &Access, options: &AgentOptions) -> Vec<Result<Agent, NodeError>> {
+        let all: Vec<usize> = (0..cluster.len()).collect();
+        match read_binary(options) {
+            Ok(binary) => cluster.on(&all, |node| Agent::connect(node, access, options, &binary)),
+            Err(error) => all.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 
     /// The agent of a node.
@@ -177,13 +197,14 @@ struct Inner {
     options: AgentOptions,
     binary: Arc<Binary>,
     line: Mutex<Arc<Line>>,
+    reconnecting: Mutex<()>,
 }
 
 impl Agent {
     fn connect(node: &Node, access: &Access, options: &AgentOptions, binary: &Arc<Binary>) -> Result<Agent, NodeError> {
         let line = Mutex::new(Arc::new(Line::connect(node, access, options, binary)?));
         let (node, access, options, binary) = (node.clone(), access.clone(), options.clone(), binary.clone());
-        Ok(Agent { inner: Arc::new(Inner { node, access, options, binary, line }) })
+        Ok(Agent { inner: Arc::new(Inner { node, access, options, binary, line, reconnecting: Mutex::new(()) }) })
     }
 
     fn line(&self) -> Arc<Line> {
@@ -191,10 +212,15 @@ impl Agent {
     }
 
     fn reconnect(&self) -> Result<(), NodeError> {
+        let _one_at_a_time = self.inner.reconnecting.lock().unwrap_or_else(PoisonError::into_inner);
         self.line().hang_up();
         let Inner { node, access, options, binary, .. } = &*self.inner;
         // The old agent may still wait for a heartbeat before it undoes its faults and leaves.
-        let patient = AgentOptions { lock_within: Some(2 * options.dead_man + Duration::from_secs(2)), ..options.clone() };
+        let patient = AgentOptions {
+            lock_within: Some(2 * options.dead_man + Duration::from_secs(2)),
+            connect_within: options.connect_within.min(RECONNECT_WITHIN),
+            ..options.clone()
+        };
         let line = Line::connect(node, access, &patient, binary)?;
         *self.inner.line.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(line);
         Ok(())
@@ -480,6 +506,35 @@ impl Agent {
         }
     }
 
+    /// Looks at everything on the node that a run may touch, or damage. The node is only looked at.
+    pub fn snapshot(&self) -> Result<Snapshot, NodeError> {
+        match self.ask(Request::Snapshot, SNAPSHOT_WITHIN)? {
+            Reply::Snapshot(snapshot) => Ok(snapshot),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// The node's own clock, in nanoseconds since 1970, read while the answer was on its way.
+    pub fn time_ns(&self) -> Result<i64, NodeError> {
+        match self.ask(Request::Time, SHORT)? {
+            Reply::Time(ns) => Ok(ns),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// A run begins: the list of what was touched begins anew.
+    pub fn begin_footprint(&self) -> Result<(), NodeError> {
+        self.done(Request::BeginFootprint)
+    }
+
+    /// What was touched on the node since the run began, by this agent and those before it.
+    pub fn footprint(&self) -> Result<Vec<Touch>, NodeError> {
+        match self.ask(Request::Footprint, SHORT)? {
+            Reply::Footprint(touches) => Ok(touches),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
     /// Undoes every fault on the node now and returns what there was.
     pub fn heal(&self) -> Result<Vec<Undone>, NodeError> {
         match self.ask(Request::Heal, SHORT)? {
@@ -489,7 +544,7 @@ impl Agent {
     }
 
     /// Undoes every fault, ends the agent and returns what was undone.
-    fn close(&self) -> Result<Vec<Undone>, NodeError> {
+    pub fn close(&self) -> Result<Vec<Undone>, NodeError> {
         let reply = self.ask(Request::Bye, SHORT);
         self.line().hang_up();
         match reply? {

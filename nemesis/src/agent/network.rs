@@ -74,6 +74,10 @@ impl Network for AgentNetwork {
         self.agents.of(node).drop_from(&self.addresses_of(from)?)
     }
 
+    fn reach(&self, node: &Node) -> Result<(), NodeError> {
+        if self.agents.of(node).is_alive() { Ok(()) } else { self.agents.reconnect(node) }
+    }
+
     fn shape(&self, node: &Node, to: &[&Node], shape: &Shape, seed: u64) -> Result<(), NodeError> {
         self.agents.of(node).shape(&self.addresses_of(to)?, shape, seed)
     }

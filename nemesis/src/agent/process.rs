@@ -34,7 +34,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 const ENDS_AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The environment variable that marks a program's processes.
-const MARK: &str = "RASHOMON_PROGRAM";
+pub(super) const MARK: &str = "RASHOMON_PROGRAM";
 
 /// A journal entry: a program was killed; it is undone by starting it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,10 +185,11 @@ impl Programs {
             .stderr(errors);
         let groups = program.own.groups.as_deref().map(cgroup::make).transpose()?;
         let leave = move || {
+            let_signals_in()?;
             setsid()?;
             groups.as_ref().map_or(Ok(()), cgroup::Entrance::enter)
         };
-        // SAFETY: setsid and write are async-signal-safe; nothing is allocated, and no memory is touched but the list of open files.
+        // SAFETY: setsid, write and what lets signals in are async-signal-safe; nothing is allocated, and no memory is touched but the list of open files.
         unsafe { command.pre_exec(leave) };
         command.spawn().map_err(|e| cannot_start(file, program.dir.as_deref(), &e))
     }
@@ -265,6 +266,15 @@ impl Programs {
         self.signal_until(name, Signal::CONT, |process| process.is_none_or(|process| !process.stopped))
     }
 
+    /// The names of all programs that were started and not forgotten.
+    pub(super) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.records).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned());
+        let mut names: Vec<String> = entries.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
     /// Forgets a program that is gone.
     fn forget(&self, name: &str) -> Result<(), String> {
         match fs::remove_file(self.record_path(name)?) {
@@ -293,6 +303,18 @@ impl Programs {
             thread::sleep(Duration::from_millis(3));
         }
     }
+}
+
+/// Lets all signals in: the agent keeps some out and its children inherit that, but a program that never hears SIGTERM cannot be asked to
+/// end. Called between fork and exec.
+#[allow(unsafe_code, reason = "the standard library has no signals")]
+fn let_signals_in() -> io::Result<()> {
+    // SAFETY: a signal set of zeros is valid storage, lives on this stack, and is initialised before it is used.
+    let failed = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none) != 0 || libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0
+    };
+    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Waits for a child's end, and only then fetches its status: whoever waits for a child whose clock is being changed is told, too,

@@ -7,6 +7,8 @@ use super::cgroup::Resource;
 use super::clock::Skew;
 use super::damage::{Change, Plan};
 use super::disk::DiskHarm;
+use super::footprint::Touch;
+use super::snapshot::Snapshot;
 use super::vdso::Reading;
 use crate::command::{Command, Output, Program, bytes};
 use crate::database::ProcessState;
@@ -274,6 +276,14 @@ pub enum Request {
         /// How long.
         within: Duration,
     },
+    /// Look at everything that a run may touch.
+    Snapshot,
+    /// Read the node's clock.
+    Time,
+    /// A run begins: forget what the one before touched.
+    BeginFootprint,
+    /// What the run touched.
+    Footprint,
     /// Undo every fault now.
     Heal,
     /// Undo every fault and exit.
@@ -329,6 +339,12 @@ pub enum Reply {
     Paths([String; 3]),
     /// How files would be damaged.
     Changes(Vec<Change>),
+    /// What the node is like.
+    Snapshot(Snapshot),
+    /// The node's clock, in nanoseconds since 1970.
+    Time(i64),
+    /// What the run touched.
+    Footprint(Vec<Touch>),
     /// What was undone.
     Undone(Vec<Undone>),
 }

@@ -8,11 +8,13 @@ use super::disk::{self, DiskHarm, Disks, HurtDisk};
 use super::exec::Running;
 use super::files::{Directory, replace};
 use super::firewall::{Backend, Cut, Firewall};
+use super::footprint::{self, Footprint};
 use super::journal::{Entry, Journal};
 use super::packets::{Packets, Shaped};
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
 use super::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use super::{snapshot, vdso};
 use crate::ProcessState;
 use crate::command::Program;
 use crate::shape::Shape;
@@ -52,6 +54,8 @@ pub struct ServeOptions {
     pub control: Option<IpAddr>,
     /// Only undo what an agent that was killed left behind, say what it was, and exit.
     pub heal: bool,
+    /// When healing: also end the programs that a run started, and remove its files.
+    pub teardown: bool,
 }
 
 impl Default for ServeOptions {
@@ -64,6 +68,7 @@ impl Default for ServeOptions {
             probe_port: 0,
             control: None,
             heal: false,
+            teardown: false,
         }
     }
 }
@@ -81,8 +86,10 @@ impl ServeOptions {
         if let Some(control) = self.control {
             arguments.extend(["--control".into(), control.to_string()]);
         }
-        if self.heal {
-            arguments.push("--heal".into());
+        for (flag, given) in [("--heal", self.heal), ("--teardown", self.teardown)] {
+            if given {
+                arguments.push(flag.into());
+            }
         }
         arguments
     }
@@ -92,8 +99,13 @@ impl ServeOptions {
         let mut options = ServeOptions::default();
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
-            if name == "--heal" {
-                options.heal = true;
+            let flag = match name.as_str() {
+                "--heal" => Some(&mut options.heal),
+                "--teardown" => Some(&mut options.teardown),
+                _ => None,
+            };
+            if let Some(flag) = flag {
+                *flag = true;
                 continue;
             }
             let value = rest.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -122,6 +134,9 @@ impl ServeOptions {
 
 /// What `rashomon agent ARGUMENTS` does. Call it before the process has started any thread: it sets signals aside.
 pub fn main(arguments: &[String]) -> ExitCode {
+    if arguments == [super::install::HELLO] {
+        return ExitCode::SUCCESS;
+    }
     let events = mpsc::channel();
     let options = match ServeOptions::parse(arguments) {
         Ok(options) => options,
@@ -154,7 +169,8 @@ fn run(
         Ok(host) => Arc::new(host),
         Err(why) => return refuse(&mut output, &why),
     };
-    let undone = host.undo_all();
+    let mut undone = if options.teardown { host.tear_down() } else { Vec::new() };
+    undone.extend(host.undo_all());
     let clean = undone.iter().all(|undone| undone.error.is_none());
     let greeting = Greeting::RashomonAgent(host.about(undone));
     if options.heal {
@@ -304,6 +320,7 @@ fn refuse(output: &mut impl Write, why: &str) -> ExitCode {
 struct Host {
     directory: Directory,
     journal: Mutex<Journal>,
+    footprint: Mutex<Footprint>,
     programs: Programs,
     clocks: Clocks,
     disks: Disks,
@@ -331,6 +348,7 @@ impl Host {
             journal: Mutex::new(Journal::open(directory.root())?),
             programs: Programs::new(&directory, Disks::new(&directory, running.clone()))?,
             disks: Disks::new(&directory, running.clone()),
+            footprint: Mutex::new(Footprint::open(directory.root())),
             clocks: Clocks::default(),
             programs_gate: Mutex::new(()),
             packets: Packets::new(Firewall::find(running.clone()), running.clone()),
@@ -363,7 +381,25 @@ impl Host {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn footprint(&self) -> MutexGuard<'_, Footprint> {
+        self.footprint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_footprint(&self) {
+        let mut footprint = self.footprint();
+        footprint.begin();
+        footprint.note(footprint::of_agent(self.directory.root()));
+    }
+
+    /// Notes a fault where it outlives us, before it is applied.
+    fn begin(&self, entry: &Entry) -> Result<(), String> {
+        self.journal().begin(entry)?;
+        self.footprint().note([footprint::of_entry(entry)]);
+        Ok(())
+    }
+
     fn answer(&self, request: &Request) -> Result<Reply, String> {
+        self.footprint().note(footprint::of_request(request, self.directory.root()));
         match request {
             Request::Ping | Request::Bye => Ok(Reply::Nothing),
             Request::Run(command) => {
@@ -383,6 +419,13 @@ impl Host {
             Request::Echo { to, nonce, echoes } => self.probe.echo(*to, *nonce, echoes).map(Reply::Echoed),
             Request::UsageFiles { name, resource } => cgroup::paths(name, *resource).map(Reply::Paths),
             Request::PlanDamage { name, plan } => self.plan_damage(name, plan).map(Reply::Changes),
+            Request::Snapshot => Ok(Reply::Snapshot(snapshot::take(self.directory.root(), &self.running, &self.footprint().cgroups()))),
+            Request::Time => Ok(Reply::Time(vdso::now_ns())),
+            Request::BeginFootprint => {
+                self.begin_footprint();
+                Ok(Reply::Nothing)
+            }
+            Request::Footprint => Ok(Reply::Footprint(self.footprint().touches().to_vec())),
             Request::Heal => Ok(Reply::Undone(self.undo_all())),
             _ => self.change(request).map(|()| Reply::Nothing),
         }
@@ -423,24 +466,24 @@ impl Host {
             }
             Request::Kill { name } => {
                 let program = self.programs.last(name)?;
-                self.journal().begin(&Entry::Killed(Killed { program }))?;
+                self.begin(&Entry::Killed(Killed { program }))?;
                 self.programs.kill(name)
             }
             Request::Terminate { name } => {
                 let program = self.programs.last(name)?;
-                self.journal().begin(&Entry::Killed(Killed { program }))?;
+                self.begin(&Entry::Killed(Killed { program }))?;
                 self.programs.terminate(name)
             }
             Request::ExpectCrash { name } => {
                 // Of a program that does not belong on this node at the moment, nothing is to be started after the crash.
                 match self.programs.known(name)? {
-                    Some(program) => self.journal().begin(&Entry::Killed(Killed { program })),
+                    Some(program) => self.begin(&Entry::Killed(Killed { program })),
                     None => Ok(()),
                 }
             }
             Request::Pause { name } => {
                 self.programs.must_run(name)?;
-                self.journal().begin(&Entry::Paused(Paused { name: name.clone() }))?;
+                self.begin(&Entry::Paused(Paused { name: name.clone() }))?;
                 self.programs.pause(name)
             }
             Request::Resume { name } => {
@@ -449,7 +492,7 @@ impl Host {
             }
             Request::Skew { name, skew } => {
                 self.programs.must_run(name)?;
-                self.journal().begin(&Entry::Skewed(Skewed { name: name.clone() }))?;
+                self.begin(&Entry::Skewed(Skewed { name: name.clone() }))?;
                 self.clocks.skew(name, || self.programs.pids(name), skew)
             }
             Request::RestoreClock { name } => {
@@ -486,7 +529,7 @@ impl Host {
     fn hurt_disk(&self, name: &str, harm: DiskHarm) -> Result<(), String> {
         let program = self.programs.last(name)?;
         let disk = disk::of(&program)?;
-        self.journal().begin(&Entry::HurtDisk(HurtDisk { program: program.clone(), harm }))?;
+        self.begin(&Entry::HurtDisk(HurtDisk { program: program.clone(), harm }))?;
         match harm {
             DiskHarm::Full => self.disks.fill(disk),
             DiskHarm::ReadOnly => {
@@ -520,7 +563,7 @@ impl Host {
         self.programs.must_run(name)?;
         let program = self.programs.last(name)?;
         let groups = cgroup::of(&program)?;
-        self.journal().begin(&Entry::Squeezed(Squeezed { program: program.clone(), resource }))?;
+        self.begin(&Entry::Squeezed(Squeezed { program: program.clone(), resource }))?;
         cgroup::limit(groups, resource, thousandths)
     }
 
@@ -533,7 +576,7 @@ impl Host {
         let _one_at_a_time = self.programs_gate.lock().unwrap_or_else(PoisonError::into_inner);
         self.programs.must_run(name)?;
         let program = self.programs.last(name)?;
-        self.journal().begin(&Entry::Killed(Killed { program: program.clone() }))?;
+        self.begin(&Entry::Killed(Killed { program: program.clone() }))?;
         self.programs.kill(name)?;
         damage::plan(&self.directory, plan).inspect_err(|_| {
             let _ = self.revive(&program);
@@ -545,7 +588,7 @@ impl Host {
             return Err(format!("{name} was started again meanwhile: its files are left alone"));
         }
         let program = self.programs.last(name)?;
-        self.journal().begin(&Entry::Damaged(Damaged { program: program.clone(), changes: changes.to_vec() }))?;
+        self.begin(&Entry::Damaged(Damaged { program: program.clone(), changes: changes.to_vec() }))?;
         let done = damage::inflict(&self.directory, changes);
         // One that does not run on what it finds ends at once: that is for it to decide.
         let _ = self.revive(&program);
@@ -581,7 +624,7 @@ impl Host {
             return self.undo_all_of(|entry| matches!(entry, Entry::Cut(_)));
         }
         let backend = self.firewall.backend(addresses)?;
-        self.journal().begin(&Entry::Cut(Cut { backend }))?;
+        self.begin(&Entry::Cut(Cut { backend }))?;
         self.firewall.cut(backend, addresses)
     }
 
@@ -594,7 +637,7 @@ impl Host {
         }
         let (ways, mut why_not) = self.packets.ways(addresses);
         for way in ways {
-            self.journal().begin(&Entry::Shaped(Shaped { way: way.clone() }))?;
+            self.begin(&Entry::Shaped(Shaped { way: way.clone() }))?;
             match self.packets.apply(&way, addresses, shape, seed) {
                 Ok(()) => return Ok(()),
                 Err(why) => why_not.push(why),
@@ -646,6 +689,21 @@ impl Host {
     fn undo_all(&self) -> Vec<Undone> {
         let _alone = self.leaving.write().unwrap_or_else(PoisonError::into_inner);
         self.undo_journal()
+    }
+
+    /// Ends every program that was started, with the faults on it, and removes all files that are not the agent's own.
+    fn tear_down(&self) -> Vec<Undone> {
+        let mut undone = Vec::new();
+        let names = self.programs.names();
+        for name in &names {
+            let error = self.change(&Request::Stop { name: name.clone() }).err();
+            undone.push(Undone { what: format!("{name} was started by a run"), error });
+        }
+        for path in self.directory.others() {
+            let error = self.directory.remove(&path).err();
+            undone.push(Undone { what: format!("{path} was written by a run"), error });
+        }
+        undone
     }
 
     /// Undoes the journal, the latest entry first; what fails stays in it.
@@ -715,8 +773,8 @@ fn lock(path: &Path, options: &ServeOptions) -> Result<File, String> {
 fn await_signals(events: Sender<Event>) {
     // SAFETY: a signal set of zeros is valid storage, and is initialised before it is used.
     let mut signals: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the set lives on this stack; no other thread runs yet, so all will inherit the mask. Children get a clean one from
-    // the standard library.
+    // SAFETY: the set lives on this stack; no other thread runs yet, so all will inherit the mask. So do children: those that are to
+    // hear signals let them in.
     unsafe {
         libc::sigemptyset(&raw mut signals);
         for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {

@@ -12,6 +12,7 @@ use super::process::{Handle, NamespaceId, ProcessId, kill_all};
 use super::state::{Folder, State, host_name, write_json};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
+use rustix::net::sockopt::socket_peercred;
 use rustix::process::{WaitOptions, wait};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,7 +45,12 @@ pub(super) enum Request {
     /// Start these hosts; those that run are left alone.
     Boot(Vec<u8>),
     /// Kill these hosts: all processes at once, as when the power is cut. Their disks stay.
-    Crash(Vec<u8>),
+    Crash {
+        /// Which.
+        hosts: Vec<u8>,
+        /// Whether they are to be booted again when the process that asks is gone.
+        while_i_live: bool,
+    },
     /// Which hosts run?
     Hosts,
 }
@@ -88,6 +94,8 @@ struct Control {
     token: String,
     listener: UnixListener,
     hosts: BTreeMap<u8, ProcessId>,
+    /// Hosts that somebody keeps off, and who: when that process is gone, however it went, they are booted.
+    kept_off: BTreeMap<u8, ProcessId>,
 }
 
 impl Control {
@@ -105,7 +113,7 @@ impl Control {
         let socket = folder.file("control.sock");
         let listener = UnixListener::bind(&socket).or_say(|| format!("listen on {}", socket.display()))?;
         listener.set_nonblocking(true).or_say(|| "listen".into())?;
-        Ok(Control { folder: folder.clone(), token: state.token, listener, hosts: BTreeMap::new() })
+        Ok(Control { folder: folder.clone(), token: state.token, listener, hosts: BTreeMap::new(), kept_off: BTreeMap::new() })
     }
 
     fn serve(&mut self) -> Result<(), LabError> {
@@ -114,6 +122,7 @@ impl Control {
             let _ = poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], Some(&LOOK_EVERY));
             self.reap()?;
             let Some(state) = self.folder.state().filter(|state| state.token == self.token) else { return Ok(()) };
+            self.boot_orphans(&state);
             if let Ok((stream, _)) = self.listener.accept() {
                 self.answer(stream, &state);
             }
@@ -121,11 +130,18 @@ impl Control {
     }
 
     fn answer(&mut self, stream: UnixStream, state: &State) {
+        // By the kernel's word, as numbered in here: the one who asks may count processes in another way.
+        let asks = socket_peercred(&stream).ok().and_then(|peer| ProcessId::of(peer.pid.as_raw_pid()).ok());
         let mut command = Handshake::over(stream);
         let Ok(request) = command.hear(Some(Duration::from_secs(5))) else { return };
         let done = match request {
             Request::Boot(hosts) => self.boot(state, &hosts),
-            Request::Crash(hosts) => self.crash(&hosts),
+            Request::Crash { hosts, while_i_live } => {
+                for host in &hosts {
+                    self.keep_off(*host, asks.as_ref().filter(|_| while_i_live));
+                }
+                self.crash(&hosts)
+            }
             Request::Hosts => Ok(()),
         };
         let answer = done.map(|()| -> Hosts { (1..=state.hosts).map(|host| (host, self.hosts.get(&host).cloned())).collect() });
@@ -156,6 +172,28 @@ impl Control {
         links::unplug(host);
     }
 
+    /// A host that is off by the wish of one process belongs to the last one that wished it.
+    fn keep_off(&mut self, host: u8, owner: Option<&ProcessId>) {
+        match owner {
+            Some(owner) => self.kept_off.insert(host, owner.clone()),
+            None => self.kept_off.remove(&host),
+        };
+    }
+
+    /// Boots hosts whose owner is gone: nobody else would.
+    fn boot_orphans(&mut self, state: &State) {
+        let is_orphan = |(host, owner): (&u8, &ProcessId)| owner.open().is_none().then_some(*host);
+        let orphans: Vec<u8> = self.kept_off.iter().filter_map(is_orphan).collect();
+        if orphans.is_empty() {
+            return;
+        }
+        // Tried once: `rashomon lab boot` says why it fails.
+        self.kept_off.retain(|host, _| !orphans.contains(host));
+        if let Err(error) = self.boot(state, &orphans) {
+            let _ = writeln!(io::stderr(), "cannot boot hosts whose owner is gone: {error}");
+        }
+    }
+
     fn crash(&mut self, hosts: &[u8]) -> Result<(), LabError> {
         let doomed: Vec<Handle> = hosts.iter().filter_map(|host| self.hosts.get(host)?.open()).collect();
         let left = kill_all(&doomed, DEATH_PATIENCE);
@@ -165,6 +203,7 @@ impl Control {
 
     /// Starts hosts, all at the same time.
     fn boot(&mut self, state: &State, hosts: &[u8]) -> Result<(), LabError> {
+        self.kept_off.retain(|host, _| !hosts.contains(host));
         self.tell_names(state);
         let mut starting = Vec::new();
         let booted = hosts.iter().filter(|host| !self.hosts.contains_key(host)).try_for_each(|&host| {

@@ -78,7 +78,7 @@ UseDNS no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-AuthorizedKeysFile /root/.ssh/authorized_keys
+AuthorizedKeysFile .ssh/authorized_keys
 MaxStartups 200:30:400
 MaxSessions 200
 LoginGraceTime 20

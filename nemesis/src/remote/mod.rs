@@ -12,7 +12,7 @@ mod ssh_options;
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub use ssh_options::{ConfigFile, HostKeys, Secret, SshOptions};
+pub use ssh_options::{ConfigFile, HostKeys, Secret, SshOptions, Sudo};
 
 use crate::command::{Command, OUTPUT_BYTES_MAX, Output};
 use crate::{Node, NodeError};

@@ -37,6 +37,18 @@ pub enum HostKeys {
     AcceptAny,
 }
 
+/// Whether to become root on a node by sudo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sudo {
+    /// If the user who logs in is not root and may; otherwise the agent has that user's rights.
+    #[default]
+    Auto,
+    /// A node on which that cannot be done is refused.
+    Always,
+    /// No.
+    Never,
+}
+
 /// Which `ssh_config` is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ConfigFile {
@@ -68,8 +80,10 @@ pub struct SshOptions {
     pub host_keys: Option<HostKeys>,
     /// Which `ssh_config` is read.
     pub config: ConfigFile,
-    /// Run the agent as root by `sudo -n`: the user must be allowed to without a password.
-    pub sudo: bool,
+    /// Whether the agent is run as root by sudo.
+    pub sudo: Sudo,
+    /// What sudo asks for, if it does.
+    pub sudo_password: Option<Secret>,
 }
 
 /// Where and how to log in: everything decided.
@@ -235,8 +249,12 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show() {
-        let options =
-            SshOptions { password: Some(Secret::new("hunter2")), passphrase: Some(Secret::new("hunter2")), ..SshOptions::default() };
+        let options = SshOptions {
+            password: Some(Secret::new("hunter2")),
+            passphrase: Some(Secret::new("hunter2")),
+            sudo_password: Some(Secret::new("hunter2")),
+            ..SshOptions::default()
+        };
         assert!(!format!("{options:?}").contains("hunter2"));
         let destination = Destination::of("n1", &SshOptions { config: ConfigFile::Nothing, ..options }, &around("/".as_ref())).unwrap();
         assert!(!format!("{destination:?}").contains("hunter2"));

@@ -35,7 +35,7 @@ fn grudges_that_overlap_are_cut_and_healed_by_both_families() {
             &format!("ip -6 addr add fd77::{}/64 dev $(ip -o -4 addr show scope global | awk '{{print $2; exit}}') nodad", i + 1),
         );
     }
-    let history = run_and_look(&bed, &["partition:bridge", "partition:majorities-ring", "partition:one-way@primary"], "16s", "1s");
+    let history = run_and_look(&bed, &["partition:bridge", "partition:majorities-ring", "partition:one-way@primary"], "30s", "1s");
     for words in ["hears all", "ring n", "does not hear"] {
         assert!(history.contains(words), "{words} was never drawn");
     }

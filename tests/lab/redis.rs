@@ -77,6 +77,6 @@ fn redis_loses_what_it_did_not_sync_and_nothing_else() {
     drop(agent);
     assert_eq!(
         bed.lab.ssh("n1", &format!("ls {HOME}; grep {HOME} /proc/mounts; true")),
-        "journal\nlock\nlock.holder\nprocesses\nredis.log\n"
+        "footprint\njournal\nlock\nlock.holder\nprocesses\nredis.log\n"
     );
 }

@@ -256,9 +256,10 @@ impl Programs {
         }
     }
 
-    /// Stops all processes of a program and waits until they are. No harm if there are none.
+    /// Stops all processes of a program and waits until they are, with each of their threads: one that is inside a system call stops
+    /// when it leaves it. No harm if there are none.
     pub(super) fn pause(&self, name: &str) -> Result<(), String> {
-        self.signal_until(name, Signal::STOP, |process| process.is_none_or(|process| process.stopped))
+        self.signal_until(name, Signal::STOP, |process| process.is_none_or(|process| process.stopped && threads_are_stopped(process.pid)))
     }
 
     /// Lets all processes of a program run on. No harm if there are none.
@@ -378,6 +379,15 @@ fn read_stat(pid: i32, text: &str) -> Option<Process> {
     // Fields 3, 6 and 22 of proc(5), counted from 1.
     let (state, session, start) = (*fields.first()?, fields.get(3)?.parse().ok()?, fields.get(19)?.parse().ok()?);
     Some(Process { pid, session, start, stopped: matches!(state, "T" | "t"), zombie: matches!(state, "Z" | "X" | "x") })
+}
+
+/// Whether no thread of a process does anything. The process itself is shown as stopped as soon as its first thread is.
+fn threads_are_stopped(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    // A thread that has no file any more is gone.
+    threads
+        .filter_map(|thread| read_stat(pid, &fs::read_to_string(thread.path().join("stat")).ok()?))
+        .all(|thread| thread.stopped || thread.zombie)
 }
 
 fn boot_id() -> String {

@@ -540,6 +540,9 @@ impl Host {
                 Ok(())
             }
             DiskHarm::PowerLoss => {
+                // Without power nobody acknowledges anything. A program that runs on a little longer does, and a call to sync that is
+                // under way when the file system shuts down may tell it that all went well: so it stands still before.
+                self.programs.pause(name)?;
                 self.disks.cut_power(disk)?;
                 self.programs.kill(name)?;
                 self.disks.unmount(disk)
@@ -549,6 +552,11 @@ impl Host {
 
     fn heal_disk(&self, hurt: &HurtDisk) -> Result<(), String> {
         let disk = disk::of(&hurt.program)?;
+        if hurt.harm == DiskHarm::PowerLoss {
+            // Whoever cut the power may have been killed half-way: the program stands still, on a file system that is shut down.
+            self.programs.kill(&hurt.program.name)?;
+            self.disks.unmount(disk)?;
+        }
         // Its power was cut, or that of the whole host.
         self.disks.mount(disk)?;
         match hurt.harm {

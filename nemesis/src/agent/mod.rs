@@ -5,8 +5,8 @@
 //! uploaded once per node and content (see [`install`]).
 //!
 //! [`Agent`] is the harness's handle: its methods block until the node has answered, and may be called from several threads at
-//! once. Behind it one plain thread per node owns the connection (`line`). On the node, [`serve`] answers, [`journal`]
-//! remembers what to undo, and one file per thing that can be hurt does it: `process`, `firewall`, `packets`.
+//! once. Behind it one plain thread per node owns the connection (`line`). On the node, [`serve`] reads requests and `host` answers
+//! them, [`journal`] remembers what to undo, and one file per thing that can be hurt does it: `process`, `firewall`, `packets`.
 //!
 //! The agent's life is a lease: when its input ends or heartbeats stop, it undoes every fault and exits.
 
@@ -26,8 +26,10 @@ mod addresses;
 pub(crate) mod exec;
 mod files;
 mod firewall;
+mod host;
 mod line;
 mod network;
+mod options;
 mod packets;
 mod probe;
 mod process;

@@ -17,8 +17,11 @@ pub enum ProcessState {
     Down,
 }
 
+/// Where damage to a file is certain to be noticed, found by what the file holds so far: from a byte to before a byte.
+pub type Payloads = fn(&[u8]) -> Vec<(u64, u64)>;
+
 /// Files of a database's data that belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DataFiles {
     /// What they are, in words: `write-ahead log`.
     pub what: &'static str,
@@ -26,6 +29,9 @@ pub struct DataFiles {
     pub directory: String,
     /// How their names end.
     pub suffix: String,
+    /// Where the database is certain to notice damage when it starts, and refuses to: it takes it neither for truth nor for the trace of
+    /// its own crash. What stands there must stay where it is while the database runs. `None` if nobody knows.
+    pub payloads: Option<Payloads>,
 }
 
 /// The hosts that nodes are on, where their power may be cut: those of a lab.

@@ -10,6 +10,7 @@ use crate::fault::{Context, Fault, Report};
 use crate::target::{Choice, Target};
 use crate::{Cluster, NodeError};
 use rand::RngExt;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 /// What is done.
@@ -18,31 +19,41 @@ enum How {
     /// To the whole disk.
     Disk(DiskHarm),
     /// To files on it.
-    Files(Harm),
+    Files(Harm, Where),
+}
+
+/// Where files are damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    /// Only where the database is certain to notice.
+    Noticed,
+    /// Anywhere. A database that takes the damage for the trace of its own crash cuts its log off there, and has then lost what it had
+    /// promised. That is a finding, but nothing to be healed, so it must be asked for by name.
+    Anywhere,
 }
 
 const BILLION: f64 = 1e9;
 
 /// The words of the command line, and the usual amounts: one byte of 10 000, one chunk of 100, at most 64 KiB.
-const HOWS: [(&str, How); 6] = [
+const HOWS: [(&str, How); 9] = [
     ("full", How::Disk(DiskHarm::Full)),
     ("read-only", How::Disk(DiskHarm::ReadOnly)),
     ("power-loss", How::Disk(DiskHarm::PowerLoss)),
-    ("bitflip", How::Files(Harm::Bitflip { per_billion: 100_000 })),
-    ("copy", How::Files(Harm::Copy { per_billion: 10_000_000 })),
-    ("truncate", How::Files(Harm::Truncate { bytes_max: 64 << 10 })),
+    ("bitflip", How::Files(BITFLIP, Where::Noticed)),
+    ("copy", How::Files(COPY, Where::Noticed)),
+    ("truncate", How::Files(TRUNCATE, Where::Noticed)),
+    ("bitflip-anywhere", How::Files(BITFLIP, Where::Anywhere)),
+    ("copy-anywhere", How::Files(COPY, Where::Anywhere)),
+    ("truncate-anywhere", How::Files(TRUNCATE, Where::Anywhere)),
 ];
+const BITFLIP: Harm = Harm::Bitflip { per_billion: 100_000 };
+const COPY: Harm = Harm::Copy { per_billion: 10_000_000 };
+const TRUNCATE: Harm = Harm::Truncate { bytes_max: 64 << 10 };
 
 /// The target that is all nodes, of which each chunk of the files is damaged on one only.
 const HELIX: &str = "helix";
 
 impl How {
-    /// Whether a database may make the damage its own: one that takes it for the trace of its own crash cuts its log off there, and
-    /// has then lost what it had promised. That is a finding, but nothing to be healed, so it must be asked for by name.
-    fn may_stay(self) -> bool {
-        matches!(self, How::Files(Harm::Bitflip { .. } | Harm::Copy { .. }))
-    }
-
     fn parse(text: &str) -> Result<How, String> {
         let (word, amount) = text.split_once('=').map_or((text, None), |(word, amount)| (word, Some(amount)));
         let Some((_, how)) = HOWS.iter().find(|(known, _)| *known == word) else {
@@ -59,10 +70,10 @@ impl How {
         };
         match how {
             How::Disk(_) => Err(format!("`{word}` takes no amount")),
-            How::Files(Harm::Bitflip { .. }) => Ok(How::Files(Harm::Bitflip { per_billion: share()? })),
-            How::Files(Harm::Copy { .. }) => Ok(How::Files(Harm::Copy { per_billion: share()? })),
-            How::Files(Harm::Truncate { .. }) => match amount.parse::<u64>() {
-                Ok(bytes_max @ 1..) => Ok(How::Files(Harm::Truncate { bytes_max })),
+            How::Files(Harm::Bitflip { .. }, place) => Ok(How::Files(Harm::Bitflip { per_billion: share()? }, *place)),
+            How::Files(Harm::Copy { .. }, place) => Ok(How::Files(Harm::Copy { per_billion: share()? }, *place)),
+            How::Files(Harm::Truncate { .. }, place) => match amount.parse::<u64>() {
+                Ok(bytes_max @ 1..) => Ok(How::Files(Harm::Truncate { bytes_max }, *place)),
                 _ => Err(format!("`{amount}` is no number of bytes, as in {word}=4096")),
             },
         }
@@ -83,11 +94,11 @@ impl Way {
     pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Way, String> {
         let n = cluster.len();
         let hows = match how {
-            None => HOWS.iter().map(|(_, how)| *how).filter(|how| !how.may_stay()).collect(),
+            None => HOWS.iter().map(|(_, how)| *how).filter(|how| !is_anywhere(how)).collect(),
             Some(how) => vec![How::parse(how)?],
         };
         if target == Some(HELIX) {
-            let chunks = |how: &How| matches!(how, How::Files(Harm::Bitflip { .. } | Harm::Copy { .. }));
+            let chunks = |how: &How| matches!(how, How::Files(Harm::Bitflip { .. } | Harm::Copy { .. }, _));
             if n < 3 || !hows.iter().all(chunks) {
                 return Err(format!("`{HELIX}` is for bitflip and copy, on three nodes or more"));
             }
@@ -109,6 +120,8 @@ impl Way {
 /// Hurts the disks of the database on some nodes, and puts them right.
 pub struct DiskFault {
     ways: Vec<Way>,
+    /// What is yet to be done before anything is done again: each thing, by the way in which it was asked for.
+    deck: Vec<(usize, How)>,
     /// What cannot be had here, and why, if something else was asked for too.
     lacks: Vec<String>,
     active: Option<Active>,
@@ -122,9 +135,19 @@ struct Active {
 }
 
 impl DiskFault {
-    /// Draws one of these ways each time; there must be one.
+    /// Does everything that these ways ask for, in an order that is drawn, and then again in another.
     pub fn new(ways: Vec<Way>) -> DiskFault {
-        DiskFault { ways, lacks: Vec::new(), active: None }
+        DiskFault { ways, deck: Vec::new(), lacks: Vec::new(), active: None }
+    }
+
+    /// What comes next.
+    fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<(usize, How)> {
+        if self.deck.is_empty() {
+            let each = |(way, asked): (usize, &Way)| asked.hows.iter().map(move |how| (way, *how)).collect::<Vec<_>>();
+            self.deck = self.ways.iter().enumerate().flat_map(each).collect();
+            self.deck.shuffle(rng);
+        }
+        self.deck.pop()
     }
 
     fn wants(&self, what: fn(&How) -> bool) -> bool {
@@ -143,7 +166,15 @@ fn is_of_disk(how: &How) -> bool {
 }
 
 fn is_of_files(how: &How) -> bool {
-    matches!(how, How::Files(_))
+    matches!(how, How::Files(..))
+}
+
+fn is_noticed(how: &How) -> bool {
+    matches!(how, How::Files(_, Where::Noticed))
+}
+
+fn is_anywhere(how: &How) -> bool {
+    matches!(how, How::Files(_, Where::Anywhere))
 }
 
 impl Fault for DiskFault {
@@ -156,6 +187,11 @@ impl Fault for DiskFault {
             && let Err(why) = files::files(context)
         {
             self.leave_out(is_of_files, &why)?;
+        }
+        if self.wants(is_noticed)
+            && let Err(why) = files::that_notice(context)
+        {
+            self.leave_out(is_noticed, &why)?;
         }
         if self.wants(is_of_disk) {
             let disks = own::disks(context)?;
@@ -172,8 +208,8 @@ impl Fault for DiskFault {
     }
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
-        let way = &self.ways[rng.random_range(0..self.ways.len())];
-        let how = way.hows[rng.random_range(0..way.hows.len())];
+        let Some((way, how)) = self.draw(rng) else { return Ok(Report::nothing("there is nothing to do to a disk".into())) };
+        let way = &self.ways[way];
         let seeds: Vec<u64> = context.cluster.nodes.iter().map(|_| rng.random()).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
         let (down, nodes) = split_down(context, &drawn);
@@ -190,7 +226,10 @@ impl Fault for DiskFault {
         let active = self.active.insert(Active { how, nodes, changes: Vec::new() });
         match how {
             How::Disk(harm) => own::inject(context, harm, &active.nodes, &note),
-            How::Files(harm) => files::inject(context, harm, (&active.nodes, &note), &seeds, way.striped, &mut active.changes),
+            How::Files(harm, place) => {
+                let damage = files::Damage { harm, noticed: place == Where::Noticed, seeds: &seeds, striped: way.striped };
+                files::inject(context, &damage, (&active.nodes, &note), &mut active.changes)
+            }
         }
     }
 
@@ -198,7 +237,7 @@ impl Fault for DiskFault {
         let Some(active) = &self.active else { return Ok(Report::idle()) };
         let report = match active.how {
             How::Disk(harm) => own::recover(context, harm, &active.nodes),
-            How::Files(_) => files::recover(context, &active.nodes, &active.changes),
+            How::Files(..) => files::recover(context, &active.nodes, &active.changes),
         }?;
         if report.observed {
             self.active = None;
@@ -211,6 +250,7 @@ impl Fault for DiskFault {
 mod tests {
     use super::*;
     use crate::cluster::tests::cluster;
+    use rand::SeedableRng;
 
     fn parse(how: Option<&str>, target: Option<&str>, n: usize) -> Result<Way, String> {
         Way::parse(how, target, &cluster(n))
@@ -218,12 +258,12 @@ mod tests {
 
     #[test]
     fn what_makes_sense_is_read() {
-        assert_eq!(parse(None, None, 3).unwrap().hows.len(), HOWS.len() - 2);
+        assert_eq!(parse(None, None, 3).unwrap().hows.len(), HOWS.len() - 3);
         for (how, expected) in [
             ("full", How::Disk(DiskHarm::Full)),
-            ("bitflip=0.001", How::Files(Harm::Bitflip { per_billion: 1_000_000 })),
-            ("copy=1", How::Files(Harm::Copy { per_billion: 1_000_000_000 })),
-            ("truncate=4096", How::Files(Harm::Truncate { bytes_max: 4096 })),
+            ("bitflip=0.001", How::Files(Harm::Bitflip { per_billion: 1_000_000 }, Where::Noticed)),
+            ("copy-anywhere=1", How::Files(Harm::Copy { per_billion: 1_000_000_000 }, Where::Anywhere)),
+            ("truncate=4096", How::Files(Harm::Truncate { bytes_max: 4096 }, Where::Noticed)),
         ] {
             assert_eq!(parse(Some(how), None, 3).unwrap().hows, [expected]);
         }
@@ -248,6 +288,16 @@ mod tests {
             let error = parse(how, target, n).unwrap_err();
             assert!(error.contains(words), "{how:?} {target:?}: {error}");
         }
+    }
+
+    #[test]
+    fn everything_is_done_once_before_anything_is_done_again() {
+        let mut fault = DiskFault::new(vec![parse(None, None, 3).unwrap(), parse(Some("full"), Some("n1"), 3).unwrap()]);
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let drawn: Vec<(usize, How)> = (0..14).filter_map(|_| fault.draw(&mut rng)).collect();
+        let (first, second) = drawn.split_at(7);
+        assert!(second.iter().all(|how| first.contains(how)) && first.contains(&(1, How::Disk(DiskHarm::Full))), "{drawn:?}");
+        assert!((1..7).all(|at| !first[..at].contains(&first[at])) && first != second, "{drawn:?}");
     }
 
     #[test]

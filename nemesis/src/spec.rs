@@ -79,7 +79,7 @@ pub const CLASSES: &[Class] = &[
     },
     Class {
         name: "disk",
-        help: "hurts the disk that the data lies on, which is put on one of its own for that: full, read-only, power-loss; or files on it: bitflip, copy, truncate (also bitflip=0.001, copy=0.1, truncate=4096); HOW@TARGET, with bitflip@helix each chunk on one node only",
+        help: "hurts the disk that the data lies on, which is put on one of its own for that: full, read-only, power-loss; or files on it, where it is certain to notice: bitflip, copy, truncate (also bitflip=0.001, copy=0.1, truncate=4096), or anywhere: bitflip-anywhere, ...; HOW@TARGET, with bitflip@helix each chunk on one node only",
         make: |items, cluster| {
             let whole = [Item { class: "disk", how: None, target: None }];
             let items = if items.is_empty() { &whole } else { items };

@@ -1,8 +1,9 @@
 //! The agent of a host without a harness: for what is tested with other programs than the databases that there are runs of.
 
 use crate::bed::Bed;
-use crate::support::RASHOMON;
+use crate::support::{RASHOMON, all_pids, signal};
 use nemesis::agent::protocol::{Answer, Greeting, Outcome, Question, Reply, Request};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
@@ -33,10 +34,30 @@ impl Agent {
         line
     }
 
-    /// Asks for something that must work.
-    pub(crate) fn ask(&mut self, ask: Request) -> Reply {
+    /// Asks for something, and does not wait for the answer.
+    pub(crate) fn say(&mut self, ask: Request) -> String {
         let line = serde_json::to_string(&Question { id: 1, ask }).unwrap() + "\n";
         self.input.write_all(line.as_bytes()).unwrap();
+        line
+    }
+
+    /// Kills it. Whether it had answered what it was asked last.
+    pub(crate) fn kill(mut self) -> bool {
+        // Seen from here, outside the host: to log in there takes longer than most things that an agent does.
+        let is_one = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
+            words.first() == Some(&RASHOMON.as_bytes()) && words.get(1) == Some(&b"agent".as_slice())
+        };
+        let found: Vec<i32> = all_pids().into_iter().filter(is_one).collect();
+        assert_eq!(found.len(), 1, "agents: {found:?}");
+        signal(found[0], "KILL");
+        !self.line().is_empty()
+    }
+
+    /// Asks for something that must work.
+    pub(crate) fn ask(&mut self, ask: Request) -> Reply {
+        let line = self.say(ask);
         match serde_json::from_str::<Answer>(&self.line()).unwrap().outcome {
             Outcome::Done(reply) => reply,
             Outcome::Failed(why) => panic!("{line}: {why}"),

@@ -1,11 +1,13 @@
 //! Files of a program that only looks at them: damaged, seen by others, and put back by whoever is left to do so.
 
 use crate::agent::Agent;
-use crate::bed::Bed;
+use crate::bed::{Bed, report};
 use crate::support::*;
 use nemesis::agent::damage::{Harm, Plan};
+use nemesis::agent::disk::DiskHarm;
 use nemesis::agent::protocol::{Reply, Request};
 use nemesis::{DataDisk, Own, Program};
+use std::time::Instant;
 
 const HOME: &str = "/var/lib/rashomon";
 
@@ -26,7 +28,7 @@ fn damaged_files_are_put_back_by_the_agent_or_by_heal() {
     let before = hashes();
     let harms = [Harm::Bitflip { per_billion: 1_000_000 }, Harm::Copy { per_billion: 50_000_000 }, Harm::Truncate { bytes_max: 60_000 }];
     for (harm, killed) in harms.into_iter().flat_map(|harm| [(harm, false), (harm, true)]) {
-        let plan = Plan { directory: "data".into(), suffix: ".log".into(), harm, seed: 5, stripe: None };
+        let plan = Plan { directory: "data".into(), suffix: ".log".into(), harm, seed: 5, stripe: None, pieces: None };
         let Reply::Changes(changes) = agent.ask(Request::PlanDamage { name: "p".into(), plan }) else { panic!("no plan") };
         assert!(!runs() && hashes() == before, "{harm:?}: changed by planning");
         agent.ask(Request::Damage { name: "p".into(), changes });
@@ -46,4 +48,37 @@ fn damaged_files_are_put_back_by_the_agent_or_by_heal() {
     agent.ask(Request::Stop { name: "p".into() });
     agent.ask(Request::RemoveTree { path: "data".into() });
     assert_eq!(bed.lab.ssh("n1", &format!("ls {HOME}/data; grep ' {HOME}' /proc/mounts; cat {HOME}/journal; true")), "");
+}
+
+/// How often an agent is killed while it cuts the power.
+const CUTS: u32 = 8;
+
+#[test]
+fn a_power_loss_whose_agent_is_killed_half_way_is_undone() {
+    let Some(bed) = Bed::new(1) else { return };
+    let mut agent = Agent::start(&bed, "n1", HOME);
+    agent.ask(Request::Start(sleeper()));
+    // How long it takes; the moments at which it is interrupted are spread over this time and a little more.
+    let began = Instant::now();
+    agent.ask(Request::HurtDisk { name: "p".into(), harm: DiskHarm::PowerLoss });
+    let takes = began.elapsed();
+    agent.ask(Request::HealDisk { name: "p".into() });
+    let mut interrupted = 0;
+    let cuts = times(CUTS);
+    for cut in 0..cuts {
+        agent.say(Request::HurtDisk { name: "p".into(), harm: DiskHarm::PowerLoss });
+        std::thread::sleep(takes * cut / (cuts - 1));
+        interrupted += u32::from(!agent.kill());
+        let output = finish(bed.lab.rashomon(&["heal", &format!("--lab={}", bed.lab.name)]), PATIENCE);
+        assert!(output.status.success(), "cut {cut}: {}", text(&output));
+        let look = format!(
+            "cat {HOME}/journal; pgrep -xc sleep; ps -eo stat=,comm= | grep ^T; echo x > {HOME}/data/x && sync {HOME}/data/x && grep -c ' {HOME}/data ' /proc/mounts"
+        );
+        assert_eq!(bed.lab.ssh("n1", &look), "1\n1\n", "cut {cut} after {:?}", takes * cut / (cuts - 1));
+        agent = Agent::start(&bed, "n1", HOME);
+    }
+    report(&format!("a power loss takes {takes:?}; {interrupted} of {cuts} were interrupted"));
+    assert!(interrupted > 0, "none was interrupted");
+    agent.ask(Request::Stop { name: "p".into() });
+    agent.ask(Request::RemoveTree { path: "data".into() });
 }

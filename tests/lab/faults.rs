@@ -152,6 +152,22 @@ fn files_are_cut_off_and_put_back() {
 }
 
 #[test]
+fn damaged_records_are_noticed_and_put_back() {
+    let Some(bed) = Bed::new(3) else { return };
+    let history = run_and_look(&bed, &["disk:bitflip@one", "disk:copy@one"], "15s", "1500ms");
+    for words in ["flipped bits in", "copied chunks over others in"] {
+        assert!(history.contains(words), "{words}: {history}");
+    }
+    let stops: Vec<&str> = history.lines().filter(|line| line.contains("\"f\":\"stop-disk\",\"value\":{")).collect();
+    assert!(stops.iter().all(|line| line.contains("hold again what they held, 0 were written anew")), "{stops:#?}");
+    // Each time the server refused to start, and never took the damage for the trace of its own crash.
+    let logs: String = bed.each_host().map(|host| fs::read_to_string(bed.run_folder().join(format!("{host}/etcd.log"))).unwrap()).collect();
+    let refused = logs.matches("walpb: crc mismatch").count();
+    assert!(refused > 0 && !logs.contains("repaired WAL"), "{refused} refusals");
+    report(&format!("{refused} times etcd refused to start on a damaged log, {} times it was put right", stops.len()));
+}
+
+#[test]
 fn processes_are_squeezed_and_let_go() {
     let Some(bed) = Bed::new(3) else { return };
     let history = run_and_look(&bed, &["memory", "memory:50%", "cpu", "cpu:10%@minority"], "14s", "2s");
@@ -163,53 +179,4 @@ fn processes_are_squeezed_and_let_go() {
         &["/sys/fs/cgroup", "-maxdepth", "2", "-name", "rashomon-*", "-newer", &bed.store.path().to_string_lossy()],
     ));
     assert_eq!(left, "", "control groups are left");
-}
-
-/// What a host shows while a fault is active, and no longer once it is undone: the agent's rules, stopped processes.
-const HURT: &str = "exec 2>/dev/null; nft list tables | grep rashomon; iptables -S | grep -i rashomon; ps -eo stat=,comm= | grep ^T; \
-                    ls /var/lib/rashomon/etcd/data/.rashomon-filler; grep etcd/data /proc/mounts | grep ' ro,'; \
-                    for g in $(sed -n 's|.*:/\\(rashomon-[^/]*\\)$|\\1|p' /proc/$(pgrep -xo etcd)/cgroup | sort -u); do \
-                    cd /sys/fs/cgroup; grep -hvE '^(-1|max.*|9223372036854771712)$' cpu/$g/cpu.cfs_quota_us memory/$g/memory.limit_in_bytes $g/cpu.max $g/memory.max; done; \
-                    [ \"$(pgrep -xc etcd)\" = 1 ] || echo etcd is down; true";
-
-/// Faults of what the database's processes have for themselves; all others are in `chaos`.
-const OF_ITS_OWN: [&str; 4] = ["disk:full@one", "disk:read-only@one", "memory:one", "cpu:one"];
-
-#[test]
-fn whoever_is_killed_while_disks_and_processes_are_hurt_the_nodes_come_clean() {
-    let Some(bed) = Bed::new(3) else { return };
-    let hurt = || bed.each_host().map(|host| bed.lab.ssh(&host, HURT)).collect::<String>();
-    for fault in OF_ITS_OWN {
-        let class = fault.split(':').next().unwrap();
-        let schedule = bed.store.path().join("faults.toml");
-        fs::write(&schedule, format!("[[schedule]]\nat = \"1s\"\nfault = \"{fault}\"\n")).unwrap();
-        let args = ["--schedule", &*schedule.to_string_lossy(), "--time-limit", "5m", "--seed", "11"];
-        for killed in ["the harness", "the agents and the harness"] {
-            let harness = Background::start(bed.test(&args));
-            eventually(&format!("{fault} is active"), RUN_PATIENCE, || is_active(&bed.history(), class) && !hurt().is_empty());
-            if killed == "the harness" {
-                signal(harness.pid(), "KILL");
-                let since = Instant::now();
-                eventually(&format!("{fault}: healed without {killed}"), HEAL_WITHIN, || hurt().is_empty());
-                report(&format!("{fault}: clean {:.1?} after {killed} was killed", since.elapsed()));
-            } else {
-                // Stopped, so that it does not start agents again.
-                signal(harness.pid(), "STOP");
-                for host in bed.each_host() {
-                    bed.lab.ssh(&host, "pkill -KILL -f '[r]ashomon.* agent --run' ; true");
-                }
-                signal(harness.pid(), "KILL");
-                assert!(!hurt().is_empty(), "{fault}: nobody was left to heal it");
-                let output = finish(bed.lab.rashomon(&["heal", &format!("--lab={}", bed.lab.name)]), PATIENCE);
-                assert_eq!(output.status.code(), Some(0), "{fault}: {}", text(&output));
-                assert!(text(&output).contains("undone"), "{fault}: {}", text(&output));
-                assert_eq!(hurt(), "", "{fault} after heal");
-            }
-            drop(harness);
-        }
-    }
-    // What belongs to the database goes with the next run's setup and teardown.
-    let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "2s"]), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    bed.assert_clean();
 }

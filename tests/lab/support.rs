@@ -180,7 +180,7 @@ fn namespaces_of(pid: &str) -> BTreeMap<(u64, u64), File> {
     ["net", "pid", "uts", "ipc"].iter().filter_map(open).collect()
 }
 
-fn all_pids() -> Vec<i32> {
+pub(crate) fn all_pids() -> Vec<i32> {
     fs::read_dir("/proc").unwrap().filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 

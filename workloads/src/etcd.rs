@@ -2,7 +2,8 @@
 //!
 //! [`client`] asks, [`errors`] says what its errors mean. The servers run below the agents' directories on the nodes, with data
 //! and ports of their own, whatever else of etcd there is: `server` says how, `database` starts and hurts them, `status` asks
-//! them who leads, `members` lets them leave and come back, `admin` has them do what operators want.
+//! them who leads, `members` lets them leave and come back, `admin` has them do what operators want,
+//! `wal` knows where their logs can be damaged.
 
 pub mod client;
 pub mod errors;
@@ -13,6 +14,7 @@ mod gateway;
 mod members;
 mod server;
 mod status;
+mod wal;
 
 pub use client::EtcdClient;
 

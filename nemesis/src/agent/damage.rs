@@ -8,7 +8,7 @@ use crate::command::{Program, bytes};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -23,6 +23,9 @@ const BLOCK_BYTES: u64 = 16;
 /// The most that is read of a file, and the most that is changed at once: it all stands in the journal.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 const CHANGED_BYTES_MAX: u64 = 512 << 10;
+
+/// The most zeros that what was written may end in: more than a request to a database holds.
+const ZEROS_MAX: usize = 2 << 20;
 
 /// How files are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +61,12 @@ pub struct Plan {
     pub seed: u64,
     /// Only every so-manieth chunk, beginning with this one: `(2, 5)` are the chunks 2, 7, 12, ...
     pub stripe: Option<(u64, u64)>,
+    /// Only here, and no end is cut off but what was set aside and not yet written to. Anywhere if `None`.
+    pub pieces: Option<Pieces>,
 }
+
+/// Parts of files, by the files' names: from a byte to before a byte.
+pub type Pieces = BTreeMap<String, Vec<(u64, u64)>>;
 
 /// A change of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +113,9 @@ pub(super) fn plan(home: &Directory, plan: &Plan) -> Result<Vec<Change>, String>
         }
         let content = fs::read(path).map_err(fail)?;
         let place = path.display().to_string();
-        changes.extend(of_file(&content, plan, &mut rng).into_iter().map(|(offset, old, new)| Change {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let pieces = plan.pieces.as_ref().map(|pieces| pieces.get(&*name).map_or(&[] as &[_], Vec::as_slice));
+        changes.extend(of_file(&content, plan, pieces, &mut rng).into_iter().map(|(offset, old, new)| Change {
             path: place.clone(),
             offset,
             old,
@@ -124,23 +134,28 @@ pub(super) fn plan(home: &Directory, plan: &Plan) -> Result<Vec<Change>, String>
     Ok(changes)
 }
 
-/// The changes of one file: where, what was there, what comes there.
-fn of_file(content: &[u8], plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
+/// The changes of one file: where, what was there, what comes there. Only in these pieces of it if there are any to keep to.
+fn of_file(content: &[u8], plan: &Plan, pieces: Option<&[(u64, u64)]>, rng: &mut ChaCha8Rng) -> Vec<(u64, Vec<u8>, Vec<u8>)> {
     let written = content.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let (chunk, block) = (CHUNK_BYTES as usize, BLOCK_BYTES as usize);
-    let is_ours = |chunk: usize| plan.stripe.is_none_or(|(first, of)| chunk as u64 % of.max(1) == first);
+    let is_ours = |at: usize| plan.stripe.is_none_or(|(first, of)| (at / chunk) as u64 % of.max(1) == first);
+    let inside = |&(from, to): &(u64, u64)| ((from as usize).min(written), (to as usize).min(written));
     let mut changes = Vec::new();
     match plan.harm {
         Harm::Truncate { bytes_max } => {
-            let most = bytes_max.min(content.len() as u64).min(CHANGED_BYTES_MAX / 4);
+            let keep = if pieces.is_some() { written + ZEROS_MAX } else { 0 };
+            let most = bytes_max.min(content.len().saturating_sub(keep) as u64).min(CHANGED_BYTES_MAX / 4);
             if most > 0 {
                 let from = content.len() - rng.random_range(1..=most) as usize;
                 changes.push((from as u64, content[from..].to_vec(), Vec::new()));
             }
         }
         Harm::Bitflip { per_billion } => {
-            let ours: Vec<usize> = (0..written).filter(|at| is_ours(at / chunk)).collect();
-            let mut hit: Vec<usize> = drawn(&ours, per_billion, rng);
+            let places: Vec<usize> = match pieces {
+                None => (0..written).filter(|&at| is_ours(at)).collect(),
+                Some(pieces) => pieces.iter().map(inside).flat_map(|(from, to)| from..to).filter(|&at| is_ours(at)).collect(),
+            };
+            let mut hit: Vec<usize> = drawn(&places, per_billion, rng);
             hit.sort_unstable();
             for at in hit {
                 let from = at / block * block;
@@ -155,13 +170,16 @@ fn of_file(content: &[u8], plan: &Plan, rng: &mut ChaCha8Rng) -> Vec<(u64, Vec<u
             }
         }
         Harm::Copy { per_billion } => {
-            let whole = written / chunk;
-            let ours: Vec<usize> = (0..whole).filter(|&at| whole > 1 && is_ours(at)).collect();
+            let all: Vec<(usize, usize)> = match pieces {
+                None => (0..written / chunk).map(|at| (at * chunk, (at + 1) * chunk)).collect(),
+                Some(pieces) => pieces.iter().map(inside).map(|(from, to)| (from, to.min(from + chunk))).collect(),
+            };
+            let ours: Vec<usize> = (0..all.len()).filter(|&at| all.len() > 1 && is_ours(all[at].0)).collect();
             for at in drawn(&ours, per_billion, rng) {
-                // Another one.
-                let from = (at + rng.random_range(1..whole)) % whole;
-                let piece = |at: usize| content[at * chunk..(at + 1) * chunk].to_vec();
-                changes.push(((at * chunk) as u64, piece(at), piece(from)));
+                // Another one; of two that differ in length, as much as there is of the shorter.
+                let ((to, to_end), (from, from_end)) = (all[at], all[(at + rng.random_range(1..all.len())) % all.len()]);
+                let length = (to_end - to).min(from_end - from);
+                changes.push((to as u64, content[to..to + length].to_vec(), content[from..from + length].to_vec()));
             }
         }
     }
@@ -263,7 +281,7 @@ mod tests {
     }
 
     fn a_plan(harm: Harm, stripe: Option<(u64, u64)>) -> Plan {
-        Plan { directory: "wal".into(), suffix: ".wal".into(), harm, seed: 7, stripe }
+        Plan { directory: "wal".into(), suffix: ".wal".into(), harm, seed: 7, stripe, pieces: None }
     }
 
     fn content() -> Vec<u8> {
@@ -323,6 +341,31 @@ mod tests {
             }
         }
         assert!(hit.len() > 20, "{hit:?}");
+    }
+
+    #[test]
+    fn damage_keeps_to_pieces() {
+        let place = place(&content());
+        let read = || fs::read(place.home.any("wal/1.wal")).unwrap();
+        // The last piece reaches into what was never written to.
+        let pieces = vec![(10, 35), (1_000, 1_020), (50_001, 60_000), (99_990, 100_400)];
+        let is_inside = |at: u64| at < 100_000 && pieces.iter().any(|(from, to)| (*from..*to).contains(&at));
+        for harm in [Harm::Bitflip { per_billion: 10_000_000 }, Harm::Copy { per_billion: 1_000_000_000 }] {
+            let plan_of = |pieces| Plan { pieces: Some(Pieces::from([("1.wal".into(), pieces)])), ..a_plan(harm, None) };
+            let changes = plan(&place.home, &plan_of(pieces.clone())).unwrap();
+            inflict(&place.home, &changes).unwrap();
+            let changed: Vec<u64> =
+                (0..).zip(read().iter().zip(content())).filter(|(_, (now, was))| **now != *was).map(|(at, _)| at).collect();
+            assert!(changed.len() > 20 && changed.iter().all(|&at| is_inside(at)), "{harm:?}: {changed:?}");
+            repair(&place.home, &changes).unwrap();
+            assert_eq!(read(), content());
+            assert!(plan(&place.home, &plan_of(Vec::new())).is_err(), "{harm:?}: there is no such piece");
+        }
+        let cut = Plan { pieces: Some(Pieces::new()), ..a_plan(Harm::Truncate { bytes_max: 1 << 30 }, None) };
+        assert!(plan(&place.home, &cut).is_err(), "what was written may end in zeros");
+        fs::write(place.home.any("wal/1.wal"), [content(), vec![0; 3 << 20]].concat()).unwrap();
+        let changes = plan(&place.home, &cut).unwrap();
+        assert!(changes[0].offset >= 100_000 + (2 << 20), "{}", changes[0].offset);
     }
 
     #[test]

@@ -313,6 +313,28 @@ impl Agent {
         Ok(content)
     }
 
+    /// Reads a file up to where nothing was written to it yet (a piece of zeros as long as a message), and no more than `bytes_max`.
+    pub fn read_written(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, NodeError> {
+        let mut content = Vec::new();
+        loop {
+            let (data, end) = self.read_chunk(path, content.len() as u64)?;
+            if data.iter().all(|&byte| byte == 0) {
+                return Ok(content);
+            }
+            content.extend(data);
+            if end || content.len() as u64 >= bytes_max {
+                return Ok(content);
+            }
+        }
+    }
+
+    fn read_chunk(&self, path: &str, offset: u64) -> Result<(Vec<u8>, bool), NodeError> {
+        match self.ask(Request::Read { path: path.into(), offset }, SHORT)? {
+            Reply::Chunk { data, end } => Ok((data, end)),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
     /// Copies a file of the node to a local file.
     pub fn fetch(&self, path: &str, local: &Path) -> Result<(), NodeError> {
         let mut file = File::create(local).map_err(|e| self.error(format!("cannot write {}: {e}", local.display())))?;
@@ -322,10 +344,7 @@ impl Agent {
     fn read_into(&self, path: &str, to: &mut dyn Write, bytes_max: u64) -> Result<(), NodeError> {
         let mut offset = 0;
         loop {
-            let (data, end) = match self.ask(Request::Read { path: path.into(), offset }, SHORT)? {
-                Reply::Chunk { data, end } => (data, end),
-                other => return Err(self.unexpected(&other)),
-            };
+            let (data, end) = self.read_chunk(path, offset)?;
             offset += data.len() as u64;
             if offset > bytes_max {
                 return Err(self.error(format!("{path} is longer than {bytes_max} bytes")));

@@ -3,7 +3,7 @@
 //! What each change replaces is read by a program of the node before, during and after: by `od` and `stat`, not by what writes.
 
 use crate::agent::Agents;
-use crate::agent::damage::{Change, Harm, Plan};
+use crate::agent::damage::{Change, Harm, Pieces, Plan};
 use crate::command::Command;
 use crate::database::DataFiles;
 use crate::fault::{Context, Report};
@@ -13,10 +13,16 @@ use crate::{Node, NodeError};
 /// How many changes of a node are looked at.
 const LOOKED_AT_MAX: usize = 6;
 
+/// How much of a file is read to find out where damage would be noticed; what lies behind is left alone.
+const READ_BYTES_MAX: u64 = 8 << 20;
+
 /// The database's files, node by node.
 pub trait Files: Send + Sync {
     /// Which files of its data hold what it must not lose.
     fn kinds(&self) -> &[DataFiles];
+
+    /// Where damage to these files is certain to be noticed, as they are now; the database may run.
+    fn payloads(&self, node: &Node, kind: &DataFiles) -> Result<Pieces, NodeError>;
 
     /// Kills the database and says how its files would be damaged.
     fn plan(&self, node: &Node, plan: &Plan) -> Result<Vec<Change>, NodeError>;
@@ -62,6 +68,18 @@ impl Files for AgentFiles {
         &self.kinds
     }
 
+    fn payloads(&self, node: &Node, kind: &DataFiles) -> Result<Pieces, NodeError> {
+        let Some(payloads) = kind.payloads else { return Err(NodeError::new(&node.name, nobody_knows(kind.what))) };
+        let agent = self.agents.of(node);
+        let names = agent.run_ok(&Command::new(["ls", &format!("{}/{}", agent.directory(), kind.directory)]))?.text();
+        let mut pieces = Pieces::new();
+        for name in names.lines().filter(|name| name.ends_with(&kind.suffix)) {
+            let written = agent.read_written(&format!("{}/{name}", kind.directory), READ_BYTES_MAX)?;
+            pieces.insert(name.into(), payloads(&written));
+        }
+        Ok(pieces)
+    }
+
     fn plan(&self, node: &Node, plan: &Plan) -> Result<Vec<Change>, NodeError> {
         self.agents.of(node).plan_damage(self.program, plan)
     }
@@ -102,26 +120,47 @@ pub(super) fn files(context: &Context) -> Result<&dyn Files, NodeError> {
     context.database.files().ok_or_else(|| NodeError::new("control node", format!("nobody knows which files of {name} to damage")))
 }
 
-/// Damages files of some nodes. `seeds` are the nodes' own; each chunk is damaged on one node only if `striped`.
+/// An error unless there are files of the database in which it is known where damage is certain to be noticed.
+pub(super) fn that_notice(context: &Context) -> Result<(), NodeError> {
+    let known = files(context)?.kinds().iter().any(|kind| kind.payloads.is_some());
+    if known { Ok(()) } else { Err(NodeError::new("control node", nobody_knows(context.database.name()))) }
+}
+
+fn nobody_knows(whose: &str) -> String {
+    format!("nobody knows where {whose} is certain to notice damage: say bitflip-anywhere, copy-anywhere or truncate-anywhere")
+}
+
+/// How files are damaged.
+pub(super) struct Damage<'a> {
+    /// In what way.
+    pub(super) harm: Harm,
+    /// Whether only where the database is certain to notice.
+    pub(super) noticed: bool,
+    /// Decides where, for each node.
+    pub(super) seeds: &'a [u64],
+    /// Whether each chunk is damaged on one node only.
+    pub(super) striped: bool,
+}
+
+/// Damages files of some nodes.
 pub(super) fn inject(
     context: &Context,
-    harm: Harm,
+    damage: &Damage<'_>,
     (nodes, note): (&[usize], &str),
-    seeds: &[u64],
-    striped: bool,
     changes: &mut Vec<Vec<Change>>,
 ) -> Result<Report, NodeError> {
     let files = files(context)?;
-    let kinds = files.kinds();
-    let kind = |node: &Node| &kinds[(seeds[node.index] % kinds.len().max(1) as u64) as usize];
+    let kinds: Vec<&DataFiles> = files.kinds().iter().filter(|kind| !damage.noticed || kind.payloads.is_some()).collect();
+    let kind = |node: &Node| kinds[(damage.seeds[node.index] % kinds.len().max(1) as u64) as usize];
     let names = context.cluster.names(nodes);
-    let stripes = if striped { ", each chunk on one node only" } else { "" };
-    let mut report = Report::of(nodes.to_vec(), format!("{} files of {names}{stripes}{note}", words(harm)));
+    let stripes = if damage.striped { ", each chunk on one node only" } else { "" };
+    let mut report = Report::of(nodes.to_vec(), format!("{} files of {names}{stripes}{note}", words(damage.harm)));
     let of = context.cluster.len() as u64;
     let planned = context.cluster.on(nodes, |node| {
-        let stripe = striped.then_some((node.index as u64, of));
+        let pieces = damage.noticed.then(|| files.payloads(node, kind(node))).transpose()?;
+        let stripe = damage.striped.then_some((node.index as u64, of));
         let DataFiles { directory, suffix, .. } = kind(node).clone();
-        let changes = files.plan(node, &Plan { directory, suffix, harm, seed: seeds[node.index], stripe })?;
+        let changes = files.plan(node, &Plan { directory, suffix, harm: damage.harm, seed: damage.seeds[node.index], stripe, pieces })?;
         let before = looked(files, node, &changes)?;
         let done = files.damage(node, &changes);
         if before.iter().any(|found| *found != Found::Old) {

@@ -2,7 +2,7 @@
 
 use super::members::Standing;
 use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, LOGS, Member, NAME};
-use super::{EtcdOptions, authority, status};
+use super::{EtcdOptions, authority, status, wal};
 use nemesis::crash::LabHosts;
 use nemesis::{
     Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Files,
@@ -39,7 +39,7 @@ impl EtcdDatabase {
         let (members, clocks) = (Member::all(cluster)?, AgentClocks::new(agents.clone(), NAME));
         let disks = AgentDisks::new(agents.clone(), NAME, DATA, DISK_BYTES);
         let groups = AgentGroups::new(agents.clone(), NAME);
-        let logs = DataFiles { what: "write-ahead log", directory: LOGS.into(), suffix: ".wal".into() };
+        let logs = DataFiles { what: "write-ahead log", directory: LOGS.into(), suffix: ".wal".into(), payloads: Some(wal::payloads) };
         let files = AgentFiles::new(agents.clone(), NAME, vec![logs]);
         let standings = Mutex::new(vec![Standing::Founder; members.len()]);
         Ok(EtcdDatabase { options, members, clocks, disks, groups, files, agents, hosts, standings })

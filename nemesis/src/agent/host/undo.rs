@@ -7,7 +7,7 @@ use crate::agent::disk::{self, DiskHarm, HurtDisk};
 use crate::agent::firewall::{Backend, Firewall};
 use crate::agent::journal::Entry;
 use crate::agent::protocol::{Request, Undone};
-use crate::command::Program;
+use crate::command::{DataDisk, Program};
 use std::sync::PoisonError;
 
 impl Host {
@@ -97,19 +97,30 @@ impl Host {
 
     fn heal_disk(&self, hurt: &HurtDisk) -> Result<(), String> {
         let disk = disk::of(&hurt.program)?;
+        let mount_anew = || {
+            self.programs.kill(&hurt.program.name)?;
+            self.disks.unmount(disk)
+        };
         if hurt.harm == DiskHarm::PowerLoss {
             // Whoever cut the power may have been killed half-way: the program stands still, on a file system that is shut down.
-            self.programs.kill(&hurt.program.name)?;
-            self.disks.unmount(disk)?;
+            mount_anew()?;
         }
+        if self.put_right(hurt, disk).is_err() {
+            // A file system on which a write has failed, since the node's own disk was full, takes none until it is mounted anew.
+            mount_anew()?;
+            self.put_right(hurt, disk)?;
+        }
+        self.start_again(&hurt.program)
+    }
+
+    fn put_right(&self, hurt: &HurtDisk, disk: &DataDisk) -> Result<(), String> {
         // Its power was cut, or that of the whole host.
         self.disks.mount(disk)?;
         match hurt.harm {
-            DiskHarm::Full => self.disks.empty(disk)?,
-            DiskHarm::ReadOnly => self.disks.set_read_only(disk, false)?,
-            DiskHarm::PowerLoss => {}
+            DiskHarm::Full => self.disks.empty(disk),
+            DiskHarm::ReadOnly => self.disks.set_read_only(disk, false),
+            DiskHarm::PowerLoss => Ok(()),
         }
-        self.start_again(&hurt.program)
     }
 
     /// Starts a program that ended because of a fault, unless another fault keeps it down.

@@ -56,7 +56,8 @@ impl Picture {
     pub fn differences(&self, later: &Picture) -> Vec<Difference> {
         let mut found: Vec<Difference> = clock_difference(&self.clock, &later.clock).into_iter().collect();
         for (topic, after) in &later.snapshot.topics {
-            let before = self.snapshot.topics.get(topic).map_or(&[][..], Vec::as_slice);
+            // What nobody looked at then may have been anything.
+            let Some(before) = self.snapshot.topics.get(topic) else { continue };
             found.extend(line_differences(*topic, before, after, &self.snapshot.directory));
         }
         found
@@ -146,13 +147,14 @@ fn is_ours(topic: Topic, line: &str, directory: &str) -> bool {
         Topic::Nft | Topic::Iptables | Topic::Ip6tables => line.to_ascii_lowercase().contains("rashomon"),
         Topic::Qdiscs => ["5253:", "5254:"].iter().any(|handle| line.contains(handle)),
         Topic::Mounts => line.contains(directory),
-        Topic::Processes | Topic::Files | Topic::Cgroups => true,
+        Topic::Processes | Topic::Files | Topic::Cgroups | Topic::ClockRate => true,
         Topic::TimeDaemon => false,
     }
 }
 
 fn remedy(topic: Topic, left: bool) -> &'static str {
     match (topic, left) {
+        (Topic::ClockRate, _) => "`rashomon heal`, or `adjtimex --tick 10000 --frequency 0`",
         (_, true) => "`rashomon heal --teardown` with the same nodes removes it",
         (Topic::TimeDaemon, _) => "start it again, if nobody else ended it on purpose",
         _ => "not by a name of ours: somebody else changed the node meanwhile, or a fault damaged what is not its own",

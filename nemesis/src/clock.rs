@@ -1,8 +1,9 @@
 //! Faults of the clock that the database's processes see: ahead or behind at once, by turns, or ever more.
 //!
-//! The node's own clock is not touched: on a lab, in containers, and wherever else several nodes share a kernel, it is that of all
-//! of them and of the control node. Each process is told another time of day instead; see [`crate::agent::vdso`] for how, and for
-//! what that does not reach.
+//! A node with a kernel of its own has a clock of its own, and that is set ([`crate::agent::system_clock`]), while the program that
+//! keeps it right is stopped. On a lab, in containers, and wherever else several nodes share a kernel, the clock is that of all of
+//! them and of the control node, and is not touched: each process is told another time of day instead; see
+//! [`crate::agent::vdso`] for how, and for what that does not reach.
 
 use crate::agent::Agents;
 use crate::agent::clock::Skew;
@@ -34,12 +35,15 @@ const READINGS_TOLD_MAX: usize = 32;
 
 const MS: f64 = 1e6;
 
-/// The clocks of the database's processes, node by node.
+/// The clocks that the database's processes see, node by node.
 pub trait Clocks: Send + Sync {
+    /// An error if they cannot be changed on this node, with the reason, as far as can be told without changing anything.
+    fn can_skew(&self, node: &Node) -> Result<(), NodeError>;
+
     /// Makes them wrong in this way and no longer in the way before.
     fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError>;
 
-    /// Reads them as the processes do. They must have been skewed since they were started; [`Skew::None`] will do.
+    /// Reads them. They must have been skewed before; [`Skew::None`] will do.
     fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError>;
 
     /// Makes them their own again, without a trace. No harm if they are, or if there is no process.
@@ -60,6 +64,11 @@ impl AgentClocks {
 }
 
 impl Clocks for AgentClocks {
+    fn can_skew(&self, _: &Node) -> Result<(), NodeError> {
+        // Only on the processes can it be tried.
+        Ok(())
+    }
+
     fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError> {
         self.agents.of(node).skew(self.program, skew)
     }
@@ -87,11 +96,9 @@ impl How {
     fn parse(text: &str) -> Result<How, String> {
         match WORDS.iter().find(|(word, _)| *word == text) {
             Some((_, how)) => Ok(*how),
-            None if text == "system" => Err(
-                "the clock of a whole node is left alone: a node that shares its kernel shares it with everybody there. Say `clock`, which changes what the database's processes see"
-                    .into(),
-            ),
-            None => Err(format!("`{text}` is no way for a clock to be wrong: say one of bump, strobe, drift; a TARGET goes behind an @")),
+            None => Err(format!(
+                "`{text}` is no way for a clock to be wrong: say one of bump, strobe, drift, or whose it is: system, process, system-bump, ...; a TARGET goes behind an @"
+            )),
         }
     }
 
@@ -111,16 +118,53 @@ impl How {
     }
 }
 
-/// Some ways to be wrong, and whose clock is.
+/// Whose clock is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The node's where it has one for itself, else its processes'.
+    Either,
+    /// The node's.
+    System,
+    /// Its processes'.
+    Process,
+}
+
+impl Whose {
+    /// Takes `system-`, or `process-`, or the word alone off a way to be wrong.
+    fn parse(text: &str) -> (Whose, Option<&str>) {
+        for (word, whose) in [("system", Whose::System), ("process", Whose::Process)] {
+            if text == word {
+                return (whose, None);
+            }
+            if let Some(rest) = text.strip_prefix(word).and_then(|rest| rest.strip_prefix('-')) {
+                return (whose, Some(rest));
+            }
+        }
+        (Whose::Either, Some(text))
+    }
+
+    /// Whether it is the node's own on this node.
+    fn is_system(self, context: &Context, node: &Node) -> bool {
+        match self {
+            Whose::Either => context.database.system_clocks().is_some_and(|clocks| clocks.can_skew(node).is_ok()),
+            Whose::System => true,
+            Whose::Process => false,
+        }
+    }
+}
+
+/// Some ways to be wrong, whose clock is, and on which nodes.
 #[derive(Clone, Debug)]
 pub struct Way {
+    whose: Whose,
     hows: Vec<How>,
     choice: Choice,
 }
 
 impl Way {
-    /// Reads `bump@primaries`: any way if `how` is missing, the usual targets if `target` is.
+    /// Reads `bump@primaries`, `system-bump`, `process`: any way if `how` is missing, the usual targets if `target` is.
     pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Way, String> {
+        let (whose, how) = how.map_or((Whose::Either, None), Whose::parse);
         let hows = match how {
             Some(how) => vec![How::parse(how)?],
             None => WORDS.iter().map(|(_, how)| *how).collect(),
@@ -129,14 +173,21 @@ impl Way {
         if let Some(target) = &target {
             target.check(cluster.len())?;
         }
-        Ok(Way { hows, choice: Choice::new(target.into_iter().collect(), cluster.len()) })
+        Ok(Way { whose, hows, choice: Choice::new(target.into_iter().collect(), cluster.len()) })
     }
 }
 
-/// Makes the clocks of the database's processes on some nodes wrong, and right again.
+/// Makes the clocks that the database's processes see on some nodes wrong, and right again.
 pub struct ClockFault {
     ways: Vec<Way>,
-    active: Vec<usize>,
+    active: Vec<Wrong>,
+}
+
+/// A node whose clock is wrong, and whether that is its own.
+#[derive(Clone, Copy, Debug)]
+struct Wrong {
+    node: usize,
+    system: bool,
 }
 
 impl ClockFault {
@@ -146,9 +197,13 @@ impl ClockFault {
     }
 }
 
-fn clocks(context: &Context) -> Result<&dyn Clocks, NodeError> {
+fn clocks(context: &Context, system: bool) -> Result<&dyn Clocks, NodeError> {
+    let (found, whose) = match system {
+        true => (context.database.system_clocks(), "the nodes of"),
+        false => (context.database.clocks(), "the processes of"),
+    };
     let name = context.database.name();
-    context.database.clocks().ok_or_else(|| NodeError::new("control node", format!("the clocks of {name} cannot be changed")))
+    found.ok_or_else(|| NodeError::new("control node", format!("the clocks of {whose} {name} cannot be changed")))
 }
 
 impl Fault for ClockFault {
@@ -156,39 +211,56 @@ impl Fault for ClockFault {
         "clock"
     }
 
-    /// Rewrites every node's processes once and puts them back: what cannot be done is said before the first op.
+    /// Prepares every node's clocks once and puts them back: what cannot be done is said before the first op.
     fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
-        let clocks = clocks(context)?;
+        let mut ways: Vec<Whose> = self.ways.iter().map(|way| way.whose).collect();
+        ways.dedup();
         let tried = context.cluster.on_all(|node| {
-            let right = clocks.skew(node, &Skew::None).and_then(|()| are_ahead_by(clocks, node, 0));
-            clocks.restore(node)?;
-            right
+            let mut looks = Vec::new();
+            for whose in &ways {
+                let clocks = clocks(context, whose.is_system(context, node))?;
+                clocks.can_skew(node)?;
+                let right = clocks.skew(node, &Skew::None).and_then(|()| are_ahead_by(clocks, node, 0));
+                clocks.restore(node)?;
+                looks.push(right?);
+            }
+            Ok(looks)
         })?;
-        match context.cluster.nodes.iter().zip(tried).find(|(_, look)| !look.as_wanted) {
+        let looks = context.cluster.nodes.iter().zip(&tried).flat_map(|(node, looks)| looks.iter().map(move |look| (node, look)));
+        match looks.into_iter().find(|(_, look)| !look.as_wanted) {
             Some((node, look)) => Err(NodeError::new(&node.name, format!("its clock is wrong before any fault: {}", look.said))),
             None => Ok(()),
         }
     }
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
-        let clocks = clocks(context)?;
         let way = &self.ways[rng.random_range(0..self.ways.len())];
         let how = way.hows[rng.random_range(0..way.hows.len())];
         let skews: Vec<Skew> = context.cluster.nodes.iter().map(|_| how.draw(rng)).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
         let (drawn, off) = context.without_off(drawn);
         note += &off;
-        let (down, nodes) = split_down(context, &drawn);
+        let systems = context.cluster.on(&drawn, |node| way.whose.is_system(context, node));
+        let (own, others): (Vec<_>, Vec<_>) = drawn.iter().zip(systems).partition(|(_, system)| *system);
+        // A node's clock goes wrong whether a process is there to see it or not.
+        let (down, up) = split_down(context, &others.into_iter().map(|(&node, _)| node).collect::<Vec<_>>());
         if !down.is_empty() {
             note = format!("{note} (not {}, down already)", context.cluster.names(&down));
         }
-        if nodes.is_empty() {
+        let of = |system| move |node| Wrong { node, system };
+        let mut wrong: Vec<Wrong> = own.into_iter().map(|(&node, _)| node).map(of(true)).chain(up.into_iter().map(of(false))).collect();
+        wrong.sort_unstable_by_key(|wrong| wrong.node);
+        if wrong.is_empty() {
             return Ok(Report::nothing(format!("no clock is changed{note}")));
         }
-        self.active.clone_from(&nodes);
-        let words: Vec<String> = nodes.iter().map(|&i| format!("{} {}", context.cluster.nodes[i].name, words(&skews[i]))).collect();
-        let mut report = Report::of(nodes.clone(), format!("the clock of {}{note}", words.join(", ")));
-        let looks = context.cluster.on(&nodes, |node| hurt(clocks, node, &skews[node.index]));
+        self.active.clone_from(&wrong);
+        let nodes: Vec<usize> = wrong.iter().map(|wrong| wrong.node).collect();
+        let words = wrong.iter().map(|wrong| {
+            format!("{}{} {}", if wrong.system { "host " } else { "" }, context.cluster.nodes[wrong.node].name, words(&skews[wrong.node]))
+        });
+        let mut report = Report::of(nodes.clone(), format!("the clock of {}{note}", words.collect::<Vec<_>>().join(", ")));
+        let looks =
+            context.cluster.on(&nodes, |node| clocks(context, is_system(&wrong, node)).and_then(|clocks| hurt(clocks, node, &skews[node.index])));
         tell(context, &mut report, &nodes, looks);
         Ok(report)
     }
@@ -197,16 +269,19 @@ impl Fault for ClockFault {
         if self.active.is_empty() {
             return Ok(Report::idle());
         }
-        let clocks = clocks(context)?;
-        let (nodes, off) = context.without_off(self.active.clone());
+        let wrong = self.active.clone();
+        let (nodes, off) = context.without_off(wrong.iter().map(|wrong| wrong.node).collect());
         if nodes.is_empty() {
             self.active.clear();
             return Ok(Report::all_off(&off));
         }
         let mut report = Report::of(nodes.clone(), format!("the clock of {} is right{off}", context.cluster.names(&nodes)));
         let looks = context.cluster.on(&nodes, |node| {
+            let system = is_system(&wrong, node);
+            let clocks = clocks(context, system)?;
             let healed = heal(clocks, node);
             match context.database.state(node) {
+                _ if system => healed,
                 // Killed meanwhile, and its clock with it: nothing is left but the journal's entry.
                 Ok(ProcessState::Down) => clocks.restore(node).map(|()| Look::of(true, format!("{} is down", node.name), Vec::new())),
                 _ => healed,
@@ -218,6 +293,10 @@ impl Fault for ClockFault {
         }
         Ok(report)
     }
+}
+
+fn is_system(wrong: &[Wrong], node: &Node) -> bool {
+    wrong.iter().any(|wrong| wrong.node == node.index && wrong.system)
 }
 
 /// The nodes without a process, and those with one.

@@ -125,6 +125,11 @@ pub trait Database: Send + Sync {
         None
     }
 
+    /// The clocks of its nodes, if somebody can set those that are theirs alone.
+    fn system_clocks(&self) -> Option<&dyn Clocks> {
+        None
+    }
+
     /// Who belongs to the cluster, if that can change while it serves.
     fn membership(&self) -> Option<&dyn Membership> {
         None

@@ -3,6 +3,7 @@
 
 use crate::agent::clock::Skew;
 use crate::agent::install::sudoers_line;
+use crate::agent::system_clock::boot_id;
 use crate::remote::Access;
 use crate::shape::Shape;
 use crate::spec::CLASSES;
@@ -49,9 +50,6 @@ const TOOLS: [(&str, &str); 8] = [
 /// The size of a file system that is tried.
 const DISK_BYTES: u64 = 64 << 20;
 
-/// The bit of the capability to set the clock (capabilities(7)).
-const CAP_SYS_TIME: u32 = 25;
-
 /// The largest file of the kernel that is read.
 const KERNEL_FILE_BYTES_MAX: usize = 64 << 10;
 
@@ -59,24 +57,25 @@ const KERNEL_FILE_BYTES_MAX: usize = 64 << 10;
 pub fn examine(cluster: &Cluster, access: &Access, options: &AgentOptions, in_a_lab: bool) -> Vec<Result<Vec<Finding>, NodeError>> {
     let agents = Agents::connect_each(cluster, access, options);
     // A node whose kernel booted as another's did shares it.
-    let here = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
-    let boots: Vec<String> = agents.iter().map(|agent| agent.as_ref().map_or(String::new(), |agent| kernel_file(agent, BOOT_ID))).collect();
-    let shares = |i: usize| boots[i].trim() == here.trim() || boots.iter().enumerate().any(|(j, other)| j != i && *other == boots[i]);
-    let look = |agent: Result<Agent, NodeError>, shared: bool| {
+    let boots: Vec<String> = agents.iter().map(|agent| agent.as_ref().map_or(String::new(), |agent| agent.about().boot)).collect();
+    let others = |i: usize| {
+        let others = boots.iter().enumerate().filter(|(j, boot)| *j != i && !boot.is_empty()).map(|(_, boot)| boot.clone());
+        std::iter::once(boot_id()).chain(others).collect::<Vec<String>>()
+    };
+    let look = |agent: Result<Agent, NodeError>, others: &[String]| {
         let agent = agent?;
-        let findings = findings(&agent, shared, in_a_lab);
+        let findings = findings(&agent, others, in_a_lab);
         agent.close().map(|_| findings)
     };
     std::thread::scope(|scope| {
-        let (look, shares) = (&look, &shares);
-        let threads: Vec<_> = agents.into_iter().enumerate().map(|(i, agent)| scope.spawn(move || look(agent, shares(i)))).collect();
+        let (look, others) = (&look, &others);
+        let threads: Vec<_> = agents.into_iter().enumerate().map(|(i, agent)| scope.spawn(move || look(agent, &others(i)))).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-fn findings(agent: &Agent, shared_kernel: bool, in_a_lab: bool) -> Vec<Finding> {
+fn findings(agent: &Agent, other_boots: &[String], in_a_lab: bool) -> Vec<Finding> {
+    let own_clock = agent.try_system_clock(other_boots).map_err(|error| error.message);
     let mut found: Vec<(String, Result<String, String>)> = [
         ("login", login(agent)),
         ("kernel", said(agent, &["uname", "-srm"])),
@@ -84,8 +83,8 @@ fn findings(agent: &Agent, shared_kernel: bool, in_a_lab: bool) -> Vec<Finding> 
         ("disk", room(agent)),
         ("loop devices", loop_devices(agent)),
         ("control groups", control_groups(agent)),
-        ("system clock", Ok(system_clock(agent, shared_kernel))),
-        ("time daemon", time_daemon(agent)),
+        ("system clock", Ok(system_clock(&own_clock))),
+        ("time daemon", time_daemon(agent, own_clock.is_ok())),
     ]
     .map(|(topic, told)| (topic.to_owned(), told))
     .to_vec();
@@ -95,7 +94,7 @@ fn findings(agent: &Agent, shared_kernel: bool, in_a_lab: bool) -> Vec<Finding> 
         partition: partition(agent),
         packet: packet(agent),
         processes: with_sleeper(agent, processes),
-        clock: with_sleeper(agent, clock),
+        clock: either_clock(own_clock, with_sleeper(agent, clock)),
         disk: agent
             .try_disk(DISK_BYTES)
             .map(|()| "on a file system of the database's own, in a file".into())
@@ -213,25 +212,30 @@ fn control_groups(agent: &Agent) -> Result<String, String> {
     }
 }
 
-/// Whose the node's clock is. Nothing sets it; the fault `clock` does without.
-fn system_clock(agent: &Agent, shared_kernel: bool) -> String {
-    let status = kernel_file(agent, "/proc/self/status");
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-    let may = effective.is_some_and(|bits| bits >> CAP_SYS_TIME & 1 == 1);
-    let whose = match (shared_kernel, may) {
-        (true, _) => "its kernel is shared with the control node or another node: never touched",
-        (false, true) => "its own, and root may set it: left alone all the same",
-        (false, false) => "its own, and may not be set (no CAP_SYS_TIME)",
-    };
-    whose.into()
+/// Whose the node's clock is. One that is not its own is no fault of it: the fault `clock` does without.
+fn system_clock(own_clock: &Result<Vec<String>, String>) -> String {
+    match own_clock {
+        Ok(_) => "its own, and may be set".into(),
+        Err(why) => why.clone(),
+    }
 }
 
-fn time_daemon(agent: &Agent) -> Result<String, String> {
-    let pattern = "chronyd|ntpd|ntpsec|openntpd|systemd-timesyn";
+/// How the fault `clock` is done.
+fn either_clock(own_clock: Result<Vec<String>, String>, per_process: Result<String, String>) -> Result<String, String> {
+    match (own_clock, per_process) {
+        (Ok(daemons), _) if daemons.is_empty() => Ok("the node's own clock is set; clock:process leaves it alone".into()),
+        (Ok(daemons), _) => Ok(format!("the node's own clock is set, and {} stopped meanwhile; clock:process leaves both alone", daemons.join(", "))),
+        (Err(_), Ok(how)) => Ok(how),
+        (Err(why_not), Err(why)) => Err(format!("{why}; and the node's own clock: {why_not}")),
+    }
+}
+
+fn time_daemon(agent: &Agent, is_stopped: bool) -> Result<String, String> {
+    let pattern = "chronyd|ntpd|ntpsec|openntpd|systemd-timesyn|ptp4l";
     let output = agent.run(&Command::new(["pgrep", "-l", "-x", pattern])).map_err(|error| error.message)?;
     let text = output.text();
     let names: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    Ok(if names.is_empty() { "none runs".into() } else { format!("{} runs; it is left alone", names.join(" ")) })
+    Ok(if names.is_empty() { "none runs".into() } else { format!("{} runs; {}", names.join(" "), if is_stopped { "stopped while the node's clock is wrong, then started" } else { "it is left alone" }) })
 }
 
 fn partition(agent: &Agent) -> Result<String, String> {

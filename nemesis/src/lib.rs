@@ -34,6 +34,7 @@ pub mod schedule;
 pub mod shape;
 pub mod spec;
 pub mod squeeze;
+pub mod system_clock;
 pub mod target;
 
 mod measure;
@@ -41,6 +42,7 @@ mod observe;
 
 pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
 pub use clock::{AgentClocks, Clocks};
+pub use system_clock::SystemClocks;
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, DataDisk, Output, Own, Program};
 pub use database::{Admin, DataFiles, Database, Hosts, Membership, Payloads, ProcessState};

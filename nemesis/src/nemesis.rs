@@ -156,8 +156,13 @@ pub(crate) mod tests {
     /// A cluster that is only said to be there.
     #[derive(Default)]
     pub(crate) struct Pretended {
-        inner: Mutex<Inner>,
+        inner: Arc<Mutex<Inner>>,
+        system: PretendedSystemClocks,
     }
+
+    /// The nodes' own clocks, which some have.
+    #[derive(Default)]
+    struct PretendedSystemClocks(Arc<Mutex<Inner>>);
 
     #[derive(Clone, Default)]
     #[allow(clippy::struct_excessive_bools, reason = "what goes wrong is independent of each other")]
@@ -172,6 +177,9 @@ pub(crate) mod tests {
         pub(crate) chores_do_nothing: bool,
         /// The clocks' skews, and since when; `None` where nothing is rewritten.
         skews: Vec<Option<(Skew, Instant)>>,
+        /// The same of the nodes' own clocks, and which nodes have one.
+        system_skews: Vec<Option<(Skew, Instant)>>,
+        own_clock: Vec<bool>,
         /// Clocks that are told to be wrong, and are not.
         skews_do_nothing: bool,
         off: Vec<usize>,
@@ -193,11 +201,14 @@ pub(crate) mod tests {
                 states: vec![Some(ProcessState::Running); n],
                 drops: vec![Vec::new(); n],
                 skews: vec![None; n],
+                system_skews: vec![None; n],
+                own_clock: vec![false; n],
                 shapes: vec![None; n],
                 leaders: vec![1],
                 ..Inner::default()
             };
-            Arc::new(Pretended { inner: Mutex::new(inner) })
+            let inner = Arc::new(Mutex::new(inner));
+            Arc::new(Pretended { system: PretendedSystemClocks(inner.clone()), inner })
         }
 
         pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
@@ -229,7 +240,7 @@ pub(crate) mod tests {
                     && inner.gone.is_empty()
                     && inner.shapes.iter().all(Option::is_none)
                     && inner.drops.iter().all(Vec::is_empty)
-                    && inner.skews.iter().all(Option::is_none)
+                    && inner.skews.iter().chain(&inner.system_skews).all(Option::is_none)
                     && inner.states.iter().all(|state| *state == Some(ProcessState::Running))
             })
         }
@@ -295,12 +306,54 @@ pub(crate) mod tests {
         fn clocks(&self) -> Option<&dyn Clocks> {
             Some(self)
         }
+        fn system_clocks(&self) -> Option<&dyn Clocks> {
+            Some(&self.system)
+        }
         fn fetch_logs(&self, _: &Node, _: &Path) -> Result<Vec<PathBuf>, NodeError> {
             Ok(Vec::new())
         }
     }
 
+    /// What a clock says that is off in this way since then.
+    fn pretended_reading((skew, since): (Skew, Instant)) -> Reading {
+        let since = since.elapsed();
+        let offset_ns = match skew {
+            Skew::None => 0,
+            Skew::Bump { offset_ns } => offset_ns,
+            Skew::Strobe { offset_ns, period, .. } => offset_ns * i64::from(since.as_nanos() / period.as_nanos() % 2 == 0),
+            Skew::Drift { per_billion } => (since.as_secs_f64() * per_billion as f64) as i64,
+        };
+        Reading { pid: 1, at_ns: crate::agent::vdso::now_ns(), offset_ns, error_ns: 1000 }
+    }
+
+    impl Clocks for PretendedSystemClocks {
+        fn can_skew(&self, node: &Node) -> Result<(), NodeError> {
+            let own = self.0.lock().unwrap().own_clock[node.index];
+            if own { Ok(()) } else { Err(NodeError::new(&node.name, "its kernel is shared")) }
+        }
+
+        fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError> {
+            self.can_skew(node)?;
+            self.0.lock().unwrap().system_skews[node.index] = Some((*skew, Instant::now()));
+            Ok(())
+        }
+
+        fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError> {
+            let skew = self.0.lock().unwrap().system_skews[node.index];
+            skew.map(|skew| vec![pretended_reading(skew)]).ok_or_else(|| NodeError::new(&node.name, "nobody prepared it"))
+        }
+
+        fn restore(&self, node: &Node) -> Result<(), NodeError> {
+            self.0.lock().unwrap().system_skews[node.index] = None;
+            Ok(())
+        }
+    }
+
     impl Clocks for Pretended {
+        fn can_skew(&self, _: &Node) -> Result<(), NodeError> {
+            Ok(())
+        }
+
         fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError> {
             self.with(|inner| {
                 if inner.states[node.index] == Some(ProcessState::Down) {
@@ -313,14 +366,7 @@ pub(crate) mod tests {
 
         fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError> {
             let skew = self.with(|inner| inner.skews[node.index]).ok_or_else(|| NodeError::new(&node.name, "it has its own clock"))?;
-            let since = skew.1.elapsed();
-            let offset_ns = match skew.0 {
-                Skew::None => 0,
-                Skew::Bump { offset_ns } => offset_ns,
-                Skew::Strobe { offset_ns, period, .. } => offset_ns * i64::from(since.as_nanos() / period.as_nanos() % 2 == 0),
-                Skew::Drift { per_billion } => (since.as_secs_f64() * per_billion as f64) as i64,
-            };
-            Ok(vec![Reading { pid: 1, at_ns: crate::agent::vdso::now_ns(), offset_ns, error_ns: 1000 }])
+            Ok(vec![pretended_reading(skew)])
         }
 
         fn restore(&self, node: &Node) -> Result<(), NodeError> {
@@ -616,6 +662,40 @@ pub(crate) mod tests {
             assert!(!report.observed, "{report:?}");
             assert!(first(&mut nemesis, Phase::Stop).observed && pretended.is_healthy());
         }
+    }
+
+    #[test]
+    fn a_node_s_own_clock_is_set_where_it_has_one_and_nowhere_else() {
+        for (text, own, which) in [
+            ("clock:bump@all", [true, false, true], [true, false, true]),
+            ("clock:drift@all", [false; 3], [false; 3]),
+            ("clock:process-strobe@all", [true; 3], [false; 3]),
+            ("clock:system-bump@all", [true; 3], [true; 3]),
+        ] {
+            let pretended = Pretended::new(3);
+            pretended.with(|inner| inner.own_clock = own.to_vec());
+            let mut nemesis = pretended.nemesis(text, 1);
+            nemesis.setup().unwrap();
+            assert!(pretended.is_healthy(), "{text}");
+            // The node's own goes wrong whether a process sees it or not.
+            pretended.with(|inner| inner.states[0] = Some(ProcessState::Down));
+            let report = first(&mut nemesis, Phase::Start);
+            let system = pretended.with(|inner| inner.system_skews.iter().map(Option::is_some).collect::<Vec<_>>());
+            let process = pretended.with(|inner| inner.skews.iter().map(Option::is_some).collect::<Vec<_>>());
+            assert!(report.observed, "{text}: {report:?}");
+            for node in 0..3 {
+                let expected = (which[node], !which[node] && node != 0);
+                assert_eq!((system[node], process[node]), expected, "{text}, n{}: {report:?}", node + 1);
+                assert_eq!(report.what.contains(&format!("host n{}", node + 1)), which[node], "{text}: {report:?}");
+            }
+            assert!(first(&mut nemesis, Phase::Stop).observed && !nemesis.is_active(), "{text}");
+            pretended.with(|inner| inner.states[0] = Some(ProcessState::Running));
+            assert!(pretended.is_healthy(), "{text}");
+        }
+        let pretended = Pretended::new(3);
+        pretended.with(|inner| inner.own_clock = vec![true, false, true]);
+        let error = pretended.nemesis("clock:system", 1).setup().unwrap_err().to_string();
+        assert!(error.contains("n2") && error.contains("its kernel is shared"), "{error}");
     }
 
     #[test]

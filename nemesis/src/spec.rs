@@ -70,7 +70,7 @@ pub const CLASSES: &[Class] = &[
     },
     Class {
         name: "clock",
-        help: "changes the time of day that processes see: bump, strobe, drift; HOW@TARGET",
+        help: "changes the time of day that processes see, by the clock of the node where that is its own, else for each process: bump, strobe, drift, or whose clock it is: system, process (also system-bump, process-drift); HOW@TARGET",
         make: |items, cluster| {
             let ways: Result<Vec<Way>, String> = items.iter().map(|item| Way::parse(item.how, item.target, cluster)).collect();
             let ways = ways.map(|ways| if ways.is_empty() { Way::parse(None, None, cluster).map(|way| vec![way]) } else { Ok(ways) })?;
@@ -245,6 +245,7 @@ mod tests {
             ("partition:halves,partition:one,partition:one-way@n2,partition@primary", &["partition"]),
             ("partition:majority,partition:n1+n2", &["partition"]),
             ("clock:bump,clock:strobe@primaries,clock@n1+n2,clock", &["clock"]),
+            ("clock:system,clock:process-drift@n1,clock:system-bump", &["clock"]),
             ("partition:bridge,partition:majorities-ring,partition:one-way@primary", &["partition"]),
             ("membership:primary,membership@n2,membership:one", &["membership"]),
             ("admin:compact,admin:move-leader@n2,admin", &["admin"]),
@@ -269,7 +270,8 @@ mod tests {
             ("clock:slow", 5, "--nemesis clock:slow: `slow` is no way for a clock to be wrong: say one of bump, strobe, drift"),
             ("clock:bump@n9", 5, "`n9` is no target"),
             ("clock@minority-third", 3, "selects no node of 3"),
-            ("clock:system", 5, "--nemesis clock:system: the clock of a whole node is left alone"),
+            ("clock:system-slow", 5, "--nemesis clock:system-slow: `slow` is no way for a clock to be wrong"),
+            ("clock:systembump", 5, "`systembump` is no way for a clock to be wrong"),
             ("kill:minority-third", 3, "--nemesis kill:minority-third: `minority-third` selects no node of 3"),
             ("kill,kill:n9", 5, "--nemesis kill:n9: `n9` is no target"),
             ("packet:delay=5", 5, "--nemesis packet:delay=5: `5` is no amount of delay"),

@@ -134,6 +134,8 @@ pub(super) fn of_entry(entry: &Entry) -> Touch {
         Entry::Damaged(damaged) => Touch::new("file", format!("the data of {} (some of its bytes, and put back)", damaged.program.name)),
         Entry::Squeezed(squeezed) => Touch::new(CGROUP, squeezed.describe()),
         Entry::Skewed(skewed) => Touch::new("clock", format!("the vDSO of the processes of {}", skewed.name)),
+        Entry::TimeDaemonStopped(stopped) => Touch::new("process", format!("{} (stopped, and started)", stopped.describe())),
+        Entry::SystemClock(_) => Touch::new("clock", "the node's own (set, its rate changed, and put right)"),
     }
 }
 

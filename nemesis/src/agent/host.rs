@@ -3,6 +3,7 @@
 //! What hurts something is in [`harm`], what puts it right in [`undo`].
 
 mod harm;
+mod system_clock;
 mod undo;
 
 use super::cgroup;
@@ -19,6 +20,7 @@ use super::packets::Packets;
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
 use super::protocol::{About, Reply, Request, Undone, VERSION};
+use super::system_clock::{SystemClock, boot_id};
 use super::{addresses, snapshot, vdso};
 use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
@@ -37,6 +39,7 @@ pub(super) struct Host {
     footprint: Mutex<Footprint>,
     programs: Programs,
     clocks: Clocks,
+    system_clock: SystemClock,
     disks: Disks,
     /// One change of a program at a time.
     programs_gate: Mutex<()>,
@@ -64,6 +67,7 @@ impl Host {
             disks: Disks::new(&directory, running.clone()),
             footprint: Mutex::new(Footprint::open(directory.root())),
             clocks: Clocks::default(),
+            system_clock: SystemClock::default(),
             programs_gate: Mutex::new(()),
             packets: Packets::new(Firewall::find(running.clone()), running.clone()),
             firewall: Firewall::find(running.clone()),
@@ -86,6 +90,7 @@ impl Host {
             directory: self.directory.root().display().to_string(),
             addresses: addresses::own(),
             probe_port: self.probe.port(),
+            boot: boot_id(),
             control: self.control,
             undone,
         }
@@ -127,6 +132,8 @@ impl Host {
             Request::RemoveTree { path } => self.remove(path).map(|()| Reply::Nothing),
             Request::State { name } => self.programs.state(name).map(Reply::State),
             Request::ReadClock { name } => self.read_clock(name),
+            Request::TrySystemClock { others } => self.try_system_clock(others).map(Reply::TimeDaemons),
+            Request::ReadSystemClock => self.read_system_clock().map(Reply::SystemClock),
             Request::Incarnation { name } => self.programs.incarnation(name).map(Reply::Incarnation),
             Request::ProbeSend { to, nonce } => self.probe.send(*to, *nonce).map(|()| Reply::Nothing),
             Request::ProbeHeard { nonce, within } => Ok(Reply::Heard(self.probe.heard(*nonce, *within))),
@@ -175,7 +182,7 @@ impl Host {
                     Entry::HurtDisk(hurt) => hurt.program.name == *name,
                     Entry::Damaged(damaged) => damaged.program.name == *name,
                     Entry::Squeezed(squeezed) => squeezed.program.name == *name,
-                    Entry::Cut(_) | Entry::Shaped(_) => false,
+                    Entry::Cut(_) | Entry::Shaped(_) | Entry::TimeDaemonStopped(_) | Entry::SystemClock(_) => false,
                 })
             }
             Request::Kill { name } => {
@@ -213,6 +220,8 @@ impl Host {
                 self.clocks.restore(name, || self.programs.pids(name))?;
                 self.journal().end_all(|entry| matches!(entry, Entry::Skewed(skewed) if skewed.name == *name))
             }
+            Request::SkewSystemClock { skew, others } => self.skew_system_clock(skew, others),
+            Request::RestoreSystemClock => self.restore_system_clock(),
             Request::TryGroups { name } => cgroup::try_out(name),
             Request::Squeeze { name, resource, thousandths } => self.squeeze(name, *resource, *thousandths),
             Request::Release { name, resource } => self.undo_all_of(

@@ -13,6 +13,8 @@ use super::disk::HurtDisk;
 use super::firewall::Cut;
 use super::packets::Shaped;
 use super::process::{Killed, Paused};
+use super::system_clock::Before;
+use super::time_daemon::Stopped;
 use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +43,10 @@ pub enum Entry {
     Paused(Paused),
     /// A program's clock is not its own.
     Skewed(Skewed),
+    /// The programs that keep the node's clock right are stopped.
+    TimeDaemonStopped(Stopped),
+    /// The node's own clock is not right.
+    SystemClock(Before),
     /// A program's disk is full, read-only or without power.
     HurtDisk(HurtDisk),
     /// A program's files are damaged.

@@ -20,6 +20,8 @@ pub mod journal;
 pub mod protocol;
 pub mod serve;
 pub mod snapshot;
+pub mod system_clock;
+pub mod time_daemon;
 pub mod vdso;
 
 mod addresses;
@@ -48,7 +50,7 @@ use disk::DiskHarm;
 use footprint::Touch;
 use install::Binary;
 use line::Line;
-use protocol::{CHUNK_BYTES_MAX, Reply, Request};
+use protocol::{CHUNK_BYTES_MAX, Reply, Request, SystemReading};
 use snapshot::Snapshot;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -63,6 +65,9 @@ const SHORT: Duration = Duration::from_secs(20);
 
 /// How long what concerns disks may take: they may have much to write.
 const DISKS: Duration = Duration::from_mins(1);
+
+/// How long time daemons may take to end or to begin.
+const DAEMONS: Duration = Duration::from_mins(1);
 
 /// How long a node that was reached before may take to let us in again, without the wait for the agent before.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(8);
@@ -149,6 +154,12 @@ impl Agents {
     /// The agent of a node.
     pub fn of(&self, node: &Node) -> &Agent {
         &self.agents[node.index]
+    }
+
+    /// The boots of the kernels of the control node and of all nodes but this one: a kernel that is among them has other inhabitants.
+    pub fn other_boots(&self, node: &Node) -> Vec<String> {
+        let others = self.agents.iter().filter(|agent| agent.node().index != node.index).map(|agent| agent.about().boot);
+        std::iter::once(system_clock::boot_id()).chain(others).collect()
     }
 
     /// All of them, in the order of the nodes.
@@ -428,6 +439,33 @@ impl Agent {
     /// Ends the fault of [`Agent::skew`] and leaves no trace of it. No harm if there is none, or if the program is down.
     pub fn restore_clock(&self, name: &str) -> Result<(), NodeError> {
         self.done(Request::RestoreClock { name: name.into() })
+    }
+
+    /// Sees whether the node's own clock may be set, and returns what keeps it right; an error says why not. Nothing is done to it.
+    /// `others`: see [`Agents::other_boots`].
+    pub fn try_system_clock(&self, others: &[String]) -> Result<Vec<String>, NodeError> {
+        match self.ask(Request::TrySystemClock { others: others.to_vec() }, SHORT)? {
+            Reply::TimeDaemons(names) => Ok(names),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Stops what keeps the node's own clock right and makes it wrong in this way, as a fault, and no longer in the way before.
+    pub fn skew_system_clock(&self, skew: &Skew, others: &[String]) -> Result<(), NodeError> {
+        self.ask(Request::SkewSystemClock { skew: *skew, others: others.to_vec() }, DAEMONS).map(drop)
+    }
+
+    /// Reads how far the node's own clock is off. An error unless it was skewed ([`Skew::None`] will do).
+    pub fn read_system_clock(&self) -> Result<SystemReading, NodeError> {
+        match self.ask(Request::ReadSystemClock, SHORT)? {
+            Reply::SystemClock(reading) => Ok(reading),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Ends the fault of [`Agent::skew_system_clock`]: sets the clock right and starts what keeps it so. No harm if there is none.
+    pub fn restore_system_clock(&self) -> Result<(), NodeError> {
+        self.ask(Request::RestoreSystemClock, DAEMONS).map(drop)
     }
 
     /// Tries whether programs can have disks of their own of this size on the node; an error says why not.

@@ -9,6 +9,7 @@ use super::cgroup;
 use super::disk::Disks;
 use super::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
+use super::system_clock::boot_id;
 use crate::ProcessState;
 use crate::command::{Program, tail};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -309,7 +310,7 @@ impl Programs {
 /// Lets all signals in: the agent keeps some out and its children inherit that, but a program that never hears SIGTERM cannot be asked to
 /// end. Called between fork and exec.
 #[allow(unsafe_code, reason = "the standard library has no signals")]
-fn let_signals_in() -> io::Result<()> {
+pub(super) fn let_signals_in() -> io::Result<()> {
     // SAFETY: a signal set of zeros is valid storage, lives on this stack, and is initialised before it is used.
     let failed = unsafe {
         let mut none: libc::sigset_t = std::mem::zeroed();
@@ -390,9 +391,6 @@ fn threads_are_stopped(pid: i32) -> bool {
         .all(|thread| thread.stopped || thread.zombie)
 }
 
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
-}
 
 /// Signals a process if it is still the one that was seen. That it is gone is no error.
 fn send(process: &Process, signal: Signal) -> io::Result<()> {

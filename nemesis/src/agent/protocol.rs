@@ -52,6 +52,8 @@ pub struct About {
     pub addresses: Vec<IpAddr>,
     /// The UDP port on which it hears probes.
     pub probe_port: u16,
+    /// The number that its kernel gave itself when it booted: others that live on it have the same.
+    pub boot: String,
     /// Where its control node talks to it from, if it was started over SSH.
     pub control: Option<IpAddr>,
     /// What it undid of an earlier run whose agent had been killed.
@@ -65,6 +67,17 @@ pub struct Undone {
     pub what: String,
     /// Why it could not be undone; `None` if it was.
     pub error: Option<String>,
+}
+
+/// The node's own clock at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SystemReading {
+    /// What it says, in nanoseconds since 1970.
+    pub real_ns: i64,
+    /// How far that is ahead of what it would say if nobody had touched it, by clocks of the node that were not.
+    pub ahead_ns: i64,
+    /// How far that may be off.
+    pub error_ns: i64,
 }
 
 /// A request with its number.
@@ -170,6 +183,22 @@ pub enum Request {
         /// The program's name.
         name: String,
     },
+    /// See whether the node's own clock may be set, and by what it is kept right: an error says why not.
+    TrySystemClock {
+        /// The boots of the control node and of all other nodes: one that is ours, too, shares this kernel.
+        others: Vec<String>,
+    },
+    /// Make the node's own clock wrong: undone by setting it right and starting its time daemon.
+    SkewSystemClock {
+        /// In what way; none at all stops the time daemon and prepares the clock to be read.
+        skew: Skew,
+        /// As in [`Request::TrySystemClock`].
+        others: Vec<String>,
+    },
+    /// Read how far the node's own clock is off because of us.
+    ReadSystemClock,
+    /// Set the node's own clock right, and start its time daemon.
+    RestoreSystemClock,
     /// Make a small disk as a program may have for itself, and remove it: an error where that cannot be done.
     TryDisk {
         /// How large a real one would be.
@@ -329,6 +358,10 @@ pub enum Reply {
     State(ProcessState),
     /// What the clocks of a program's processes say.
     Clock(Vec<Reading>),
+    /// What the node's own clock says.
+    SystemClock(SystemReading),
+    /// What keeps it right, by name.
+    TimeDaemons(Vec<String>),
     /// What tells a program's process from others; `None` if it is down.
     Incarnation(Option<String>),
     /// Whether a probe was heard.

@@ -5,6 +5,7 @@
 //! missing is itself noted, so that its disappearance shows.
 
 use super::exec::{Running, find};
+use super::{system_clock, time_daemon};
 use crate::command::Command;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +23,6 @@ const TOPIC_BYTES_MAX: usize = 400_000;
 
 /// The longest line that is kept of a process: its arguments may be long.
 const LINE_CHARS_MAX: usize = 400;
-
-/// Programs that set the clock, by the name that the kernel knows (at most 15 characters).
-const TIME_DAEMONS: [&str; 6] = ["chronyd", "ntpd", "ntpsec", "openntpd", "systemd-timesyn", "ptp4l"];
 
 /// What of the agent's directory is not compared: programs of several builds, the lock, and the list of what was touched.
 const LEFT_OUT: [&str; 5] = ["bin", "lock", "lock.holder", "footprint", "footprint.part"];
@@ -48,6 +46,8 @@ pub enum Topic {
     Processes,
     /// The programs that set the clock, if any runs.
     TimeDaemon,
+    /// The rate of the clock, if no program sets it: one that does changes it by itself.
+    ClockRate,
     /// The files below the agent's directory: mode, owner, size and a hash of the content.
     Files,
     /// Control groups that this run made.
@@ -65,6 +65,7 @@ impl Topic {
             Topic::Mounts => "mounts",
             Topic::Processes => "processes",
             Topic::TimeDaemon => "time daemon",
+            Topic::ClockRate => "rate of the clock",
             Topic::Files => "files",
             Topic::Cgroups => "control groups",
         }
@@ -91,6 +92,7 @@ pub(super) fn take(directory: &Path, running: &Running, groups: &[String]) -> Sn
         (Topic::Mounts, mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())),
         (Topic::Processes, processes(directory)),
         (Topic::TimeDaemon, time_daemons()),
+        (Topic::ClockRate, if time_daemons().is_empty() { system_clock::rate() } else { Vec::new() }),
         (Topic::Files, files(directory)),
         (Topic::Cgroups, cgroups(groups)),
     ];
@@ -245,7 +247,7 @@ fn is_marked(pid: u32) -> bool {
 
 fn time_daemons() -> Vec<String> {
     let mut found: Vec<String> =
-        numbers().into_iter().filter_map(|pid| status(pid, "Name:")).filter(|name| TIME_DAEMONS.contains(&name.as_str())).collect();
+        numbers().into_iter().filter_map(|pid| status(pid, "Name:")).filter(|name| time_daemon::NAMES.contains(&name.as_str())).collect();
     found.sort();
     found.dedup();
     found

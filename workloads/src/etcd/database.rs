@@ -6,7 +6,7 @@ use super::{EtcdOptions, authority, status, wal};
 use nemesis::crash::LabHosts;
 use nemesis::{
     Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Files,
-    Groups, Hosts, Membership, Node, NodeError, Own, ProcessState,
+    Groups, Hosts, Membership, Node, NodeError, Own, ProcessState, SystemClocks,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ pub(super) struct EtcdDatabase {
     options: EtcdOptions,
     members: Vec<Member>,
     clocks: AgentClocks,
+    system_clocks: SystemClocks,
     disks: AgentDisks,
     groups: AgentGroups,
     files: AgentFiles,
@@ -37,12 +38,13 @@ impl EtcdDatabase {
     pub(super) fn new(options: EtcdOptions, cluster: &Cluster, agents: Agents) -> Result<EtcdDatabase, Vec<NodeError>> {
         let hosts = options.lab.as_ref().map(|lab| LabHosts::new(lab, NAME, agents.clone()));
         let (members, clocks) = (Member::all(cluster)?, AgentClocks::new(agents.clone(), NAME));
+        let system_clocks = SystemClocks::new(agents.clone());
         let disks = AgentDisks::new(agents.clone(), NAME, DATA, DISK_BYTES);
         let groups = AgentGroups::new(agents.clone(), NAME);
         let logs = DataFiles { what: "write-ahead log", directory: LOGS.into(), suffix: ".wal".into(), payloads: Some(wal::payloads) };
         let files = AgentFiles::new(agents.clone(), NAME, vec![logs]);
         let standings = Mutex::new(vec![Standing::Founder; members.len()]);
-        Ok(EtcdDatabase { options, members, clocks, disks, groups, files, agents, hosts, standings })
+        Ok(EtcdDatabase { options, members, clocks, system_clocks, disks, groups, files, agents, hosts, standings })
     }
 
     pub(super) fn standing(&self, node: &Node) -> Standing {
@@ -236,6 +238,10 @@ impl Database for EtcdDatabase {
 
     fn clocks(&self) -> Option<&dyn Clocks> {
         Some(&self.clocks)
+    }
+
+    fn system_clocks(&self) -> Option<&dyn Clocks> {
+        Some(&self.system_clocks)
     }
 
     fn membership(&self) -> Option<&dyn Membership> {

@@ -7,6 +7,8 @@ use crate::agent::disk::{self, DiskHarm, HurtDisk};
 use crate::agent::firewall::{Backend, Firewall};
 use crate::agent::journal::Entry;
 use crate::agent::protocol::{Request, Undone};
+use crate::agent::system_clock::boot_id;
+use crate::agent::time_daemon;
 use crate::command::{DataDisk, Program};
 use std::sync::PoisonError;
 
@@ -27,6 +29,8 @@ impl Host {
             Entry::Killed(killed) => self.programs.start(&killed.program),
             Entry::Paused(paused) => self.programs.resume(&paused.name),
             Entry::Skewed(skewed) => self.clocks.restore(&skewed.name, || self.programs.pids(&skewed.name)),
+            Entry::TimeDaemonStopped(stopped) => time_daemon::start(&self.running, &stopped.daemons),
+            Entry::SystemClock(before) => self.system_clock.restore(before, &boot_id()),
             Entry::HurtDisk(hurt) => self.heal_disk(hurt),
             Entry::Damaged(damaged) => {
                 self.programs.kill(&damaged.program.name)?;
@@ -140,6 +144,8 @@ fn describe(entry: &Entry) -> String {
         Entry::Killed(killed) => format!("{} was killed", killed.program.name),
         Entry::Paused(paused) => format!("{} was paused", paused.name),
         Entry::Skewed(skewed) => format!("the clock of {} was changed", skewed.name),
+        Entry::TimeDaemonStopped(stopped) => format!("{} was stopped", stopped.describe()),
+        Entry::SystemClock(_) => "the node's clock was changed".into(),
         Entry::HurtDisk(hurt) => hurt.describe(),
         Entry::Damaged(damaged) => format!("files of {} were damaged", damaged.program.name),
         Entry::Squeezed(squeezed) => squeezed.describe(),

@@ -259,8 +259,9 @@ impl Fault for ClockFault {
             format!("{}{} {}", if wrong.system { "host " } else { "" }, context.cluster.nodes[wrong.node].name, words(&skews[wrong.node]))
         });
         let mut report = Report::of(nodes.clone(), format!("the clock of {}{note}", words.collect::<Vec<_>>().join(", ")));
-        let looks =
-            context.cluster.on(&nodes, |node| clocks(context, is_system(&wrong, node)).and_then(|clocks| hurt(clocks, node, &skews[node.index])));
+        let looks = context
+            .cluster
+            .on(&nodes, |node| clocks(context, is_system(&wrong, node)).and_then(|clocks| hurt(clocks, node, &skews[node.index])));
         tell(context, &mut report, &nodes, looks);
         Ok(report)
     }

@@ -224,7 +224,9 @@ fn system_clock(own_clock: &Result<Vec<String>, String>) -> String {
 fn either_clock(own_clock: Result<Vec<String>, String>, per_process: Result<String, String>) -> Result<String, String> {
     match (own_clock, per_process) {
         (Ok(daemons), _) if daemons.is_empty() => Ok("the node's own clock is set; clock:process leaves it alone".into()),
-        (Ok(daemons), _) => Ok(format!("the node's own clock is set, and {} stopped meanwhile; clock:process leaves both alone", daemons.join(", "))),
+        (Ok(daemons), _) => {
+            Ok(format!("the node's own clock is set, and {} stopped meanwhile; clock:process leaves both alone", daemons.join(", ")))
+        }
         (Err(_), Ok(how)) => Ok(how),
         (Err(why_not), Err(why)) => Err(format!("{why}; and the node's own clock: {why_not}")),
     }
@@ -235,7 +237,15 @@ fn time_daemon(agent: &Agent, is_stopped: bool) -> Result<String, String> {
     let output = agent.run(&Command::new(["pgrep", "-l", "-x", pattern])).map_err(|error| error.message)?;
     let text = output.text();
     let names: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    Ok(if names.is_empty() { "none runs".into() } else { format!("{} runs; {}", names.join(" "), if is_stopped { "stopped while the node's clock is wrong, then started" } else { "it is left alone" }) })
+    Ok(if names.is_empty() {
+        "none runs".into()
+    } else {
+        format!(
+            "{} runs; {}",
+            names.join(" "),
+            if is_stopped { "stopped while the node's clock is wrong, then started" } else { "it is left alone" }
+        )
+    })
 }
 
 fn partition(agent: &Agent) -> Result<String, String> {

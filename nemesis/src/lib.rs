@@ -42,7 +42,6 @@ mod observe;
 
 pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
 pub use clock::{AgentClocks, Clocks};
-pub use system_clock::SystemClocks;
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, DataDisk, Output, Own, Program};
 pub use database::{Admin, DataFiles, Database, Hosts, Membership, Payloads, ProcessState};
@@ -53,3 +52,4 @@ pub use nemesis::Nemesis;
 pub use network::Network;
 pub use remote::{Access, SshOptions};
 pub use squeeze::{AgentGroups, Groups};
+pub use system_clock::SystemClocks;

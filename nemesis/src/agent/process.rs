@@ -391,7 +391,6 @@ fn threads_are_stopped(pid: i32) -> bool {
         .all(|thread| thread.stopped || thread.zombie)
 }
 
-
 /// Signals a process if it is still the one that was seen. That it is gone is no error.
 fn send(process: &Process, signal: Signal) -> io::Result<()> {
     let Some(pid) = Pid::from_raw(process.pid) else { return Ok(()) };

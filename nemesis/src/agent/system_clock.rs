@@ -46,8 +46,7 @@ const RIGHT_NS: i64 = 20_000;
 const STEPS_MAX: u32 = 5;
 
 /// The numbers of the namespaces that a kernel starts with (`include/linux/proc_ns.h`); containers have others.
-const FIRST_NAMESPACES: [(&str, u64); 4] =
-    [("pid", 0xEFFF_FFFC), ("user", 0xEFFF_FFFD), ("uts", 0xEFFF_FFFE), ("ipc", 0xEFFF_FFFF)];
+const FIRST_NAMESPACES: [(&str, u64); 4] = [("pid", 0xEFFF_FFFC), ("user", 0xEFFF_FFFD), ("uts", 0xEFFF_FFFE), ("ipc", 0xEFFF_FFFF)];
 
 /// How fast a clock runs, as adjtimex(2) has it, and what it says of its quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,7 +245,9 @@ fn namespace(kind: &str) -> u64 {
 
 fn is_no_container(number: impl Fn(&str) -> u64) -> Result<(), String> {
     match FIRST_NAMESPACES.iter().find(|(kind, first)| number(kind) != *first) {
-        Some((kind, _)) => Err(format!("it is a container (its {kind} namespace is not the kernel's first): the clock is that of its host, too, and left alone")),
+        Some((kind, _)) => Err(format!(
+            "it is a container (its {kind} namespace is not the kernel's first): the clock is that of its host, too, and left alone"
+        )),
         None => Ok(()),
     }
 }
@@ -372,13 +373,7 @@ struct Strobe {
 }
 
 impl Strobe {
-    fn start(
-        kernel: Arc<impl Kernel + 'static>,
-        before: Before,
-        offset_ns: i64,
-        period: Duration,
-        lasts: Duration,
-    ) -> io::Result<Strobe> {
+    fn start(kernel: Arc<impl Kernel + 'static>, before: Before, offset_ns: i64, period: Duration, lasts: Duration) -> io::Result<Strobe> {
         let (end, ended) = mpsc::channel();
         let over = Instant::now() + lasts;
         let strobe = move || {
@@ -430,8 +425,13 @@ mod tests {
 
     impl Pretended {
         fn new(rate: Rate) -> Pretended {
-            let clocks =
-                Clocks { real_ns: 1_800_000_000 * SECOND, boot_ns: 70 * SECOND, monotonic_ns: 50 * SECOND, raw_ns: 49 * SECOND, error_ns: 100 };
+            let clocks = Clocks {
+                real_ns: 1_800_000_000 * SECOND,
+                boot_ns: 70 * SECOND,
+                monotonic_ns: 50 * SECOND,
+                raw_ns: 49 * SECOND,
+                error_ns: 100,
+            };
             Pretended(Mutex::new(State { clocks, rate, passes_ns: 100, steps: 0, rival: false }))
         }
 

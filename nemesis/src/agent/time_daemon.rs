@@ -4,8 +4,8 @@
 //! SIGTERM and started again as it had been: the same program, arguments, environment and directory.
 
 use super::exec::Running;
-use crate::command::Command;
 use super::process::let_signals_in;
+use crate::command::Command;
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -187,7 +187,11 @@ fn systemctl(running: &Running, arguments: &[&str]) -> Result<String, String> {
     // Its own limit for a unit that does not stop is a minute and a half; nobody waits for that here.
     let command = Command::new(["systemctl"].into_iter().chain(arguments.iter().copied())).timeout(WITHIN);
     let output = running.run(&command, Path::new("/"))?;
-    if output.success() { Ok(String::from_utf8_lossy(&output.stdout).into_owned()) } else { Err(format!("`{command}` failed: {}", output.complaint())) }
+    if output.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("`{command}` failed: {}", output.complaint()))
+    }
 }
 
 /// The processes that set the clock, with their names; of those that have a helper only the first.
@@ -197,7 +201,8 @@ fn processes() -> Vec<(i32, String)> {
     // Those of containers are theirs to keep.
     let world = |pid: &dyn std::fmt::Display| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let ours = world(&"self");
-    let all: BTreeMap<i32, Status> = numbers.filter_map(|pid| Some((pid, Status::of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)?))).collect();
+    let all: BTreeMap<i32, Status> =
+        numbers.filter_map(|pid| Some((pid, Status::of(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)?))).collect();
     let is_helper = |status: &Status| all.get(&status.parent).is_some_and(|parent| parent.name == status.name);
     let daemons = all.iter().filter(|(_, status)| NAMES.contains(&status.name.as_str()) && !is_helper(status));
     daemons.filter(|(pid, _)| world(pid) == ours).map(|(&pid, status)| (pid, status.name.clone())).collect()
@@ -306,7 +311,13 @@ mod tests {
         fs::remove_file(&told).unwrap();
         let words = |all: &[&str]| all.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
         let short = script.replace("exec sleep 5", "true");
-        launch(Path::new("/bin/sh"), &words(&["sh", "-c", &short, "name", "an argument"]), &words(&["ONE=a=b", "PATH=/usr/bin:/bin"]), Path::new("/usr")).unwrap();
+        launch(
+            Path::new("/bin/sh"),
+            &words(&["sh", "-c", &short, "name", "an argument"]),
+            &words(&["ONE=a=b", "PATH=/usr/bin:/bin"]),
+            Path::new("/usr"),
+        )
+        .unwrap();
         assert!(comes_true_and_stays(there));
         assert_eq!(fs::read_to_string(&told).unwrap(), first);
         assert_eq!(first.trim(), "name an argument a=b none /usr");

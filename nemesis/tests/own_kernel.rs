@@ -8,6 +8,7 @@
 use rashomon_nemesis::agent::cgroup::Resource;
 use rashomon_nemesis::agent::clock::Skew;
 use rashomon_nemesis::agent::serve;
+use rashomon_nemesis::shape::Shape;
 use rashomon_nemesis::{Access, Agent, AgentOptions, Agents, Clocks, Cluster, Node, Own, ProcessState, Program, SystemClocks};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -43,12 +44,13 @@ fn main() -> ExitCode {
         in_a_container();
         return ExitCode::SUCCESS;
     }
-    let tests: [(&str, fn(&Place)); 6] = [
+    let tests: [(&str, fn(&Place)); 7] = [
         ("a kernel that others live on is refused", a_kernel_that_others_live_on_is_refused),
         ("the clock goes wrong in every way and right again", the_clock_goes_wrong_in_every_way_and_right_again),
         ("an agent that is killed leaves a clock that the next one sets right", an_agent_that_is_killed),
         ("a time daemon is stopped and started again", a_time_daemon_is_stopped_and_started_again),
         ("a time daemon that comes back by itself is left alone", a_time_daemon_that_comes_back),
+        ("packets to one peer are shaped by netem, and the qdisc that was there comes back", packets),
         ("control groups of version 2 hold processor time and memory back", control_groups),
     ];
     // One for all: to bring the agent there takes longer than most tests.
@@ -364,6 +366,84 @@ fn a_time_daemon_that_comes_back(place: &Place) {
     end_daemon();
     keeper.wait().unwrap();
     agents.close();
+}
+
+/// Two addresses behind a device of this kernel, in a network namespace of their own.
+const DEVICE: &str = "rashomon-test";
+const PEERS: [&str; 2] = ["10.77.99.2", "10.77.99.3"];
+
+#[track_caller]
+fn shell(script: &str) -> String {
+    let output = Command::new("sh").args(["-ec", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What came back of some echoes: how many, how many twice, and the mean time there and back in milliseconds.
+#[derive(Debug)]
+struct Echoes {
+    back: f64,
+    duplicates: f64,
+    mean_ms: f64,
+}
+
+const ECHOES: f64 = 100.0;
+
+/// Asks a peer for echoes, 50 a second, of 1000 bytes each.
+fn echoes(peer: &str) -> Echoes {
+    let text = shell(&format!("busybox ping -c {ECHOES} -i 0.02 -s 1000 -w 20 {peer} || true"));
+    // `100 packets transmitted, 82 packets received, 3 duplicates, 18% packet loss`
+    let count = |what: &str| text.lines().find_map(|line| line.split_once(what)?.0.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0);
+    let mean = text.lines().find_map(|line| line.split_once("min/avg/max = ")?.1.split('/').nth(1)?.parse().ok());
+    Echoes { back: count(" packets received"), duplicates: count(" duplicates"), mean_ms: mean.unwrap_or(0.0) }
+}
+
+fn packets(place: &Place) {
+    shell(&format!(
+        "ip netns add rashomon-test; ip link add {DEVICE} type veth peer name peer netns rashomon-test; ip addr add 10.77.99.1/24 dev {DEVICE}; \
+         ip link set {DEVICE} up; ip -n rashomon-test addr add {}/24 dev peer; ip -n rashomon-test addr add {}/24 dev peer; \
+         ip -n rashomon-test link set peer up",
+        PEERS[0], PEERS[1]
+    ));
+    let agents = place.agents();
+    let agent = only(&agents);
+    let qdiscs = || shell(&format!("tc qdisc show dev {DEVICE}; tc filter show dev {DEVICE}"));
+    let (before, free) = (qdiscs(), echoes(PEERS[0]));
+    println!("    before: {free:?}, {}", before.trim());
+    assert!((free.back - ECHOES).abs() < 1.0, "{free:?}");
+    let peer = [PEERS[0].parse().unwrap()];
+    let usual = Shape::default();
+    let shapes: [(Shape, &str, fn(&Echoes, &Echoes) -> bool); 6] = [
+        (Shape { delay_us: 50_000, ..usual }, "delay", |now, free| now.mean_ms > free.mean_ms + 45.0 && now.back > 95.0),
+        (Shape { loss: 200, ..usual }, "loss", |now, _| (60.0..=95.0).contains(&now.back)),
+        (Shape { duplicate: 200, ..usual }, "duplicate", |now, _| (5.0..=45.0).contains(&now.duplicates)),
+        // One bit of the whole frame is turned: that of its addresses, or one that a checksum covers.
+        (Shape { corrupt: 500, ..usual }, "corrupt", |now, _| now.back < 80.0),
+        (Shape { delay_us: 50_000, reorder: 200, ..usual }, "reorder", |now, free| now.mean_ms > free.mean_ms + 25.0),
+        // 1042 bytes take 83 ms each and come every 20.
+        (Shape { rate_bits: 100_000, ..usual }, "rate", |now, free| now.mean_ms > free.mean_ms + 200.0),
+    ];
+    for (shape, word, is_so) in shapes {
+        agent.shape(&peer, &shape, 7).unwrap();
+        let (during, there) = (qdiscs(), echoes(PEERS[0]));
+        println!("    {word}: {there:?}");
+        assert!(during.contains("netem") && during.contains(word), "{during}");
+        assert!(is_so(&there, &free), "{word}: {there:?}, and before {free:?}");
+        let other = echoes(PEERS[1]);
+        assert!(other.back > 99.0 && other.duplicates < 1.0 && other.mean_ms < free.mean_ms + 40.0, "{word}, the other peer: {other:?}");
+    }
+    agent.shape(&[], &usual, 0).unwrap();
+    assert_eq!(qdiscs(), before);
+    // And by the next agent.
+    agent.shape(&peer, &Shape { loss: 1000, ..usual }, 7).unwrap();
+    kill_process(Pid::from_raw(agent.about().pid as i32).unwrap(), Signal::KILL).unwrap();
+    thread::sleep(Duration::from_millis(500));
+    assert!(echoes(PEERS[0]).back < 1.0);
+    let next = place.agents();
+    assert!(only(&next).about().undone.iter().all(|one| one.error.is_none()));
+    assert_eq!(qdiscs(), before);
+    next.close();
+    shell(&format!("ip link del {DEVICE}; ip netns del rashomon-test"));
 }
 
 fn control_groups(place: &Place) {

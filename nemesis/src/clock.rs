@@ -198,10 +198,8 @@ impl ClockFault {
 }
 
 fn clocks(context: &Context, system: bool) -> Result<&dyn Clocks, NodeError> {
-    let (found, whose) = match system {
-        true => (context.database.system_clocks(), "the nodes of"),
-        false => (context.database.clocks(), "the processes of"),
-    };
+    let (found, whose) =
+        if system { (context.database.system_clocks(), "the nodes of") } else { (context.database.clocks(), "the processes of") };
     let name = context.database.name();
     found.ok_or_else(|| NodeError::new("control node", format!("the clocks of {whose} {name} cannot be changed")))
 }

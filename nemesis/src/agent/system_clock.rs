@@ -1,6 +1,6 @@
 //! The node's own clock, made to go wrong and right again: `CLOCK_REALTIME` of a whole kernel.
 //!
-//! It is stepped by adding to it (`ADJ_SETOFFSET` of clock_adjtime(2): one addition within the kernel, nothing is read and
+//! It is stepped by adding to it (`ADJ_SETOFFSET` of `clock_adjtime(2)`: one addition within the kernel, nothing is read and
 //! written back), and made to gain or lose by its tick and frequency. What it was before is told by clocks that no step reaches,
 //! [`Before`]: so it can be put right to the microsecond however long it was wrong, in whatever way, and by an agent that never
 //! saw it right. A drift makes the monotonic clocks drift with it, except `CLOCK_MONOTONIC_RAW`, as it is with a bad

@@ -480,8 +480,8 @@ fn control_groups(place: &Place) {
     assert!(free > 0.2 && squeezed < 0.12, "{free} {squeezed}");
     assert_eq!(agent.usage(&groups, Resource::Cpu).unwrap().limit, None);
     agent.stop("busy").unwrap();
-    // Holds 64 MB and touches them again and again.
-    agent.start(&program("large", "a=$(head -c 64000000 /dev/zero | tr '\\0' x); while :; do b=$a; done")).unwrap();
+    // `tail` keeps what it was given last, until it is told that nothing more comes.
+    agent.start(&program("large", "(head -c 64000000 /dev/zero; sleep 1000) | tail -c 64000000")).unwrap();
     eventually("it holds its memory", || agent.usage(&groups, Resource::Memory).unwrap().used > 64_000_000);
     let before = agent.usage(&groups, Resource::Memory).unwrap();
     agent.squeeze("large", Resource::Memory, 500).unwrap();

@@ -2,11 +2,14 @@
 //!
 //! As `certify` does for linearizability: which reads are final is found again, an order is replayed update by update on a plain
 //! value, set, list or number, and a contradiction is established on its few ops alone. Nothing is shared with the procedure that
-//! decides but the reading of ops.
+//! decides but the reading of ops. What a replicated data type adds is in `replicated`.
+
+mod replicated;
 
 use crate::convergence::decode::{Act, Fact, Objects, Seen};
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome, ValueId};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The last event of an update of the history: its completion; its invocation, if it has none.
@@ -32,6 +35,11 @@ pub(crate) struct Claims<'a> {
     updates: BTreeMap<OpId, (Vec<Act>, bool)>,
     /// The final reads.
     reads: BTreeMap<OpId, Seen>,
+    /// All other `ok` reads, if it is of a replicated data type.
+    early: Vec<OpId>,
+    /// When the first add of each element began, once somebody has asked.
+    begun: OnceCell<BTreeMap<ValueId, u32>>,
+    key: ValueId,
 }
 
 /// What an object holds.
@@ -51,7 +59,7 @@ const SUMS_MAX: usize = 1 << 16;
 impl<'a> Claims<'a> {
     /// Reads the ops of the object `key`, all of which are among `ops`. `last` is [`last_update`].
     pub(crate) fn new(history: &'a History, objects: &'a Objects<'a>, key: ValueId, ops: &[OpId], last: Option<u32>) -> Claims<'a> {
-        let mut claims = Claims { history, objects, updates: BTreeMap::new(), reads: BTreeMap::new() };
+        let mut claims = Claims { history, objects, updates: BTreeMap::new(), reads: BTreeMap::new(), early: Vec::new(), begun: OnceCell::new(), key };
         let mut last_read = BTreeMap::new();
         let mut facts = Vec::new();
         for &id in ops {
@@ -69,9 +77,13 @@ impl<'a> Claims<'a> {
                     }
                     Fact::Read(_) => {}
                 }
+                if objects.data_type.is_some() && is_done && !claims.updates.contains_key(&id) {
+                    claims.early.push(id);
+                }
             }
         }
         claims.reads.extend(last_read.into_values());
+        claims.early.retain(|id| !claims.reads.contains_key(id));
         claims
     }
 
@@ -109,7 +121,7 @@ impl<'a> Claims<'a> {
         let done = self.updates.iter().filter(|(_, update)| update.1).map(|(id, _)| id);
         match done.chain(self.reads.keys()).find(|id| !seen.contains(id)) {
             Some(missing) => Err(format!("op {} is missing from the order", missing.0)),
-            None => Ok(()),
+            None => self.objects.data_type.map_or(Ok(()), |data_type| replicated::explains(self, data_type, &seen)),
         }
     }
 
@@ -130,6 +142,9 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// An op that does not belong here, or too many sums to look at.
     pub(crate) fn contradict(&self, needed: &[OpId]) -> Result<bool, String> {
+        if let Some(data_type) = self.objects.data_type {
+            return replicated::contradict(self, data_type, needed);
+        }
         let (mut reads, mut required) = (Vec::new(), Vec::new());
         for id in needed {
             match (self.reads.get(id), self.updates.get(id)) {

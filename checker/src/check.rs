@@ -8,7 +8,7 @@ use crate::linear::problem::{Problem, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
 use crate::model::{
     AnyModel, Bank, CasRegister, Counter, EtcdKv, FencingLock, FifoQueue, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
-    PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, UnorderedQueue,
+    PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, TwoPhaseSet, UnorderedQueue,
 };
 use crate::options::{Algorithm, Options};
 use crate::rules::Rules;
@@ -43,8 +43,9 @@ pub(crate) fn check_linearizable(history: &History, options: &Options, budget: &
 /// One of the models that the engine is not compiled for separately.
 pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Result<AnyModel, String> {
     Ok(match name {
-        "counter" => AnyModel::Counter(Counter::new(options)?),
-        "set" => AnyModel::Set(Set::new(options)),
+        "counter" | "g-counter" | "pn-counter" => AnyModel::Counter(Counter::new(options)?),
+        "set" | "g-set" | "or-set" => AnyModel::Set(Set::new(options)),
+        "2p-set" => AnyModel::TwoPhaseSet(TwoPhaseSet::new(options)),
         "list-append" => AnyModel::ListAppend(ListAppend::new(options)),
         "fifo-queue" => AnyModel::FifoQueue(FifoQueue),
         "unordered-queue" => AnyModel::UnorderedQueue(UnorderedQueue),
@@ -67,7 +68,7 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
 /// What a read of nil is taken for where the options say nothing.
 pub(crate) fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
     let note = match (options.nil_read, model) {
-        (None, "set" | "multi-register") => "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)",
+        (None, "set" | "g-set" | "2p-set" | "or-set" | "multi-register") => "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)",
         (None, "list-append") => "a read of nil is taken as the empty list (--nil-read wildcard says otherwise)",
         _ => return Vec::new(),
     };

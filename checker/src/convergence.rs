@@ -24,10 +24,14 @@
 //! talked to; where the history names no nodes, by every process that did not end with an unknown outcome. Where one is
 //! missing, nothing contradicts convergence and nothing shows it: unknown.
 //!
+//! A **replicated data type** (g-set, 2p-set, or-set, g-counter, pn-counter) says more: what each remove takes away, and that no read, final
+//! or not, returns what nobody had begun to put there. See [`replicated`].
+//!
 //! Unlike the order of a session, convergence is local: an object converges or not, whatever the others do.
 
 pub(crate) mod decode;
 mod explain;
+mod replicated;
 mod rules;
 
 use crate::budget::{Account, Budget, Limit};
@@ -36,7 +40,7 @@ use crate::check::{located, notes_on_keys, refusal};
 use crate::describe::{many, seconds};
 use crate::options::Options;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Reason, Summary, Verdict, Witness};
-use decode::{Act, Fact, Objects, Seen};
+use decode::{Act, DataType, Fact, Objects, Seen};
 use hashbrown::HashMap;
 use histories::history::NO_EVENT;
 use histories::keyed::Keys;
@@ -74,6 +78,8 @@ struct Object {
     failed: Vec<(OpId, Act)>,
     /// In the order of the processes' last reads.
     reads: Vec<FinalRead>,
+    /// Of a replicated data type, all other `ok` reads.
+    early: Vec<OpId>,
 }
 
 /// Where a final read is needed.
@@ -98,6 +104,9 @@ pub(crate) fn check(history: &History, options: &Options, budget: &Budget) -> Re
         keys: Vec::new(),
         notes: objects.notes(options),
     };
+    if let Some(DataType::TwoPhaseSet | DataType::ObservedRemoveSet) = objects.data_type {
+        verdict.notes.push("a remove is taken to have seen what its own process had added or read before".into());
+    }
     verdict.notes.extend(notes_on_keys(history, &keys));
     if verdict.reason.is_none() && !history.has_processes() {
         verdict.reason = Some(Reason::History("it records no processes, so nobody knows who read what in the end".into()));
@@ -163,7 +172,7 @@ fn gather(history: &History, objects: &Objects<'_>, account: &mut Account<'_>) -
         objects.decode(history, id, true, &mut facts).map_err(|why| Ended::Malformed(id, why))?;
         for (key, fact) in facts.drain(..) {
             let place = *place_of.entry(key).or_insert_with(|| {
-                found.push(Object { key, ops: Vec::new(), updates: Vec::new(), failed: Vec::new(), reads: Vec::new() });
+                found.push(Object { key, ops: Vec::new(), updates: Vec::new(), failed: Vec::new(), reads: Vec::new(), early: Vec::new() });
                 found.len() - 1
             });
             let object = &mut found[place];
@@ -180,6 +189,7 @@ fn gather(history: &History, objects: &Objects<'_>, account: &mut Account<'_>) -
                     object.updates.push(Update { op: id, act, is_done: outcome == Outcome::Ok });
                     end = end.max(Some(end_of(history, id)));
                 }
+                (Fact::Read(_), Outcome::Ok) if objects.data_type.is_some() => object.early.push(id),
                 (Fact::Read(_), _) => {}
             }
         }
@@ -196,6 +206,8 @@ fn gather(history: &History, objects: &Objects<'_>, account: &mut Account<'_>) -
     }
     for object in &mut found {
         keep_last(&mut object.reads, history.process_count());
+        let is_final = |op: &OpId| object.reads.binary_search_by_key(op, |read| read.op).is_ok();
+        object.early.retain(|op| !is_final(op));
     }
     Ok((found, end))
 }

@@ -42,7 +42,8 @@ pub use rules::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 pub use weaker::Consistency;
 
-/// The models that [`check_linearizable`] knows, with a sentence each.
+/// The models that [`check_linearizable`] knows, with a sentence each. The replicated ones are for [`Consistency::Eventual`]; whether they
+/// are linearizable is asked of the same object used by one client at a time.
 pub const MODELS: &[(&str, &str)] = &[
     ("register", "read, write"),
     ("cas-register", "read, write, cas [old new]"),
@@ -50,6 +51,11 @@ pub const MODELS: &[(&str, &str)] = &[
     ("mutex", "acquire, release"),
     ("counter", "add of a number, inc, dec, read"),
     ("set", "add, remove, contains, read of the whole"),
+    ("g-counter", "a replicated counter that only grows: add, inc, read"),
+    ("pn-counter", "a replicated counter: add, inc, dec, read"),
+    ("g-set", "a replicated set that only grows: add, contains, read of the whole"),
+    ("2p-set", "a replicated set whose removals are final: add, remove, contains, read of the whole"),
+    ("or-set", "a replicated set whose removals remove what they have seen: add, remove, contains, read of the whole"),
     ("list-append", "append, read of the whole"),
     ("fifo-queue", "enqueue, dequeue (nil: it was empty)"),
     ("unordered-queue", "enqueue, dequeue of any value"),

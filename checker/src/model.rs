@@ -19,6 +19,7 @@ mod revisions;
 mod semaphore;
 pub(crate) mod set;
 mod stack;
+mod two_phase_set;
 mod unordered_queue;
 
 pub use any::AnyModel;
@@ -40,6 +41,7 @@ pub use revisions::EtcdKv;
 pub use semaphore::Semaphore;
 pub use set::Set;
 pub use stack::Stack;
+pub use two_phase_set::TwoPhaseSet;
 pub use unordered_queue::UnorderedQueue;
 
 use crate::verdict::{Others, Words};

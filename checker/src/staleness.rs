@@ -67,8 +67,9 @@ pub struct Windows {
     pub sorted_ns: Vec<u64>,
     /// Acknowledged writes that nobody read after: nothing is known of them.
     pub untested: usize,
-    /// Acknowledged elements that the last read did not see either. Of registers there are none: another write may hide it.
-    pub unseen: usize,
+    /// The writes of acknowledged elements that the last read did not see either: they are lost, or still on their way. Of registers
+    /// there are none: another write may hide it.
+    pub unseen: Vec<OpId>,
     /// The write that stayed unseen for the longest time, and the last read that had not seen it.
     pub longest: Option<(OpId, OpId)>,
 }
@@ -86,7 +87,7 @@ impl Windows {
         }
         self.sorted_ns.extend(&other.sorted_ns);
         self.untested += other.untested;
-        self.unseen += other.unseen;
+        self.unseen.extend(&other.unseen);
     }
 }
 

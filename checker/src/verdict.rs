@@ -198,6 +198,8 @@ pub enum Pattern {
     FinalReadsDiffer,
     /// What was acknowledged is not there in the end.
     Lost,
+    /// What was removed, by one that had seen it, is there in the end.
+    NotRemoved,
     /// What was put there once is there twice.
     Duplicate,
     /// A counter's end is no sum of what was done to it.
@@ -223,6 +225,7 @@ impl Pattern {
             Pattern::CyclicSc => "CyclicSC",
             Pattern::FinalReadsDiffer => "FinalReadsDiffer",
             Pattern::Lost => "Lost",
+            Pattern::NotRemoved => "NotRemoved",
             Pattern::Duplicate => "Duplicate",
             Pattern::WrongSum => "WrongSum",
         }

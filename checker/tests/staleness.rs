@@ -218,10 +218,14 @@ fn elements_have_windows_too() {
     op(0, "add", &Value::Int(2), &Value::Int(2), 17, 20);
     op(1, "read", &Value::Nil, &set(&[1]), 40, 41);
     op(0, "add", &Value::Int(3), &Value::Int(3), 50, 51);
-    let told = measure(&builder.finish(), &"set".into(), &Budget::unlimited()).unwrap();
+    let history = builder.finish();
+    let told = measure(&history, &"set".into(), &Budget::unlimited()).unwrap();
     let windows = told.all.windows.unwrap();
     assert_eq!(windows.sorted_ns, [5 * ms as u64, 20 * ms as u64]);
-    assert_eq!((windows.untested, windows.unseen), (1, 1));
+    assert_eq!((windows.untested, windows.unseen), (1, vec![histories::OpId(2)]));
+    // A replicated set is measured as any other.
+    let of_type = measure(&history, &"or-set".into(), &Budget::unlimited()).unwrap();
+    assert_eq!(of_type.all.windows.unwrap().sorted_ns, windows.sorted_ns);
     assert_eq!((windows.per_mille(500), windows.per_mille(999)), (Some(5 * ms as u64), Some(20 * ms as u64)));
     assert!(told.all.versions.unwrap_err().contains("not of a set"));
 }

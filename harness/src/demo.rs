@@ -17,7 +17,7 @@ use anyhow::anyhow;
 use checker::Consistency;
 use checker::verdict::Summary;
 use rand_chacha::ChaCha8Rng;
-use rows::Row;
+use rows::{Object, Row};
 use serde_json::{Value as Json, json};
 use stage::Stage;
 use std::path::{Path, PathBuf};
@@ -31,14 +31,17 @@ pub struct Kept {
     pub keeps: Vec<Consistency>,
     /// Models that are broken and that imply no other broken one.
     pub breaks: Vec<Consistency>,
+    /// Objects for which it cannot be taken: as one of these it is not even eventual.
+    pub unlike: Vec<Object>,
 }
 
 impl Kept {
-    /// `sequential, not linearizable`.
+    /// `sequential, not linearizable`; `eventual, not linearizable, as or-set not eventual`.
     pub fn in_words(&self) -> String {
         let names = |models: &[Consistency]| models.iter().map(|model| model.name()).collect::<Vec<_>>();
         let breaks = names(&self.breaks).iter().map(|name| format!("not {name}")).collect::<Vec<_>>();
-        let parts: Vec<String> = names(&self.keeps).into_iter().map(str::to_owned).chain(breaks).collect();
+        let unlike = self.unlike.iter().map(|object| format!("as {} not eventual", object.model()));
+        let parts: Vec<String> = names(&self.keeps).into_iter().map(str::to_owned).chain(breaks).chain(unlike).collect();
         if parts.is_empty() { "nothing is known".into() } else { parts.join(", ") }
     }
 }
@@ -50,6 +53,8 @@ pub struct Outcome {
     pub row: &'static Row,
     /// The answer for each model that can be asked of its object, or why there is none.
     pub rungs: Result<Vec<Rung>, String>,
+    /// The answer to eventual for each object that the row is unlike.
+    pub taken_for: Vec<(Object, Rung)>,
     /// The recorded history.
     pub history: PathBuf,
     /// How long it all took.
@@ -62,12 +67,14 @@ impl Outcome {
         let rungs = self.rungs.as_deref().unwrap_or_default();
         let broken: Vec<Consistency> = rungs.iter().filter(|rung| rung.summary == Summary::Invalid).map(|rung| rung.consistency).collect();
         let is_weakest = |&&mine: &&Consistency| broken.iter().all(|&other| other == mine || !mine.implies(other));
-        Kept { keeps: ladder::strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect() }
+        let unlike = self.taken_for.iter().filter(|(_, rung)| rung.summary == Summary::Invalid).map(|(object, _)| *object);
+        Kept { keeps: ladder::strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect(), unlike: unlike.collect() }
     }
 
     /// The models of which nobody knows whether they are kept.
     pub fn unknown(&self) -> Vec<&Rung> {
-        self.rungs.as_deref().unwrap_or_default().iter().filter(|rung| rung.summary == Summary::Unknown).collect()
+        let all = self.rungs.as_deref().unwrap_or_default().iter().chain(self.taken_for.iter().map(|(_, rung)| rung));
+        all.filter(|rung| rung.summary == Summary::Unknown).collect()
     }
 
     /// Whether it is as expected: the same models kept, the same broken, and nothing left open.
@@ -87,16 +94,21 @@ impl Outcome {
     /// For machines. The names of its fields are a promise.
     pub fn json(&self) -> Json {
         let names = |models: &[Consistency]| models.iter().map(|model| model.name()).collect::<Vec<_>>();
+        let told = |kept: &Kept| {
+            let unlike: Vec<&str> = kept.unlike.iter().map(|object| object.model()).collect();
+            json!({ "keeps": names(&kept.keeps), "breaks": names(&kept.breaks), "not_eventual_as": unlike })
+        };
         let (found, expected) = (self.found(), self.row.expected());
         json!({
             "scheme": self.row.name,
             "replication": self.row.replication.name(),
             "object": self.row.object.model(),
             "faults": self.row.faults,
-            "found": { "keeps": names(&found.keeps), "breaks": names(&found.breaks) },
-            "expected": { "keeps": names(&expected.keeps), "breaks": names(&expected.breaks) },
+            "found": told(&found),
+            "expected": told(&expected),
             "matches": self.is_expected(),
             "error": self.rungs.as_ref().err(),
+            "taken_for": self.taken_for.iter().map(|(object, rung)| json!({ "object": object.model(), "answer": rung.json() })).collect::<Vec<_>>(),
             "ladder": self.rungs.as_deref().unwrap_or_default().iter().map(Rung::json).collect::<Vec<_>>(),
             "history": self.history.display().to_string(),
             "seconds": self.took.as_secs_f64(),
@@ -121,9 +133,13 @@ pub struct Options {
 pub fn run(row: &'static Row, options: &Options, progress: &Progress, interrupt: &Interrupt) -> Outcome {
     let start = Instant::now();
     let history = options.dir.join(format!("{}.jsonl", row.name));
-    let rungs = perform(row, options, &history, interrupt).and_then(|()| judge(row, options, &history, interrupt));
+    let judged = perform(row, options, &history, interrupt).and_then(|()| judge(row, options, &history, interrupt));
     progress.clear();
-    Outcome { row, rungs: rungs.map_err(|error| format!("{error:#}")), history, took: start.elapsed() }
+    let (rungs, taken_for) = match judged {
+        Ok((rungs, taken_for)) => (Ok(rungs), taken_for),
+        Err(error) => (Err(format!("{error:#}")), Vec::new()),
+    };
+    Outcome { row, rungs, taken_for, history, took: start.elapsed() }
 }
 
 fn perform(row: &'static Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
@@ -134,13 +150,25 @@ fn perform(row: &'static Row, options: &Options, history: &Path, interrupt: &Int
     stage.close()
 }
 
-fn judge(row: &Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<Vec<Rung>> {
-    let how = FileOptions { options: row.object.options(), limits: options.limits, ..FileOptions::default() };
+/// The answers for the row's object, and the answer to eventual for each object that it is unlike.
+type Judged = (Vec<Rung>, Vec<(Object, Rung)>);
+
+fn judge(row: &Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<Judged> {
+    let how = |object: Object| FileOptions { options: object.options(), limits: options.limits, ..FileOptions::default() };
     let quiet = Progress::quiet(crate::console::Console::plain());
-    let asked = |model| row.object.is_asked(model);
-    let climbed = RecordedFile::read(history, &how, &quiet)
-        .and_then(|mut file| ladder::climb_to_decide(&mut file, &how, asked, || interrupt.times() > 0, &quiet));
-    climbed.map_err(|error| match error {
+    let stop = || interrupt.times() > 0;
+    let wrong = |error: FileError| match error {
         FileError::Read(why) | FileError::Model(why) => anyhow!(why),
-    })
+    };
+    let mut file = RecordedFile::read(history, &how(row.object), &quiet).map_err(wrong)?;
+    let mut climb = |object: Object, asked: &dyn Fn(Consistency) -> bool| {
+        ladder::climb_to_decide(&mut file, &how(object), asked, stop, &quiet).map_err(wrong)
+    };
+    let rungs = climb(row.object, &|model| row.object.is_asked(model))?;
+    let mut taken_for = Vec::new();
+    for &object in row.unlike {
+        let told = climb(object, &|model| model == Consistency::Eventual)?;
+        taken_for.extend(told.into_iter().map(|rung| (object, rung)));
+    }
+    Ok((rungs, taken_for))
 }

@@ -42,6 +42,32 @@ pub(crate) enum Fact {
     Read(Seen),
 }
 
+/// A replicated data type: see [`super::replicated`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DataType {
+    /// A set that only grows.
+    GrowOnlySet,
+    /// A set whose removals are final.
+    TwoPhaseSet,
+    /// A set whose removals remove the adds that they have seen.
+    ObservedRemoveSet,
+    /// A counter, whether it only grows or not.
+    Counter,
+}
+
+impl DataType {
+    /// The type that a model's name names.
+    fn by_name(model: &str) -> Option<DataType> {
+        match model {
+            "g-set" => Some(DataType::GrowOnlySet),
+            "2p-set" => Some(DataType::TwoPhaseSet),
+            "or-set" => Some(DataType::ObservedRemoveSet),
+            "g-counter" | "pn-counter" => Some(DataType::Counter),
+            _ => None,
+        }
+    }
+}
+
 /// The kind of object.
 #[derive(Debug)]
 enum Kind {
@@ -56,6 +82,8 @@ enum Kind {
 pub(crate) struct Objects<'a> {
     keys: &'a Keys,
     kind: Kind,
+    /// Which replicated data type it is, if it is one.
+    pub(crate) data_type: Option<DataType>,
     rules: Rules<'a>,
     /// What a counter holds at first.
     pub(crate) initial_number: i64,
@@ -70,15 +98,15 @@ impl<'a> Objects<'a> {
         let mut initial_number = 0;
         let kind = match options.model.as_str() {
             "" | "register" | "cas-register" | "kv" | "multi-register" => Kind::Register,
-            "set" => Kind::Set(Set::new(options)),
+            "set" | "g-set" | "2p-set" | "or-set" => Kind::Set(Set::new(options)),
             "list-append" => Kind::List(ListAppend::new(options)),
-            "counter" => {
+            "counter" | "g-counter" | "pn-counter" => {
                 initial_number = options.initial.as_ref().and_then(Value::as_int).unwrap_or(0);
                 Kind::Counter(Counter::new(options)?)
             }
             other if crate::MODELS.iter().any(|model| model.0 == other) => {
                 return Err(format!(
-                    "convergence and staleness are judged of register, cas-register, kv, multi-register, set, list-append and counter, not of {other}"
+                    "convergence and staleness are judged of register, cas-register, kv, multi-register, set (g-set, 2p-set, or-set), list-append and counter (g-counter, pn-counter), not of {other}"
                 ));
             }
             other => {
@@ -86,10 +114,11 @@ impl<'a> Objects<'a> {
                 return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
             }
         };
-        Ok(Objects { keys, kind, rules: Rules::new(history, options, keys), initial_number })
+        let data_type = DataType::by_name(&options.model);
+        Ok(Objects { keys, kind, data_type, rules: Rules::new(history, options, keys), initial_number })
     }
 
-    /// The model's name.
+    /// The kind of object by its model's name; a replicated set is a set.
     pub(crate) fn name(&self) -> &'static str {
         match &self.kind {
             Kind::Register => "register",
@@ -108,9 +137,7 @@ impl<'a> Objects<'a> {
     pub(crate) fn notes(&self, options: &Options) -> Vec<String> {
         match self.kind {
             Kind::Register => self.rules.notes(options),
-            Kind::Set(_) if options.nil_read.is_none() => {
-                vec!["a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)".into()]
-            }
+            Kind::Set(_) => crate::check::notes_on_nil("set", options),
             _ => Vec::new(),
         }
     }
@@ -148,9 +175,11 @@ impl<'a> Objects<'a> {
             process: history.op_process(op).0,
             values: &history.values,
         };
+        // What a data type does not offer may have failed for that reason.
+        let is_refused = outcome == Outcome::Fail && self.data_type.is_some();
         let fact = match &self.kind {
             Kind::Register => None,
-            Kind::Set(model) => only(model.decode(&call)?).and_then(|op| match op {
+            Kind::Set(model) => only(decoded(model, &call, is_refused)?).and_then(|op| match op {
                 set::Op::Add(element, _) => Some(Fact::Update(Act::Add(element))),
                 set::Op::Remove(element, _) => Some(Fact::Update(Act::Remove(element))),
                 set::Op::Contains(..) => None,
@@ -160,7 +189,7 @@ impl<'a> Objects<'a> {
                 list::Op::Append(element) => Fact::Update(Act::Add(element)),
                 list::Op::Read(elements) => Fact::Read(Seen::Elements(elements)),
             }),
-            Kind::Counter(model) => only(model.decode(&call)?).map(|op| match op {
+            Kind::Counter(model) => only(decoded(model, &call, is_refused)?).map(|op| match op {
                 counter::Op::Add(amount) => Fact::Update(Act::Increase(amount)),
                 counter::Op::Read(number) => Fact::Read(Seen::Number(number)),
             }),
@@ -194,6 +223,13 @@ impl<'a> Objects<'a> {
         };
         out.extend(self.key(history, id).map(|key| (key, Fact::Update(act))));
         Ok(())
+    }
+}
+
+fn decoded<M: Model>(model: &M, call: &Call<'_>, is_refused: bool) -> Result<Decoded<M::Op>, String> {
+    match model.decode(call) {
+        Err(_) if is_refused => Ok(Decoded::Nothing),
+        decoded => decoded,
     }
 }
 

@@ -15,7 +15,11 @@ fn text(text: &str) -> Words {
 /// The few ops that show it, and what they show.
 pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -> Counterexample {
     let value = |value: ValueId| Words::Value(history.values.display(value));
-    let proof = match *wrong {
+    let proof = match wrong.clone() {
+        Wrong::Gone { read, value: seen, add, others } => gone(object, read, (seen, value(seen)), add, others),
+        Wrong::CameBack { read, value: seen, known_by, remove } => came_back(object, read, value(seen), known_by, remove),
+        Wrong::NotRemoved { read, value: seen, removes, known_by } => not_removed(history, object, read, (seen, value(seen)), &removes, known_by),
+        Wrong::EarlySum { read, seen, possible } => early_sum(read, seen, possible),
         Wrong::Nowhere { read, value: seen } => nowhere(object, read, seen, value(seen)),
         Wrong::Twice { read, value: seen, times, attempted } => {
             let often = if times == 2 { "twice".into() } else { format!("{} times", count(times as u64, false)) };
@@ -27,7 +31,7 @@ pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -
                 Words::Who(read),
                 text(" read "),
                 value(seen),
-                text(&format!(" {often} after the last update had ended, and it can be there {attempted}.")),
+                text(&format!(" {often}{}, and it can be there {attempted}.", when(object, read))),
             ];
             Counterexample { sentence, pattern: Some(Pattern::Duplicate), ..of(&[read], read) }
         }
@@ -50,7 +54,7 @@ pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -
         Wrong::Sum { read, seen, sum } => sum_of(read, seen, sum),
         Wrong::Differ { here, there, element } => differ(history, object, here, there, element),
     };
-    Counterexample { others: if matches!(wrong, Wrong::Sum { .. }) { Others::AsRecorded } else { Others::AtMostOnce }, ..proof }
+    Counterexample { others: if matches!(wrong, Wrong::Sum { .. } | Wrong::EarlySum { .. }) { Others::AsRecorded } else { Others::AtMostOnce }, ..proof }
 }
 
 /// A counter-example of these ops, of which none has been said yet.
@@ -107,8 +111,9 @@ fn lost(read: OpId, update: OpId, against: Vec<Words>) -> Vec<Step> {
 fn nowhere(object: &Object, read: OpId, seen: ValueId, shown: Words) -> Counterexample {
     let mut proof = of(&[read], read);
     let failed = object.failed.iter().find(|(_, act)| matches!(act, Act::Write(value) | Act::Add(value) if *value == seen));
-    proof.sentence = vec![Words::Who(read), text(" read "), shown, text(" after the last update had ended, ")];
+    proof.sentence = vec![Words::Who(read), text(" read "), shown, text(&format!("{}, ", when(object, read)))];
     match failed {
+        None if !is_final(object, read) => proof.sentence.push(text("which nobody had begun to put there by then.")),
         None => proof.sentence.push(text("which nobody put there.")),
         Some((failed, _)) => {
             proof.core.push(*failed);
@@ -119,6 +124,115 @@ fn nowhere(object: &Object, read: OpId, seen: ValueId, shown: Words) -> Countere
     }
     proof.pattern = Some(Pattern::ThinAirRead);
     proof
+}
+
+fn is_final(object: &Object, read: OpId) -> bool {
+    object.reads.iter().any(|known| known.op == read)
+}
+
+fn when(object: &Object, read: OpId) -> &'static str {
+    if is_final(object, read) { " after the last update had ended" } else { "" }
+}
+
+/// An element that no remove can have taken away.
+fn gone(object: &Object, read: OpId, (element, shown): (ValueId, Words), add: OpId, others: usize) -> Counterexample {
+    let was_removed = object.updates.iter().any(|update| update.act == Act::Remove(element));
+    let mut sentence = vec![shown.clone(), text(", which "), Words::Who(add), text(" added ")];
+    sentence.extend(acknowledged(add));
+    sentence.push(text(if was_removed { " when every remove of it had ended" } else { "" }));
+    sentence.extend([text(", is missing from what "), Words::Who(read), text(" read after the last update had ended")]);
+    if others > 0 {
+        sentence.push(text(&format!("; so {} {} more", if others == 1 { "is" } else { "are" }, count(others as u64, false))));
+    }
+    sentence.push(text("."));
+    let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(", and "), shown, text(" was not there.")];
+    let mut steps = lost(read, add, against);
+    if was_removed && let Some(last) = steps.last_mut() {
+        last.because = vec![text("A remove takes away the adds that it has seen, and this one began later than all removes had ended.")];
+    }
+    Counterexample { sentence, steps, pattern: Some(Pattern::Lost), ..of(&[add, read], read) }
+}
+
+/// How somebody knew an element: by adding it, or by reading it.
+fn knew(object: &Object, by: OpId) -> &'static str {
+    if object.updates.iter().any(|update| update.op == by) { "had put it there" } else { "had read it" }
+}
+
+/// `process 1 on n2, which had read it, removed it (acknowledged at 0.02 s)`, as an arrow.
+fn removed(object: &Object, remove: OpId, known_by: OpId) -> Step {
+    let mut words = vec![Words::Who(remove), text(&format!(" {} (", knew(object, known_by))), Words::Op(known_by)];
+    words.extend([text(") and then removed it, which was acknowledged at "), Words::Completed(remove), text(".")]);
+    let because = vec![text("A remove has seen what its own process did and read before.")];
+    Step { words, because, from: known_by, to: remove, kind: StepKind::RealTime }
+}
+
+fn came_back(object: &Object, read: OpId, shown: Words, known_by: OpId, remove: OpId) -> Counterexample {
+    let mut sentence = vec![Words::Who(read), text(" read "), shown.clone(), text(" after the last update had ended, although ")];
+    sentence.extend([Words::Who(remove), text(&format!(", who {}, had removed it ", knew(object, known_by)))]);
+    sentence.extend(acknowledged(remove));
+    sentence.push(text(": from a two-phase set an element is removed for ever."));
+    let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(", and "), shown, text(" was there.")];
+    let because = vec![text("An add of what was removed does not bring it back.")];
+    let steps = vec![
+        removed(object, remove, known_by),
+        Step { words: against, because, from: read, to: remove, kind: StepKind::Contradiction },
+    ];
+    Counterexample { sentence, steps, pattern: Some(Pattern::NotRemoved), ..of(&[known_by, remove, read], read) }
+}
+
+fn not_removed(
+    history: &History,
+    object: &Object,
+    read: OpId,
+    (element, shown): (ValueId, Words),
+    removes: &[OpId],
+    known_by: Option<OpId>,
+) -> Counterexample {
+    let adds: Vec<OpId> = object.updates.iter().filter(|update| update.act == Act::Add(element)).map(|update| update.op).collect();
+    let mut sentence = vec![Words::Who(read), text(" read "), shown.clone(), text(" after the last update had ended, although ")];
+    if let [remove] = removes {
+        sentence.extend([Words::Op(*remove), text(" of "), Words::Who(*remove), text(", acknowledged at "), Words::Completed(*remove)]);
+        sentence.push(text(if adds.len() == 1 { ", had seen the only add of it." } else { ", had seen all adds of it." }));
+    } else {
+        sentence.push(text(&format!("every add of it had been seen by one of {} acknowledged removes.", count(removes.len() as u64, false))));
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    // An add by another process is known by a read; else each remove follows an add of its own process.
+    let process = |op: OpId| history.op_process(history.op(op));
+    let own = |op: OpId| removes.iter().copied().find(|&remove| process(op) == process(remove) && op < remove);
+    for &add in adds.iter().take(STEPS_MAX) {
+        match (own(add), known_by) {
+            (Some(remove), _) => steps.push(removed(object, remove, add)),
+            (None, Some(known_by)) => {
+                steps.extend(own(known_by).map(|remove| removed(object, remove, known_by)));
+            }
+            (None, None) => {}
+        }
+    }
+    let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(", and "), shown, text(" was there.")];
+    let because = vec![text("No add of it is left that was not seen by a remove.")];
+    let last = removes.last().copied().unwrap_or(read);
+    steps.push(Step { words: against, because, from: read, to: last, kind: StepKind::Contradiction });
+    let needed: Vec<OpId> = removes.iter().copied().chain(known_by).chain([read]).collect();
+    let mut proof = Counterexample { sentence, steps, pattern: Some(Pattern::NotRemoved), ..of(&needed, read) };
+    proof.core.extend(adds);
+    proof.core.sort_unstable();
+    proof.core.dedup();
+    proof
+}
+
+/// Adds that are explained one by one, at most.
+const STEPS_MAX: usize = 8;
+
+fn early_sum(read: OpId, seen: i64, (low, high): (i128, i128)) -> Counterexample {
+    let seen_wide = i128::from(seen);
+    let why = match () {
+        () if seen_wide < low => format!(", and what had begun by then makes it {low} at least."),
+        () if seen_wide > high => format!(", and what had begun by then makes it {high} at most."),
+        () => ", which is no sum of changes that had begun by then.".into(),
+    };
+    let sentence = vec![Words::Who(read), text(" read "), Words::Value(seen.to_string()), text(&why)];
+    Counterexample { sentence, pattern: Some(Pattern::WrongSum), ..of(&[read], read) }
 }
 
 fn sum_of(read: OpId, seen: i64, sum: super::rules::Sum) -> Counterexample {

@@ -1,7 +1,7 @@
 //! Whether an order of an object's updates explains its final reads: one rule per kind of object.
 
 use super::decode::{Act, Objects, Seen};
-use super::{FinalRead, Object};
+use super::{FinalRead, Object, replicated};
 use crate::budget::{Account, Limit};
 use hashbrown::HashMap;
 use histories::{History, OpId, ValueId};
@@ -24,6 +24,16 @@ pub(super) enum Wrong {
     Nowhere { read: OpId, value: ValueId },
     /// It holds an element more often than that was attempted.
     Twice { read: OpId, value: ValueId, times: usize, attempted: usize },
+    /// It lacks what was added and what no remove can have taken away.
+    Gone { read: OpId, value: ValueId, add: OpId, others: usize },
+    /// Of a two-phase set: it has what was removed by one who had put it there, or had read it (`known_by`).
+    CameBack { read: OpId, value: ValueId, known_by: OpId, remove: OpId },
+    /// Of an observed-remove set: it has an element of which all adds had been seen by removes: by those of the same process, or because a
+    /// read (`known_by`) had returned the only one.
+    NotRemoved { read: OpId, value: ValueId, removes: Vec<OpId>, known_by: Option<OpId> },
+    /// A read that is not final returned a number that is no sum of what had been begun, though between the least and the
+    /// greatest, or beyond.
+    EarlySum { read: OpId, seen: i64, possible: (i128, i128) },
     /// It lacks what was acknowledged and nobody tried to remove; of a list, it has it less often.
     Lost { read: OpId, value: ValueId, there: usize, others: usize },
     /// It returned the initial value although a write was acknowledged.
@@ -53,11 +63,12 @@ pub(super) fn bytes(object: &Object) -> usize {
 /// Decides by the kind of what was read. Linear in the updates and the sizes of the final reads that differ, but for counters:
 /// see [`subset`].
 pub(super) fn decide(history: &History, objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
-    let Some(first) = object.reads.first() else { return Ok(Found::Order(Vec::new())) };
-    let found = match &first.seen {
-        Seen::Value(_) => register(history, objects, object),
-        Seen::Elements(_) => elements(objects, object, account)?,
-        Seen::Number(_) => counter(objects, object, account)?,
+    let found = match (objects.data_type, object.reads.first().map(|first| &first.seen)) {
+        (Some(data_type), _) => replicated::decide(history, objects, object, data_type, account)?,
+        (None, None) => Found::Order(Vec::new()),
+        (None, Some(Seen::Value(_))) => register(history, objects, object),
+        (None, Some(Seen::Elements(_))) => elements(objects, object, account)?,
+        (None, Some(Seen::Number(_))) => counter(objects, object, account)?,
     };
     Ok(match found {
         Found::Order(mut order) => {
@@ -190,7 +201,7 @@ fn elements(objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -
 }
 
 /// An element that one of two reads has more often, the read that has it first.
-fn difference(first: (OpId, &[ValueId]), second: (OpId, &[ValueId])) -> Wrong {
+pub(super) fn difference(first: (OpId, &[ValueId]), second: (OpId, &[ValueId])) -> Wrong {
     let sorted = |seen: &[ValueId]| {
         let mut seen = seen.to_vec();
         seen.sort_unstable();
@@ -249,7 +260,7 @@ fn list_order(object: &Object, seen: &[ValueId]) -> Vec<OpId> {
     seen.iter().filter_map(|element| appends.get_mut(element)?.pop()).collect()
 }
 
-fn counter(objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
+pub(super) fn counter(objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
     let amount = |act: Act| if let Act::Increase(amount) = act { amount } else { 0 };
     let unknown: Vec<(OpId, i64)> = object.updates.iter().filter(|u| !u.is_done).map(|u| (u.op, amount(u.act))).collect();
     let part = |sign: i64| unknown.iter().filter(|u| u.1.signum() == sign).map(|u| i128::from(u.1)).sum::<i128>();
@@ -353,7 +364,7 @@ fn groups(amounts: &[(OpId, i64)]) -> Vec<Group> {
 }
 
 /// The row and the row moved up.
-fn shifted(row: &[u64], by: u128) -> Vec<u64> {
+pub(super) fn shifted(row: &[u64], by: u128) -> Vec<u64> {
     let mut next = row.to_vec();
     let (words, bits) = ((by / 64).min(row.len() as u128) as usize, (by % 64) as u32);
     for (from, to) in next.iter_mut().skip(words).enumerate() {

@@ -2,7 +2,7 @@
 
 use super::{
     Bank, Call, Collection, Counter, Decoded, Deed, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister,
-    PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, UnorderedQueue,
+    PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, TwoPhaseSet, UnorderedQueue,
 };
 use crate::verdict::{Others, Words};
 use histories::{ValueId, Values};
@@ -154,6 +154,7 @@ any!(
     Stack,
     PriorityQueue,
     Set,
+    TwoPhaseSet,
     ListAppend,
     Counter,
     ReentrantMutex,

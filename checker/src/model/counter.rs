@@ -1,14 +1,18 @@
-//! A counter: `add` of a number, `inc`, `dec`, `read`.
+//! A counter: `add` of a number, `inc`, `dec`, `read`. With one client at a time a replicated one (g-counter, pn-counter) is the same.
 
 use super::{Call, Decoded, Deed, Model, Tally, text};
 use crate::options::Options;
 use crate::verdict::Words;
 use histories::{Outcome, Value, Values};
 
+/// The name of a counter that never goes down.
+const GROW_ONLY: &str = "g-counter";
+
 /// A counter that starts at a number.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter {
     initial: i128,
+    name: &'static str,
 }
 
 /// An op of a counter.
@@ -21,15 +25,20 @@ pub enum Op {
 }
 
 impl Counter {
-    /// A counter that starts at the initial value of the options, or at 0.
+    /// A counter, by the name that the options give it, that starts at their initial value, or at 0.
     ///
     /// # Errors
     /// An initial value that is no number.
     pub fn new(options: &Options) -> Result<Counter, String> {
+        let name = match options.model.as_str() {
+            GROW_ONLY => GROW_ONLY,
+            "pn-counter" => "pn-counter",
+            _ => "counter",
+        };
         match &options.initial {
-            None | Some(Value::Nil) => Ok(Counter { initial: 0 }),
+            None | Some(Value::Nil) => Ok(Counter { initial: 0, name }),
             Some(value) => match value.as_int() {
-                Some(number) => Ok(Counter { initial: number.into() }),
+                Some(number) => Ok(Counter { initial: number.into(), name }),
                 None => Err(format!("a counter starts at a whole number, not {value}; give one with --initial")),
             },
         }
@@ -42,7 +51,7 @@ impl Model for Counter {
     type Op = Op;
 
     fn name(&self) -> &'static str {
-        "counter"
+        self.name
     }
 
     fn init(&self) -> i128 {
@@ -70,8 +79,12 @@ impl Model for Counter {
             },
             other => return Err(format!("a counter knows add, inc, dec and read, not {other}")),
         };
+        let failed = call.outcome == Outcome::Fail;
+        if let Some(Op::Add(amount @ ..0)) = op.filter(|_| self.name == GROW_ONLY && !failed) {
+            return Err(format!("a g-counter only grows, not by {amount}"));
+        }
         // To add nothing changes nothing.
-        Ok(op.filter(|op| call.outcome != Outcome::Fail && *op != Op::Add(0)).map_or(Decoded::Nothing, Decoded::Op))
+        Ok(op.filter(|op| !failed && *op != Op::Add(0)).map_or(Decoded::Nothing, Decoded::Op))
     }
 
     fn step(&self, state: &i128, op: &Op) -> Option<i128> {

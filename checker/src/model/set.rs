@@ -1,4 +1,5 @@
-//! A set: `add`, `remove`, `contains`, and `read` of the whole.
+//! A set: `add`, `remove`, `contains`, and `read` of the whole. With one client at a time a replicated set that only grows
+//! (g-set), or that removes what it has seen (or-set), is the same.
 
 use super::container::show_list;
 use super::{Call, Collection, Decoded, Deed, Model, Role, text};
@@ -8,10 +9,14 @@ use histories::{Outcome, ValueId, Values};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// The name of a set from which nothing is removed.
+const GROW_ONLY: &str = "g-set";
+
 /// A set that is empty at first.
 #[derive(Clone, Copy, Debug)]
 pub struct Set {
     nil_read: NilRead,
+    name: &'static str,
 }
 
 /// An op of a set.
@@ -28,9 +33,15 @@ pub enum Op {
 }
 
 impl Set {
-    /// A set. A read of nil has an unknown result unless the options say that it is the empty set.
+    /// A set, by the name that the options give it. A read of nil has an unknown result unless they say that it is the empty set.
     pub fn new(options: &Options) -> Set {
-        Set { nil_read: options.nil_read.unwrap_or(NilRead::Wildcard) }
+        let name = match options.model.as_str() {
+            GROW_ONLY => GROW_ONLY,
+            "or-set" => "or-set",
+            "2p-set" => "2p-set",
+            _ => "set",
+        };
+        Set { nil_read: options.nil_read.unwrap_or(NilRead::Wildcard), name }
     }
 }
 
@@ -49,7 +60,7 @@ impl Model for Set {
     type Op = Op;
 
     fn name(&self) -> &'static str {
-        "set"
+        self.name
     }
 
     fn init(&self) -> BTreeSet<ValueId> {
@@ -59,6 +70,9 @@ impl Model for Set {
     fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
         let op = match call.f {
             "add" | "insert" => Some(Op::Add(call.input, told(call.output))),
+            "remove" | "delete" if self.name == GROW_ONLY && call.outcome != Outcome::Fail => {
+                return Err(format!("a g-set only grows: it knows add, contains and read, not {}", call.f));
+            }
             "remove" | "delete" => Some(Op::Remove(call.input, told(call.output))),
             "contains" | "member" => match (call.output, told(call.output)) {
                 (_, Some(there)) => Some(Op::Contains(call.input, there)),

@@ -104,7 +104,7 @@ pub(super) fn of_elements(
     }
     let mut collector = Collector { times, last, windows: Windows::default(), longest_ns: 0 };
     for (&(_, acknowledged, op), missed) in adds.iter().zip(missed) {
-        collector.windows.unseen += usize::from(missed.is_some() && missed == last);
+        collector.windows.unseen.extend(Some(op).filter(|_| missed.is_some() && missed == last));
         collector.add(op, acknowledged, missed);
     }
     Ok(collector.finish())

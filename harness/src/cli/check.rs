@@ -31,6 +31,9 @@ Models:
   mutex         acquire, release
   counter       add of a number, inc, dec, read
   set           add, remove, contains, read of the whole
+  g-counter, pn-counter, g-set, 2p-set, or-set
+                replicated counters and sets, for --consistency eventual: from a g-set nothing is removed, from a 2p-set for
+                ever, from an or-set what the remove has seen
   list-append   append, read of the whole
   fifo-queue, unordered-queue, stack, priority-queue
                 enqueue, dequeue; push, pop; insert, delete-min

@@ -52,6 +52,8 @@ pub(super) struct StalenessArgs {
 
 /// Steps of the search for one k of one key.
 const STEPS: u64 = 1 << 20;
+/// Lost elements that are named for people.
+const LOST_MAX: usize = 10;
 /// Keys that are listed for people, the stalest first.
 const KEYS_MAX: usize = 10;
 
@@ -200,8 +202,18 @@ fn window(history: &History, told: &Staleness, of: &KeyStaleness) -> Vec<String>
             began(history, read)
         ));
     }
-    if windows.unseen > 0 {
-        lines.push(format!("{} acknowledged and not seen by the last read", words::many(windows.unseen, "element")));
+    if !windows.unseen.is_empty() {
+        let named: Vec<String> = (windows.unseen.iter().take(LOST_MAX))
+            .map(|&op| {
+                let key = describe::key(history, told.keyed && of.key.is_none(), op);
+                let key = key.map(|key| format!(" of key {}", history.values.display(key))).unwrap_or_default();
+                format!("{} by {}{key}", describe::label(history, told.keyed, op), describe::who(history, op))
+            })
+            .collect();
+        let more = windows.unseen.len() - named.len();
+        let more = if more > 0 { format!(" and {} more (--json lists all)", words::count(more as u64, false)) } else { String::new() };
+        let count = words::many(windows.unseen.len(), "element");
+        lines.push(format!("{count} acknowledged and not seen by the last read either: {}{more}", named.join(", ")));
     }
     if windows.untested > 0 {
         lines.push(format!("nobody read after the acknowledgement of {}", words::many(windows.untested, "write")));
@@ -218,7 +230,7 @@ fn keys(history: &History, told: &Staleness) -> String {
         let key = &told.keys[i];
         (std::cmp::Reverse((most(&key.time_ns), most(&key.versions), longest(key))), i)
     });
-    let mut out = format!("\n  {:<12} {:>8} {:>8} {:>16} {:>10} {:>10}\n", "key", "ops", "k", "t", "99 %", "longest");
+    let mut out = format!("\n  {:<12} {:>8} {:>8} {:>16}\n", "key", "ops", "k", "t");
     for &i in order.iter().take(KEYS_MAX) {
         let key = &told.keys[i];
         let bounds = |of: &Result<Bounds, String>, show: fn(u64) -> String| match of {
@@ -226,15 +238,33 @@ fn keys(history: &History, told: &Staleness) -> String {
             Ok(bounds) => format!("{}..{}", show(bounds.least), show(bounds.most)),
             Err(_) => "?".into(),
         };
-        let windows = key.windows.as_ref().ok();
         let name = key.key.map_or("-".into(), |key| history.values.display(key));
-        let p99 = windows.and_then(|windows| windows.per_mille(990)).map_or("-".into(), nanoseconds);
-        let longest = longest(key).map_or("-".into(), nanoseconds);
         let (k, t) = (bounds(&key.versions, |k| k.to_string()), bounds(&key.time_ns, nanoseconds));
-        let _ = writeln!(out, "  {name:<12} {:>8} {k:>8} {t:>16} {p99:>10} {longest:>10}", key.ops);
+        let _ = writeln!(out, "  {name:<12} {:>8} {k:>8} {t:>16}", key.ops);
     }
+    out.push_str(&windows(history, told, &order[..order.len().min(KEYS_MAX)]));
     if told.keys.len() > KEYS_MAX {
         let _ = writeln!(out, "  and {}, less stale", words::many(told.keys.len() - KEYS_MAX, "more key"));
+    }
+    out
+}
+
+/// The windows of some keys.
+fn windows(history: &History, told: &Staleness, keys: &[usize]) -> String {
+    if !keys.iter().any(|&i| told.keys[i].windows.as_ref().is_ok_and(|windows| !windows.sorted_ns.is_empty())) {
+        return String::new();
+    }
+    let mut out = format!(
+        "\n  {:<12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+        "window", "writes", "50 %", "90 %", "99 %", "99.9 %", "longest", "unseen"
+    );
+    for key in keys.iter().map(|&i| &told.keys[i]) {
+        let Ok(windows) = &key.windows else { continue };
+        let name = key.key.map_or("-".into(), |key| history.values.display(key));
+        let [p50, p90, p99, p999, longest] =
+            [500, 900, 990, 999, 1000].map(|n| windows.per_mille(n).map_or("-".into(), nanoseconds));
+        let (writes, unseen) = (windows.sorted_ns.len(), windows.unseen.len());
+        let _ = writeln!(out, "  {name:<12} {writes:>8} {p50:>8} {p90:>8} {p99:>8} {p999:>8} {longest:>8} {unseen:>8}");
     }
     out
 }
@@ -273,7 +303,8 @@ fn to_json(file: &Path, history: &History, told: &Staleness) -> Json {
                 "max_ns": windows.sorted_ns.last(),
                 "longest": windows.longest.map(|(write, read)| json!({ "write": op(Some(write)), "read": op(Some(read)) })),
                 "untested": windows.untested,
-                "unseen_by_the_last_read": windows.unseen,
+                "unseen_by_the_last_read": windows.unseen.len(),
+                "unseen": windows.unseen.iter().map(|&write| op(Some(write))).collect::<Vec<_>>(),
             })
         });
         row

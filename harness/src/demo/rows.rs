@@ -2,7 +2,8 @@
 //!
 //! A row says all there is to say: of every model that can be asked of its object, it follows from the row whether it is kept. What
 //! is kept is kept by design, under every fault of the scene. What is not kept is shown every time, because the scene hurts the
-//! scheme where it is weak and goes on until the clients have seen it.
+//! scheme where it is weak and goes on until the clients have seen it. Replicated data types are judged by their own definition, and where
+//! two of them could be taken for each other, the scene shows that they cannot.
 
 use super::{Kept, scenes, stage::Stage};
 use checker::{Consistency, NilRead};
@@ -26,6 +27,8 @@ pub struct Row {
     pub keeps: &'static [Consistency],
     /// The weakest that it does not.
     pub breaks: &'static [Consistency],
+    /// Objects that it cannot be taken for: as one of these it is not even eventual.
+    pub unlike: &'static [Object],
     /// What happens.
     pub(super) scene: fn(&Stage, &mut ChaCha8Rng) -> anyhow::Result<()>,
 }
@@ -37,10 +40,16 @@ pub enum Object {
     Register,
     /// Registers with compare-and-set.
     CasRegister,
-    /// Counters.
-    Counter,
-    /// Sets.
-    Set,
+    /// Replicated counters that only grow.
+    GCounter,
+    /// Replicated counters.
+    PnCounter,
+    /// Replicated sets that only grow.
+    GSet,
+    /// Replicated sets whose removals are final.
+    TwoPhaseSet,
+    /// Replicated sets whose removals remove what they saw.
+    OrSet,
     /// Registers that a lock guards.
     Guarded,
     /// Locks.
@@ -53,8 +62,11 @@ impl Object {
         match self {
             Object::Register => "register",
             Object::CasRegister | Object::Guarded => "cas-register",
-            Object::Counter => "counter",
-            Object::Set => "set",
+            Object::GCounter => "g-counter",
+            Object::PnCounter => "pn-counter",
+            Object::GSet => "g-set",
+            Object::TwoPhaseSet => "2p-set",
+            Object::OrSet => "or-set",
             Object::Mutex => "mutex",
         }
     }
@@ -70,8 +82,8 @@ impl Object {
     pub fn is_asked(self, consistency: Consistency) -> bool {
         match self {
             Object::Register | Object::CasRegister => true,
-            Object::Counter | Object::Set | Object::Guarded => matches!(consistency, Linearizable | Eventual),
             Object::Mutex => consistency == Linearizable,
+            _ => matches!(consistency, Linearizable | Eventual),
         }
     }
 }
@@ -85,7 +97,7 @@ impl Row {
     /// What it should come out as.
     pub fn expected(&self) -> Kept {
         let in_order = |models: &[Consistency]| Consistency::ALL.into_iter().filter(|model| models.contains(model)).collect();
-        Kept { keeps: in_order(self.keeps), breaks: in_order(self.breaks) }
+        Kept { keeps: in_order(self.keeps), breaks: in_order(self.breaks), unlike: self.unlike.to_vec() }
     }
 }
 
@@ -107,6 +119,7 @@ pub const ROWS: &[Row] = &[
         faults: STORM,
         keeps: &[Linearizable],
         breaks: &[],
+        unlike: &[],
         scene: scenes::storm_alone,
     },
     Row {
@@ -117,6 +130,7 @@ pub const ROWS: &[Row] = &[
         faults: STORM,
         keeps: &[Linearizable],
         breaks: &[],
+        unlike: &[],
         scene: scenes::storm_alone,
     },
     Row {
@@ -127,6 +141,7 @@ pub const ROWS: &[Row] = &[
         faults: STORM,
         keeps: &[Linearizable],
         breaks: &[],
+        unlike: &[],
         scene: scenes::storm_alone,
     },
     Row {
@@ -137,6 +152,7 @@ pub const ROWS: &[Row] = &[
         faults: "a reader cut off, storm",
         keeps: &[Sequential, Eventual],
         breaks: &[Linearizable],
+        unlike: &[],
         scene: scenes::total_order,
     },
     Row {
@@ -147,6 +163,7 @@ pub const ROWS: &[Row] = &[
         faults: "partition, storm",
         keeps: &[CausalMemory],
         breaks: &[CausalConvergence, Eventual],
+        unlike: &[],
         scene: scenes::causal_broadcast,
     },
     Row {
@@ -157,6 +174,7 @@ pub const ROWS: &[Row] = &[
         faults: "partition, storm",
         keeps: &[CausalConvergence, ReadYourWrites, MonotonicReads, MonotonicWrites, WritesFollowReads, Eventual],
         breaks: &[Pram],
+        unlike: &[],
         scene: scenes::causal_convergent,
     },
     Row {
@@ -167,6 +185,7 @@ pub const ROWS: &[Row] = &[
         faults: "a clock an hour ahead; storm, wrong clocks",
         keeps: &[ReadYourWrites, MonotonicReads, MonotonicWrites, WritesFollowReads, Eventual],
         breaks: &[Causal, Pram],
+        unlike: &[],
         scene: scenes::multi_leader,
     },
     Row {
@@ -177,6 +196,7 @@ pub const ROWS: &[Row] = &[
         faults: "reads while a write is on its way, storm",
         keeps: &[ReadYourWrites, MonotonicWrites, WritesFollowReads],
         breaks: &[Causal, MonotonicReads, Eventual],
+        unlike: &[],
         scene: scenes::quorum_no_repair,
     },
     Row {
@@ -187,6 +207,7 @@ pub const ROWS: &[Row] = &[
         faults: "reads at a follower that lags, storm",
         keeps: &[MonotonicReads, MonotonicWrites, WritesFollowReads, Eventual],
         breaks: &[Causal, ReadYourWrites],
+        unlike: &[],
         scene: scenes::async_primary_sticky,
     },
     Row {
@@ -197,6 +218,7 @@ pub const ROWS: &[Row] = &[
         faults: "a follower cut off, clients that move, storm",
         keeps: &[MonotonicWrites, WritesFollowReads, Eventual],
         breaks: &[Causal, ReadYourWrites, MonotonicReads],
+        unlike: &[],
         scene: scenes::async_primary,
     },
     Row {
@@ -207,57 +229,63 @@ pub const ROWS: &[Row] = &[
         faults: "homes cut off, then back, storm",
         keeps: &[MonotonicWrites, WritesFollowReads, Eventual],
         breaks: &[Causal, ReadYourWrites, MonotonicReads],
+        unlike: &[],
         scene: scenes::sloppy_quorum,
     },
     Row {
         name: "g-counter",
         replication: Replication::GCounter,
-        object: Object::Counter,
+        object: Object::GCounter,
         nodes: 3,
         faults: "partition, storm",
         keeps: &[Eventual],
         breaks: &[Linearizable],
+        unlike: &[],
         scene: scenes::counter,
     },
     Row {
         name: "pn-counter",
         replication: Replication::PnCounter,
-        object: Object::Counter,
+        object: Object::PnCounter,
         nodes: 3,
         faults: "partition, storm",
         keeps: &[Eventual],
         breaks: &[Linearizable],
+        unlike: &[],
         scene: scenes::counter,
     },
     Row {
         name: "g-set",
         replication: Replication::GSet,
-        object: Object::Set,
+        object: Object::GSet,
         nodes: 3,
         faults: "partition, storm",
         keeps: &[Eventual],
         breaks: &[Linearizable],
+        unlike: &[],
         scene: scenes::set,
     },
     Row {
         name: "2p-set",
         replication: Replication::TwoPhaseSet,
-        object: Object::Set,
+        object: Object::TwoPhaseSet,
         nodes: 3,
         faults: "partition, storm",
         keeps: &[Eventual],
         breaks: &[Linearizable],
-        scene: scenes::set,
+        unlike: &[Object::OrSet],
+        scene: scenes::set_with_removals,
     },
     Row {
         name: "or-set",
         replication: Replication::OrSet,
-        object: Object::Set,
+        object: Object::OrSet,
         nodes: 3,
         faults: "partition, storm",
         keeps: &[Eventual],
         breaks: &[Linearizable],
-        scene: scenes::set,
+        unlike: &[Object::TwoPhaseSet],
+        scene: scenes::set_with_removals,
     },
     Row {
         name: "lease-lock",
@@ -267,6 +295,7 @@ pub const ROWS: &[Row] = &[
         faults: "the holder paused past its lease, storm",
         keeps: &[Eventual],
         breaks: &[Linearizable],
+        unlike: &[],
         scene: scenes::paused_holder,
     },
     Row {
@@ -277,6 +306,7 @@ pub const ROWS: &[Row] = &[
         faults: "the holder paused past its lease, storm",
         keeps: &[Linearizable],
         breaks: &[],
+        unlike: &[],
         scene: scenes::paused_holder,
     },
     Row {
@@ -287,6 +317,7 @@ pub const ROWS: &[Row] = &[
         faults: "a holder that takes longer than its lease",
         keeps: &[],
         breaks: &[Linearizable],
+        unlike: &[],
         scene: scenes::overdue_holder,
     },
 ];
@@ -299,7 +330,7 @@ mod tests {
     #[test]
     fn every_row_says_it_all() {
         for row in ROWS {
-            let Kept { keeps, breaks } = row.expected();
+            let Kept { keeps, breaks, .. } = row.expected();
             assert_eq!((keeps.len(), breaks.len()), (row.keeps.len(), row.breaks.len()), "{}", row.name);
             for model in Consistency::ALL.into_iter().filter(|&model| row.object.is_asked(model)) {
                 // Of what is linearizable it is no news that replicas agree in the end.

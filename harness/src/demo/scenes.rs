@@ -374,7 +374,7 @@ pub(super) fn counter(stage: &Stage, rng: &mut ChaCha8Rng) -> anyhow::Result<()>
     Storm { asks: counters, ..STICKY }.rage(stage, rng)
 }
 
-/// Each side of a partition knows its own elements. Where elements can be removed, one is, and comes back.
+/// Each side of a partition knows its own elements.
 pub(super) fn set(stage: &Stage, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
     let mut sessions = [stage.session(), stage.session()];
     stage.partition(&[&[0], &[1], &[2]])?;
@@ -385,10 +385,26 @@ pub(super) fn set(stage: &Stage, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
             met &= sessions[node].does(node, "add", key, element);
             met &= sessions[node].read(node, key) == Some(Value::Vector(vec![Value::Int(element)]));
         }
-        if stage.offers("remove") {
-            met &= sessions[0].does(0, "remove", key, 0) && sessions[0].does(0, "add", key, 0) && sessions[0].read(0, key).is_some();
-        }
         Ok(met)
+    })?;
+    stage.heal()?;
+    Storm { asks: sets, ..STICKY }.rage(stage, rng)
+}
+
+/// On one side of a partition an element is removed and added again; another one is added on both sides and removed on one of them.
+/// In the end it tells the types of sets apart: where removals are final neither is there, where they remove what they saw both are.
+pub(super) fn set_with_removals(stage: &Stage, rng: &mut ChaCha8Rng) -> anyhow::Result<()> {
+    const AGAIN: i64 = 0;
+    const BOTH: i64 = 1;
+    let [mut here, mut there] = [stage.session(), stage.session()];
+    stage.partition(&[&[0], &[1], &[2]])?;
+    until_met(stage, |key| {
+        let does = |session: &mut Session<'_>, node: usize, calls: &[(&'static str, i64)]| {
+            calls.iter().all(|&(f, element)| session.does(node, f, key, element))
+        };
+        let met = does(&mut here, 0, &[("add", AGAIN), ("add", BOTH)]) && does(&mut there, 1, &[("add", BOTH)]);
+        let met = met && does(&mut here, 0, &[("remove", AGAIN), ("remove", BOTH), ("add", AGAIN)]);
+        Ok(met && there.read(1, key) == Some(Value::Vector(vec![Value::Int(BOTH)])) && here.read(0, key).is_some())
     })?;
     stage.heal()?;
     Storm { asks: sets, ..STICKY }.rage(stage, rng)

@@ -105,8 +105,9 @@ fn of_pattern(pattern: Pattern, key: &str) -> Option<String> {
     Some(match pattern {
         Pattern::FinalReadsDiffer => format!("Two final reads of {key} are not the same"),
         Pattern::Lost => format!("What was acknowledged on {key} is gone in the end"),
-        Pattern::Duplicate => format!("More than was put there is read of {key} in the end"),
-        Pattern::WrongSum => format!("What is read of {key} in the end is no sum of what was done to it"),
+        Pattern::NotRemoved => format!("What was removed from {key} is there in the end"),
+        Pattern::Duplicate => format!("More than was put there is read of {key}"),
+        Pattern::WrongSum => format!("What is read of {key} is no sum of what was done to it"),
         Pattern::ThinAirRead => "A read returned what nobody had written".into(),
         Pattern::IntermediateRead => "A read returned what its own transaction had replaced".into(),
         _ => return None,

@@ -59,7 +59,8 @@ const SUMS_MAX: usize = 1 << 16;
 impl<'a> Claims<'a> {
     /// Reads the ops of the object `key`, all of which are among `ops`. `last` is [`last_update`].
     pub(crate) fn new(history: &'a History, objects: &'a Objects<'a>, key: ValueId, ops: &[OpId], last: Option<u32>) -> Claims<'a> {
-        let mut claims = Claims { history, objects, updates: BTreeMap::new(), reads: BTreeMap::new(), early: Vec::new(), begun: OnceCell::new(), key };
+        let mut claims =
+            Claims { history, objects, updates: BTreeMap::new(), reads: BTreeMap::new(), early: Vec::new(), begun: OnceCell::new(), key };
         let mut last_read = BTreeMap::new();
         let mut facts = Vec::new();
         for &id in ops {

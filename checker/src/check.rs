@@ -68,7 +68,9 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
 /// What a read of nil is taken for where the options say nothing.
 pub(crate) fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
     let note = match (options.nil_read, model) {
-        (None, "set" | "g-set" | "2p-set" | "or-set" | "multi-register") => "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)",
+        (None, "set" | "g-set" | "2p-set" | "or-set" | "multi-register") => {
+            "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)"
+        }
         (None, "list-append") => "a read of nil is taken as the empty list (--nil-read wildcard says otherwise)",
         _ => return Vec::new(),
     };

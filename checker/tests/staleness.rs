@@ -222,7 +222,7 @@ fn elements_have_windows_too() {
     let told = measure(&history, &"set".into(), &Budget::unlimited()).unwrap();
     let windows = told.all.windows.unwrap();
     assert_eq!(windows.sorted_ns, [5 * ms as u64, 20 * ms as u64]);
-    assert_eq!((windows.untested, windows.unseen), (1, vec![histories::OpId(2)]));
+    assert_eq!((windows.untested, &windows.unseen[..]), (1, &[histories::OpId(2)][..]));
     // A replicated set is measured as any other.
     let of_type = measure(&history, &"or-set".into(), &Budget::unlimited()).unwrap();
     assert_eq!(of_type.all.windows.unwrap().sorted_ns, windows.sorted_ns);

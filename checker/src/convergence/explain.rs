@@ -18,7 +18,9 @@ pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -
     let proof = match wrong.clone() {
         Wrong::Gone { read, value: seen, add, others } => gone(object, read, (seen, value(seen)), add, others),
         Wrong::CameBack { read, value: seen, known_by, remove } => came_back(object, read, value(seen), known_by, remove),
-        Wrong::NotRemoved { read, value: seen, removes, known_by } => not_removed(history, object, read, (seen, value(seen)), &removes, known_by),
+        Wrong::NotRemoved { read, value: seen, removes, known_by } => {
+            not_removed(history, object, read, (seen, value(seen)), &removes, known_by)
+        }
         Wrong::EarlySum { read, seen, possible } => early_sum(read, seen, possible),
         Wrong::Nowhere { read, value: seen } => nowhere(object, read, seen, value(seen)),
         Wrong::Twice { read, value: seen, times, attempted } => {
@@ -54,7 +56,10 @@ pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -
         Wrong::Sum { read, seen, sum } => sum_of(read, seen, sum),
         Wrong::Differ { here, there, element } => differ(history, object, here, there, element),
     };
-    Counterexample { others: if matches!(wrong, Wrong::Sum { .. } | Wrong::EarlySum { .. }) { Others::AsRecorded } else { Others::AtMostOnce }, ..proof }
+    Counterexample {
+        others: if matches!(wrong, Wrong::Sum { .. } | Wrong::EarlySum { .. }) { Others::AsRecorded } else { Others::AtMostOnce },
+        ..proof
+    }
 }
 
 /// A counter-example of these ops, of which none has been said yet.
@@ -173,10 +178,8 @@ fn came_back(object: &Object, read: OpId, shown: Words, known_by: OpId, remove: 
     sentence.push(text(": from a two-phase set an element is removed for ever."));
     let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(", and "), shown, text(" was there.")];
     let because = vec![text("An add of what was removed does not bring it back.")];
-    let steps = vec![
-        removed(object, remove, known_by),
-        Step { words: against, because, from: read, to: remove, kind: StepKind::Contradiction },
-    ];
+    let steps =
+        vec![removed(object, remove, known_by), Step { words: against, because, from: read, to: remove, kind: StepKind::Contradiction }];
     Counterexample { sentence, steps, pattern: Some(Pattern::NotRemoved), ..of(&[known_by, remove, read], read) }
 }
 
@@ -194,7 +197,8 @@ fn not_removed(
         sentence.extend([Words::Op(*remove), text(" of "), Words::Who(*remove), text(", acknowledged at "), Words::Completed(*remove)]);
         sentence.push(text(if adds.len() == 1 { ", had seen the only add of it." } else { ", had seen all adds of it." }));
     } else {
-        sentence.push(text(&format!("every add of it had been seen by one of {} acknowledged removes.", count(removes.len() as u64, false))));
+        sentence
+            .push(text(&format!("every add of it had been seen by one of {} acknowledged removes.", count(removes.len() as u64, false))));
     }
     let mut steps: Vec<Step> = Vec::new();
     // An add by another process is known by a read; else each remove follows an add of its own process.

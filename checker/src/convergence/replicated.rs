@@ -254,9 +254,10 @@ impl<'a> Deeds<'a> {
             if times > 1 {
                 return Some(Wrong::Twice { read, value, times, attempted: 1 });
             }
-            if let Some(wrong) = self.forbidden(data_type, value, read) {
-                return Some(wrong);
-            }
+        }
+        // What one read shows by itself comes before what takes others too.
+        if let Some(wrong) = elements.iter().find_map(|&value| self.forbidden(data_type, value, read)) {
+            return Some(wrong);
         }
         let mut lost: Option<(OpId, ValueId)> = None;
         let mut others = 0;
@@ -296,13 +297,7 @@ impl<'a> Deeds<'a> {
 /// Bytes for each update that [`Deeds`] takes.
 const DEED_BYTES: usize = size_of::<Deed>() + 32;
 
-fn set(
-    history: &History,
-    objects: &Objects<'_>,
-    object: &Object,
-    data_type: DataType,
-    account: &mut Account<'_>,
-) -> Result<Found, Limit> {
+fn set(history: &History, objects: &Objects<'_>, object: &Object, data_type: DataType, account: &mut Account<'_>) -> Result<Found, Limit> {
     account.hold(object.updates.len() * DEED_BYTES)?;
     account.work(object.updates.len() as u64 * 8)?;
     let mut deeds = Deeds::new(history, object);

@@ -261,8 +261,7 @@ fn windows(history: &History, told: &Staleness, keys: &[usize]) -> String {
     for key in keys.iter().map(|&i| &told.keys[i]) {
         let Ok(windows) = &key.windows else { continue };
         let name = key.key.map_or("-".into(), |key| history.values.display(key));
-        let [p50, p90, p99, p999, longest] =
-            [500, 900, 990, 999, 1000].map(|n| windows.per_mille(n).map_or("-".into(), nanoseconds));
+        let [p50, p90, p99, p999, longest] = [500, 900, 990, 999, 1000].map(|n| windows.per_mille(n).map_or("-".into(), nanoseconds));
         let (writes, unseen) = (windows.sorted_ns.len(), windows.unseen.len());
         let _ = writeln!(out, "  {name:<12} {writes:>8} {p50:>8} {p90:>8} {p99:>8} {p999:>8} {longest:>8} {unseen:>8}");
     }

@@ -8,7 +8,11 @@
 //!
 //! `RASHOMON_TEST_SIZE` multiplies the number of histories (default 1).
 //!
-//! Bugs that were planted by hand in the checker and were found by this test each: PLANTED.
+//! Bugs that were planted by hand in `convergence/replicated.rs`, each of which this test found: a remove that has seen what its process
+//! reads only later; of an observed-remove set, an add after all removes that may be missing; an add that is not the first taken for the
+//! only one that a read can have seen; the first taken for that although another one had begun too; a read before the end that is not
+//! asked whether what it returned had begun; sums with gaps between them taken for all numbers between the least and the greatest; a
+//! remove of unknown outcome that has no effect any more after its client gave up.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -90,6 +90,32 @@ fn set(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     if f == "add" { vec![(input.clone(), next)] } else { vec![(Value::Bool(!there), next)] }
 }
 
+/// The state holds what is there, and less than nothing for what was there.
+fn two_phase_set(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    if f == "read" {
+        return vec![(Value::Set(state.iter().filter(|&&i| i > 0).map(|&i| int(i)).collect()), state.clone())];
+    }
+    let element = input.as_int().unwrap();
+    let (there, gone) = (state.contains(&element), state.contains(&-element));
+    let mut next = state.clone();
+    match f {
+        "contains" => return vec![(Value::Bool(there), state.clone())],
+        "remove" if there => {
+            next.retain(|&other| other != element);
+            next.push(-element);
+        }
+        "add" | "insert" if !there && !gone => next.push(element),
+        _ => {}
+    }
+    next.sort_unstable();
+    let told = match f {
+        "add" => input.clone(),
+        "remove" => Value::Bool(there),
+        _ => Value::Bool(!there && !gone),
+    };
+    vec![(told, next)]
+}
+
 fn list(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     if f == "append" { put(state, input) } else { vec![(vector(state), state.clone())] }
 }
@@ -150,6 +176,24 @@ fn set_is_decided_as_defined() {
     many(&growing, 15_000);
     growing.calls.extend((1..=4).flat_map(|v| [("remove", int(v)), ("contains", int(v)), ("insert", int(v))]));
     many(&growing, 15_000);
+}
+
+#[test]
+fn two_phase_set_is_decided_as_defined() {
+    let elements = |elements: &[i64]| Value::Set(elements.iter().map(|&i| int(i)).collect());
+    let acts = [
+        ("add", int(1), int(1)),
+        ("remove", int(1), Value::Bool(true)),
+        ("remove", int(1), Value::Bool(false)),
+        ("contains", int(1), Value::Bool(false)),
+        ("read", Value::Nil, elements(&[1])),
+        ("read", Value::Nil, elements(&[])),
+    ];
+    let mut calls: Vec<_> = (1..=3).flat_map(|v| [("add", int(v)), ("remove", int(v)), ("contains", int(v)), ("insert", int(v))]).collect();
+    calls.extend(vec![("read", Value::Nil); 4]);
+    let object = object("2p-set", two_phase_set, &calls, &acts);
+    exhaust(&object, 4);
+    many(&object, 15_000);
 }
 
 #[test]

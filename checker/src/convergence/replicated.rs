@@ -417,7 +417,7 @@ impl Sums {
 /// So many bits, all set.
 fn full(bits: usize) -> Vec<u64> {
     let mut words = vec![u64::MAX; bits / 64];
-    if bits % 64 > 0 {
+    if !bits.is_multiple_of(64) {
         words.push((1 << (bits % 64)) - 1);
     }
     words

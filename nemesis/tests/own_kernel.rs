@@ -3,7 +3,13 @@
 //!
 //! This program is the agent, too, when it is called as one: so that it can be killed.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says what it saw")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::type_complexity,
+    clippy::single_match_else,
+    reason = "a test may panic, and says what it saw"
+)]
 
 use rashomon_nemesis::agent::cgroup::Resource;
 use rashomon_nemesis::agent::clock::Skew;
@@ -91,6 +97,7 @@ fn only(agents: &Agents) -> &Agent {
 /// The clocks of this kernel, read by nobody of ours: how far `CLOCK_REALTIME` is before that of the boot, and how much the rate has
 /// gained on the raw clock.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "units go last")]
 struct Look {
     real_minus_boot_ns: i64,
     monotonic_ns: i64,

@@ -288,15 +288,16 @@ pub(super) fn paths(name: &str, resource: Resource) -> Result<[String; 3], Strin
 pub(crate) fn read_usage(resource: Resource, limit: &str, used: &str, reached: &str) -> Usage {
     let first = |text: &str| text.split_ascii_whitespace().next().and_then(|word| word.parse::<u64>().ok());
     let named = |text: &str, names: &[&str]| {
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        lines.find(|(name, _)| names.contains(name)).and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.filter(|(name, _)| names.contains(name)).filter_map(|(_, value)| value.trim().parse::<u64>().ok()).sum()
     };
     match resource {
         Resource::Memory => Usage {
             // Version 1 says with the largest number of pages that there is none.
             limit: first(limit).filter(|&bytes| bytes < 1 << 60),
             used: first(used).unwrap_or(0),
-            reached: first(reached).unwrap_or_else(|| named(reached, &["max"])),
+            // `max` counts those who wanted more; a limit that is set below what is in use ends somebody, and only `oom` counts that.
+            reached: first(reached).unwrap_or_else(|| named(reached, &["max", "oom"])),
         },
         Resource::Cpu => Usage { limit: first(limit), used: named(used, &["usage_usec"]), reached: named(reached, &["nr_throttled"]) },
     }
@@ -326,6 +327,7 @@ mod tests {
         let memory = |limit, used, reached| read_usage(Resource::Memory, limit, used, reached);
         let usage = |limit, used, reached| Usage { limit, used, reached };
         assert_eq!(memory("max\n", "4096\n", "low 0\nhigh 0\nmax 7\noom 0\n"), usage(None, 4096, 7));
+        assert_eq!(memory("max\n", "4096\n", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 5\n"), usage(None, 4096, 9));
         assert_eq!(memory("9223372036854771712\n", "4096\n", "3\n"), usage(None, 4096, 3));
         assert_eq!(memory("65536\n", "4096\n", "3\n"), usage(Some(65536), 4096, 3));
         let cpu = |limit, stat| read_usage(Resource::Cpu, limit, stat, stat);

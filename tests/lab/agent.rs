@@ -1,9 +1,9 @@
 //! The agent of a host without a harness: for what is tested with other programs than the databases that there are runs of.
 
 use crate::bed::Bed;
-use crate::support::{RASHOMON, all_pids, signal};
+use crate::support::{RASHOMON, all_pids, signal, succeed};
 use nemesis::agent::protocol::{Answer, Greeting, Outcome, Question, Reply, Request};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
@@ -17,7 +17,12 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts one that works in this directory.
     pub(crate) fn start(bed: &Bed, host: &str, directory: &str) -> Agent {
-        let work = format!("exec {RASHOMON} agent --run test --directory {directory} --dead-man-ms 600000");
+        let program = program();
+        // A host has its own /tmp, and may not see where this was built.
+        let mut upload = bed.lab.command("ssh", &[host, &format!("test -x {program} || {{ cat >{program} && chmod +x {program}; }}")]);
+        upload.stdin(File::open(RASHOMON).unwrap());
+        succeed(upload);
+        let work = format!("exec {program} agent --run test --directory {directory} --dead-man-ms 600000");
         let mut command = bed.lab.command("ssh", &[host, &work]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
@@ -47,7 +52,7 @@ impl Agent {
         let is_one = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
-            words.first() == Some(&RASHOMON.as_bytes()) && words.get(1) == Some(&b"agent".as_slice())
+            words.first() == Some(&program().as_bytes()) && words.get(1) == Some(&b"agent".as_slice())
         };
         let found: Vec<i32> = all_pids().into_iter().filter(is_one).collect();
         assert_eq!(found.len(), 1, "agents: {found:?}");
@@ -63,6 +68,11 @@ impl Agent {
             Outcome::Failed(why) => panic!("{line}: {why}"),
         }
     }
+}
+
+/// Where the program is on a host.
+fn program() -> String {
+    format!("/tmp/rashomon-{}", std::process::id())
 }
 
 impl Drop for Agent {

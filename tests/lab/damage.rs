@@ -34,7 +34,7 @@ fn damaged_files_are_put_back_by_the_agent_or_by_heal() {
         agent.ask(Request::Damage { name: "p".into(), changes });
         assert!(runs() && hashes() != before, "{harm:?}: not damaged");
         if killed {
-            bed.lab.ssh("n1", "pkill -KILL -f '[r]ashomon agent --run' ; true");
+            bed.lab.ssh("n1", "pkill -KILL -f '[r]ashomon.* agent --run'; true");
             drop(agent);
             assert!(hashes() != before, "{harm:?}: nobody was left to put it back");
             let output = finish(bed.lab.rashomon(&["heal", &format!("--lab={}", bed.lab.name)]), PATIENCE);

@@ -13,38 +13,46 @@
 //! amount in flight the one that returns first is taken: let an order count q at this read and p, which returns before q, later or
 //! never: exchange them. (p never: then neither returns.) So where all adds are of few amounts there are few lines too.
 //!
-//! If no line reaches a read, there is no order. Where there are too many lines or subsets only some are kept, those first that
-//! count few ops of unknown outcome and these soon after their invocation, and few that differ in those alone: then an order is still an
-//! order, and otherwise more are kept in the next round; after the last one the search must say.
+//! If no line reaches a read, there is no order. Where there are too many lines or subsets only some are kept and tried: then an
+//! order is still an order, and otherwise more are kept in the next round; after the last one the search must say. Cheap lines come
+//! first, those that count few ops of unknown outcome and these soon after their invocation, and few that differ in those alone.
+//! Of many ops of unknown outcome with many amounts only the latest are tried in all subsets. Each other one is looked up by its
+//! amount, where it is all that is missing from a sum, and so are two of them; for lines that others would push out anyway not
+//! even that. (A sum of a few among hundreds can be had in very many ways. Hardly ever is one of them what happened.)
 
 use super::{Add, Read};
 use crate::budget::{Account, Limit};
-use crate::linear::deciders::{BYTES_PER_OP, No, Ops};
+use crate::linear::deciders::{BYTES_PER_OP, FxMap, No, Ops};
 use crate::linear::path::{Paths, ROOT, Step, growth};
 use crate::linear::problem::NEVER;
 use histories::OpId;
 
-/// Lines that are kept at each read, and places in subsets that one moment of one line may look at, in each round.
-const ROUNDS: [(usize, u64); 3] = [(32, 1 << 12), (512, 1 << 16), (4096, 1 << 20)];
-/// Places in subsets that one round may look at, per op and besides.
+/// What is tried in each round.
+const ROUNDS: [Most; 4] = [
+    Most { width: 32, tries_per_moment: 1 << 14, tries: 20_000_000, together: 4, besides: Besides::One },
+    Most { width: 256, tries_per_moment: 1 << 16, tries: 200_000_000, together: 6, besides: Besides::Two },
+    Most { width: 1024, tries_per_moment: 1 << 18, tries: 500_000_000, together: 8, besides: Besides::Two },
+    Most { width: 4096, tries_per_moment: 1 << 20, tries: 500_000_000, together: 12, besides: Besides::Two },
+];
+/// Places in subsets that a round may look at besides, per op.
 const TRIES_PER_OP: u64 = 200;
-const TRIES: u64 = 20_000_000;
-/// If more adds than this are of unknown outcome, and so many places are not enough to try all subsets, at most two of these adds
-/// are tried at once, the latest first: one of so many, and two of so many.
-const UNKNOWN_TOGETHER: usize = 12;
-const TRIES_FOR_ALL: u64 = 1 << 11;
-const UNKNOWN_TRIED: usize = 256;
-const UNKNOWN_IN_PAIRS: usize = 48;
+/// Of one amount of adds of unknown outcome at most so many are tried together.
+const OF_ONE_AMOUNT: i128 = 12;
+/// Where no line goes on, so many lines are tried with two adds of other amounts.
+const LINES_WITH_PAIRS: usize = 64;
 /// Sets of one sum that are kept for one moment of one line.
 const SETS: usize = 1024;
 /// What it costs to count one of unknown outcome, and to have it take effect twice as late.
-const COST: u32 = 8;
+const COST: u32 = 2;
 /// Lines that differ in adds of unknown outcome alone, where not all are kept.
 const ALIKE: usize = 4;
+/// Costs of lines are told apart up to so much above the least.
+const COSTS: usize = 256;
 
 pub(super) fn decide(ops: &Ops<'_>, adds: &[Add], reads: &[Read], account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
-    for (width, tries) in ROUNDS {
-        let mut lines = Lines::new(ops.entries.len(), adds, reads, width, tries);
+    for most in ROUNDS {
+        let tries = most.tries + TRIES_PER_OP * ops.entries.len() as u64;
+        let mut lines = Lines::new(ops.entries.len(), adds, reads, Most { tries, ..most });
         match lines.run(account)? {
             Ended::Reached(steps) => return lines.order(&steps, ops, account),
             Ended::Nowhere(read) if lines.has_all => {
@@ -106,22 +114,36 @@ impl Layer {
     }
 }
 
+/// What may be tried.
+#[derive(Clone, Copy)]
+struct Most {
+    /// Lines at each read.
+    width: usize,
+    /// Places in subsets, at one moment of one line and in all.
+    tries_per_moment: u64,
+    tries: u64,
+    /// Amounts of adds of unknown outcome that are tried together, those that were invoked last.
+    together: usize,
+    /// How many adds of other amounts may be counted besides.
+    besides: Besides,
+}
+
 struct Lines<'a> {
     adds: &'a [Add],
     reads: &'a [Read],
-    width: usize,
-    tries_per_moment: u64,
+    most: Most,
     /// Whether no line was left out so far.
     has_all: bool,
-    tries: u64,
     now: Layer,
     next: Layer,
+    /// How many of the next lines there are, by what they cost more than the cheapest one now.
+    costs: Vec<usize>,
     paths: Paths,
     /// How many adds were invoked, by the last moment of the read.
     invoked: usize,
-    /// Of those, the ones that some line may not count yet; those of unknown outcome apart.
+    /// Of those of known outcome, the ones that some line may not count yet.
     open: Vec<u32>,
-    unknown: Vec<u32>,
+    unknown: Unknown,
     /// By add, the last line that counts it, by the number of the line among all that there ever were.
     counted_by: Vec<u32>,
     number: u32,
@@ -130,20 +152,19 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(ops: usize, adds: &'a [Add], reads: &'a [Read], width: usize, tries_per_moment: u64) -> Lines<'a> {
+    fn new(ops: usize, adds: &'a [Add], reads: &'a [Read], most: Most) -> Lines<'a> {
         Lines {
             adds,
             reads,
-            width,
-            tries_per_moment,
+            most,
             has_all: true,
-            tries: (TRIES + TRIES_PER_OP * ops as u64).min(u32::MAX.into()),
             now: Layer { lines: vec![Line { moment: 0, path: ROOT, cost: 0, from: 0, middle: 0, to: 0 }], ahead: Vec::new() },
             next: Layer::default(),
+            costs: vec![0; COSTS],
             paths: Paths::new(),
             invoked: 0,
             open: Vec::new(),
-            unknown: Vec::new(),
+            unknown: Unknown::default(),
             counted_by: vec![0; adds.len()],
             number: 0,
             subsets: Subsets::default(),
@@ -154,10 +175,13 @@ impl<'a> Lines<'a> {
     fn run(&mut self, account: &mut Account<'_>) -> Result<Ended, Limit> {
         for at in 0..self.reads.len() {
             self.invoke(self.reads[at].last);
-            for line in 0..self.now.lines.len() {
-                self.extend(at, line, account)?;
-                if self.tries == 0 {
-                    return Ok(Ended::Tired);
+            self.go_on(at, account)?;
+            if self.most.tries == 0 {
+                return Ok(Ended::Tired);
+            }
+            if self.next.lines.is_empty() && !self.has_all {
+                for line in 0..self.now.lines.len().min(LINES_WITH_PAIRS) {
+                    self.extend(at, line, Besides::Two, account)?;
                 }
             }
             self.settle();
@@ -167,11 +191,28 @@ impl<'a> Lines<'a> {
             if self.paths.is_due() {
                 account.hold(self.bytes() + self.paths.bytes_to_collect(self.now.lines.len()))?;
                 self.paths.collect(self.now.lines.iter_mut().map(|line| &mut line.path));
-                self.forget();
             }
+            self.forget();
         }
         let best = self.now.lines.iter().min_by_key(|line| line.cost);
         Ok(Ended::Reached(best.map_or_else(Vec::new, |line| self.paths.steps(line.path))))
+    }
+
+    /// From all lines to a read, from the cheapest on, until others would be left out in any case.
+    fn go_on(&mut self, at: usize, account: &mut Account<'_>) -> Result<(), Limit> {
+        let least = self.now.lines.first().map_or(0, |line| line.cost);
+        self.costs.fill(0);
+        for line in 0..self.now.lines.len() {
+            let cost = self.now.lines[line].cost;
+            let cheaper = |than: u32| self.costs.iter().take((than - least) as usize).sum::<usize>();
+            if cheaper(cost) >= 2 * self.most.width || self.most.tries == 0 {
+                self.has_all = false;
+                break;
+            }
+            let besides = if cheaper(cost + COST) < 2 * self.most.width { self.most.besides } else { Besides::None };
+            self.extend(at, line, besides, account)?;
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> usize {
@@ -183,13 +224,17 @@ impl<'a> Lines<'a> {
         let earliest = self.now.lines.iter().map(|line| line.moment).min().unwrap_or(0);
         self.open.retain(|&i| self.adds[i as usize].ret > earliest);
         while let Some(add) = self.adds.get(self.invoked).filter(|add| add.call <= until) {
-            if add.ret == NEVER { &mut self.unknown } else { &mut self.open }.push(self.invoked as u32);
+            if add.ret == NEVER {
+                self.unknown.invoke(*add, self.invoked as u32);
+            } else {
+                self.open.push(self.invoked as u32);
+            }
             self.invoked += 1;
         }
     }
 
     /// All ways to go on from a line to a read.
-    fn extend(&mut self, at: usize, line: usize, account: &mut Account<'_>) -> Result<(), Limit> {
+    fn extend(&mut self, at: usize, line: usize, besides: Besides, account: &mut Account<'_>) -> Result<(), Limit> {
         let (read, line) = (self.reads[at], self.now.lines[line]);
         let earliest = line.moment.max(read.first);
         if earliest > read.last {
@@ -206,7 +251,9 @@ impl<'a> Lines<'a> {
             add.call <= read.last && add.ret > line.moment && self.counted_by[*i as usize] != self.number
         };
         let left: Vec<u32> = self.open.iter().copied().filter(is_left).collect();
-        let unknown: Vec<u32> = self.unknown.iter().copied().filter(is_left).filter(|&i| self.adds[i as usize].amount <= rest).collect();
+        let (unknown, all) = self.unknown.latest(rest, earliest, self.most.together, |i| self.counted_by[i as usize] != self.number);
+        self.has_all &= all;
+        let besides = if all { Besides::None } else { besides };
         let mut later: Vec<u32> =
             left.iter().chain(&unknown).map(|&i| self.adds[i as usize].call).filter(|&call| call > earliest).collect();
         later.sort_unstable();
@@ -224,9 +271,9 @@ impl<'a> Lines<'a> {
             let forced = [forced, named].concat();
             let rest = rest - forced.iter().map(|&i| self.adds[i as usize].amount).sum::<i128>();
             if rest >= 0 {
-                let before = self.tries;
-                self.find(&free, &perhaps, rest);
-                account.work(16 + before - self.tries)?;
+                let before = self.most.tries;
+                self.find(&forced, &free, &perhaps, rest, moment, besides);
+                account.work(16 + before - self.most.tries)?;
                 self.count(at, line, moment, &forced, &[free, perhaps].concat(), account)?;
             }
         }
@@ -234,29 +281,31 @@ impl<'a> Lines<'a> {
     }
 
     /// Finds what may be counted besides: sets of a sum among adds of known outcome and others.
-    fn find(&mut self, free: &[u32], perhaps: &[u32], rest: i128) {
-        let mut tries = self.tries_per_moment.min(self.tries);
-        self.tries -= tries;
-        let (adds, found) = (self.adds, &mut self.subsets);
-        let amount = |i: u32| adds[i as usize].amount;
-        let is_hard = perhaps.len() > UNKNOWN_TOGETHER;
-        let mut quick = if is_hard { tries.min(TRIES_FOR_ALL) } else { tries };
-        tries -= quick;
+    fn find(&mut self, forced: &[u32], free: &[u32], perhaps: &[u32], rest: i128, moment: u32, besides: Besides) {
+        let mut tries = self.most.tries_per_moment.min(self.most.tries);
+        self.most.tries -= tries;
+        let (adds, unknown, found) = (self.adds, &self.unknown, &mut self.subsets);
+        let (counted_by, number) = (&self.counted_by, self.number);
         found.clear();
-        found.find(adds, free.iter().chain(perhaps), rest, &[], &mut quick);
-        self.has_all &= quick > 0;
-        if quick == 0 && is_hard {
-            found.clear();
-            found.find(adds, free.iter(), rest, &[], &mut tries);
-            for (latest, &i) in perhaps.iter().rev().take(UNKNOWN_TRIED).enumerate() {
-                found.find(adds, free.iter(), rest - amount(i), &[i], &mut tries);
-                let others = if latest < UNKNOWN_IN_PAIRS { latest } else { 0 };
-                for &other in perhaps.iter().rev().take(others) {
-                    found.find(adds, free.iter(), rest - amount(i) - amount(other), &[i, other], &mut tries);
-                }
-            }
+        found.find(adds, free.iter().chain(perhaps), rest, &mut tries);
+        self.has_all &= tries > 0;
+        let is_free =
+            |i: u32| adds[i as usize].call <= moment && counted_by[i as usize] != number && !perhaps.contains(&i) && !forced.contains(&i);
+        if besides != Besides::None {
+            found.find_with(adds, free.iter().chain(perhaps), rest, unknown.most, &mut tries, |left, found, _| {
+                found.extend(unknown.first(left, is_free).map(|one| [one, one]));
+            });
         }
-        self.tries += tries + quick;
+        if besides == Besides::Two {
+            found.find_with(adds, free.iter(), rest, 2 * unknown.most, &mut tries, |left, found, tries| {
+                *tries = tries.saturating_sub(unknown.amounts.len() as u64);
+                for larger in unknown.amounts.iter().map(|of| of.amount).filter(|&amount| amount < left && left < 2 * amount) {
+                    let two = unknown.first(larger, is_free).zip(unknown.first(left - larger, is_free));
+                    found.extend(two.map(|(one, two)| [one, two]));
+                }
+            });
+        }
+        self.most.tries += tries;
     }
 
     /// Goes on from a line with some adds that are counted in any case, and each set that was found among others.
@@ -295,17 +344,15 @@ impl<'a> Lines<'a> {
         self.next.ahead[from..].sort_unstable();
         self.next.ahead.extend(self.now.unknown(&line).iter().copied().chain(counted().filter(|i| !is_known(i))));
         self.next.ahead[middle..].sort_unstable();
-        let age = |i: u32| moment - self.adds[i as usize].call;
+        let age = |i: u32| moment.saturating_sub(self.unknown.latest_call(self.adds[i as usize].amount, moment));
         let cost: u32 = counted().filter(|i| !is_known(i)).map(|i| COST + (age(i) + 1).ilog2()).sum();
+        let cost = line.cost.saturating_add(cost);
+        let least = self.now.lines.first().map_or(0, |line| line.cost);
+        if let Some(as_cheap) = self.costs.get_mut((cost - least) as usize) {
+            *as_cheap += 1;
+        }
         let path = counted().fold(line.path, |path, op| self.paths.push(path, Step { op, at: at as u32 }));
-        self.next.lines.push(Line {
-            moment,
-            path,
-            cost: line.cost.saturating_add(cost),
-            from: from as u32,
-            middle: middle as u32,
-            to: self.next.ahead.len() as u32,
-        });
+        self.next.lines.push(Line { moment, path, cost, from: from as u32, middle: middle as u32, to: self.next.ahead.len() as u32 });
     }
 
     /// Makes the next lines the present ones: each once, and not too many.
@@ -317,7 +364,7 @@ impl<'a> Lines<'a> {
             (next.known(a), key(a)).cmp(&(next.known(b), key(b))).then_with(|| next.unknown(a).cmp(next.unknown(b)))
         });
         lines.dedup_by(|a, b| a.moment == b.moment && next.known(a) == next.known(b) && next.unknown(a) == next.unknown(b));
-        if lines.len() > self.width {
+        if lines.len() > self.most.width {
             self.has_all = false;
             let mut alike = 0;
             let mut previous: Option<Line> = None;
@@ -327,9 +374,9 @@ impl<'a> Lines<'a> {
                 previous = Some(*line);
                 alike < ALIKE
             });
-            lines.sort_unstable_by_key(|line| (line.cost, line.from));
-            lines.truncate(self.width);
         }
+        lines.sort_unstable_by_key(|line| (line.cost, line.from));
+        lines.truncate(self.most.width);
         self.next.lines = lines;
         std::mem::swap(&mut self.now, &mut self.next);
         self.next.lines.clear();
@@ -338,20 +385,22 @@ impl<'a> Lines<'a> {
 
     /// Forgets the adds of unknown outcome that all lines count.
     fn forget(&mut self) {
-        let mut times = vec![0; self.adds.len()];
+        let Some(first) = self.now.lines.first() else { return };
+        let mut common = self.now.unknown(first).to_vec();
         for line in &self.now.lines {
-            for &i in self.now.unknown(line) {
-                times[i as usize] += 1;
+            let counted = self.now.unknown(line);
+            common.retain(|i| counted.binary_search(i).is_ok());
+            if common.is_empty() {
+                return;
             }
         }
-        let all = self.now.lines.len();
-        self.unknown.retain(|&i| times[i as usize] < all);
+        self.unknown.forget(self.adds, &common);
         let lines = std::mem::take(&mut self.now.lines);
         for line in &lines {
             let from = self.next.ahead.len() as u32;
             self.next.ahead.extend(self.now.known(line));
             let middle = self.next.ahead.len() as u32;
-            self.next.ahead.extend(self.now.unknown(line).iter().filter(|&&i| times[i as usize] < all));
+            self.next.ahead.extend(self.now.unknown(line).iter().filter(|i| common.binary_search(i).is_err()));
             self.next.lines.push(Line { from, middle, to: self.next.ahead.len() as u32, ..*line });
         }
         std::mem::swap(&mut self.now, &mut self.next);
@@ -385,6 +434,95 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// How many adds of unknown outcome may be counted besides those that are tried together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Besides {
+    None,
+    One,
+    Two,
+}
+
+/// The adds of unknown outcome that were invoked and that some line does not count, by amount. Of one amount they are used in the
+/// order of their invocations.
+#[derive(Debug, Default)]
+struct Unknown {
+    amounts: Vec<OfAmount>,
+    by_amount: FxMap<i128, u32>,
+    /// Amounts by the last invocation, the latest last.
+    by_last: Vec<u32>,
+    /// The greatest amount.
+    most: i128,
+}
+
+#[derive(Debug)]
+struct OfAmount {
+    amount: i128,
+    /// Those before `from` are counted by all lines, the others in the order of their invocations.
+    adds: Vec<u32>,
+    from: usize,
+    calls: Vec<u32>,
+}
+
+impl Unknown {
+    fn invoke(&mut self, Add { amount, call, .. }: Add, number_of_add: u32) {
+        let next = self.amounts.len() as u32;
+        let number = *self.by_amount.entry(amount).or_insert(next);
+        if number == next {
+            self.amounts.push(OfAmount { amount, adds: Vec::new(), from: 0, calls: Vec::new() });
+        }
+        self.amounts[number as usize].adds.push(number_of_add);
+        self.amounts[number as usize].calls.push(call);
+        self.by_last.retain(|&other| other != number);
+        self.by_last.push(number);
+        self.most = self.most.max(amount);
+    }
+
+    /// The adds that are tried together: of no more than a sum, of the amounts that were invoked last, all that were invoked after
+    /// a moment among them. And whether these are all.
+    fn latest(&self, sum: i128, moment: u32, together: usize, is_free: impl Fn(u32) -> bool) -> (Vec<u32>, bool) {
+        let (mut latest, mut amounts, mut all) = (Vec::new(), 0, true);
+        for of in self.by_last.iter().rev().map(|&number| &self.amounts[number as usize]) {
+            let invoked_after = of.calls.last().is_some_and(|&last| last > moment);
+            if amounts >= together && !invoked_after {
+                return (latest, false);
+            }
+            let most = sum / of.amount;
+            let before = latest.len();
+            let mut free = of.adds[of.from..].iter().copied().filter(|&i| is_free(i));
+            latest.extend(free.by_ref().take(most.min(OF_ONE_AMOUNT) as usize));
+            all &= most <= OF_ONE_AMOUNT || free.next().is_none();
+            amounts += usize::from(latest.len() > before);
+        }
+        (latest, all)
+    }
+
+    /// The first add of an amount that is free.
+    fn first(&self, amount: i128, is_free: impl Fn(u32) -> bool) -> Option<u32> {
+        let of = &self.amounts[*self.by_amount.get(&amount)? as usize];
+        of.adds[of.from..].iter().copied().find(|&i| is_free(i))
+    }
+
+    /// The last invocation of an add of an amount up to a moment.
+    fn latest_call(&self, amount: i128, moment: u32) -> u32 {
+        let calls = self.by_amount.get(&amount).map_or(&[][..], |&number| &self.amounts[number as usize].calls);
+        let until = calls.partition_point(|&call| call <= moment);
+        until.checked_sub(1).map_or(0, |last| calls[last])
+    }
+
+    /// These are counted by all lines.
+    fn forget(&mut self, adds: &[Add], counted: &[u32]) {
+        for &i in counted {
+            let Some(&number) = self.by_amount.get(&adds[i as usize].amount) else { continue };
+            let of = &mut self.amounts[number as usize];
+            // Those before it are counted as well, or would have been used instead.
+            if let Some(place) = of.adds[of.from..].iter().position(|&other| other == i) {
+                of.adds[of.from..=of.from + place].rotate_right(1);
+                of.from += 1;
+            }
+        }
+    }
+}
+
 /// Sets of adds of one sum.
 #[derive(Debug, Default)]
 struct Subsets {
@@ -412,15 +550,10 @@ impl Subsets {
         self.ends.iter().enumerate().map(|(n, &end)| &self.all[n.checked_sub(1).map_or(0, |before| self.ends[before])..end])
     }
 
-    /// Finds all sets with a sum, together with those in `with`, that leave nobody out who returns before one of the same amount;
-    /// as many as can be with so many tries.
-    fn find<'b>(&mut self, adds: &[Add], among: impl Iterator<Item = &'b u32>, sum: i128, with: &[u32], tries: &mut u64) {
+    fn choose_among<'b>(&mut self, adds: &[Add], among: impl Iterator<Item = &'b u32>, sum: i128) {
         let amount = |i: u32| adds[i as usize].amount;
-        if sum < 0 || *tries == 0 {
-            return;
-        }
         self.among.clear();
-        self.among.extend(among.copied().filter(|&i| amount(i) <= sum && !with.contains(&i)));
+        self.among.extend(among.copied().filter(|&i| amount(i) <= sum));
         self.among.sort_unstable_by_key(|&i| (std::cmp::Reverse(amount(i)), adds[i as usize].ret, i));
         self.sums.clear();
         self.sums.extend(self.among.iter().rev().scan(0, |sum, &i| {
@@ -429,11 +562,61 @@ impl Subsets {
         }));
         self.sums.reverse();
         self.chosen.clear();
+    }
+
+    /// Finds sets that lack at most `most` of a sum, and completes them by one or two others (or twice the same one, which is then
+    /// meant once), for which it asks with what they lack; as many as can be with so many tries.
+    fn find_with<'b>(
+        &mut self,
+        adds: &[Add],
+        among: impl Iterator<Item = &'b u32>,
+        sum: i128,
+        most: i128,
+        tries: &mut u64,
+        ask: impl Fn(i128, &mut Vec<[u32; 2]>, &mut u64),
+    ) {
+        let amount = |i: u32| adds[i as usize].amount;
+        self.choose_among(adds, among, sum);
+        let (mut left, mut place, mut is_new) = (sum, 0, true);
+        let mut others = Vec::new();
+        while *tries > 0 && self.ends.len() < SETS {
+            *tries -= 1;
+            if std::mem::take(&mut is_new) && 0 < left && left <= most {
+                ask(left, &mut others, tries);
+                for [one, two] in others.drain(..) {
+                    self.all.extend(self.chosen.iter().map(|&place| self.among[place]).chain([one]));
+                    self.all.extend((one != two).then_some(two));
+                    self.ends.push(self.all.len());
+                }
+            }
+            if self.sums.get(place).is_some_and(|&sum| left - sum <= most) {
+                if amount(self.among[place]) < left {
+                    left -= amount(self.among[place]);
+                    self.chosen.push(place);
+                    is_new = true;
+                }
+                place += 1;
+                continue;
+            }
+            let Some(last) = self.chosen.pop() else { return };
+            left += amount(self.among[last]);
+            let same = |&i: &u32| amount(i) == amount(self.among[last]);
+            place = last + self.among[last..].iter().take_while(|i| same(i)).count();
+        }
+    }
+
+    /// Finds all sets with a sum that leave nobody out who returns before one of the same amount; as many as can be with so many
+    /// tries.
+    fn find<'b>(&mut self, adds: &[Add], among: impl Iterator<Item = &'b u32>, sum: i128, tries: &mut u64) {
+        let amount = |i: u32| adds[i as usize].amount;
+        self.choose_among(adds, among, sum);
         let smallest = self.among.last().map_or(1, |&i| amount(i));
         let (mut left, mut place) = (sum, 0);
         while *tries > 0 {
             *tries -= 1;
-            if left >= smallest && self.sums.get(place).is_some_and(|&sum| sum >= left) {
+            // As many of the smallest as have room, each as large as the next one, must be enough.
+            let fits = left >= smallest && self.sums.get(place).is_some_and(|&sum| sum >= left);
+            if fits && (left >= 4 * smallest || amount(self.among[place]) * (left / smallest) >= left) {
                 if amount(self.among[place]) <= left {
                     left -= amount(self.among[place]);
                     self.chosen.push(place);
@@ -442,7 +625,7 @@ impl Subsets {
                 continue;
             }
             if left == 0 {
-                self.all.extend(self.chosen.iter().map(|&place| self.among[place]).chain(with.iter().copied()));
+                self.all.extend(self.chosen.iter().map(|&place| self.among[place]));
                 self.ends.push(self.all.len());
                 if self.ends.len() >= SETS {
                     *tries = 0;

@@ -103,6 +103,14 @@ pub trait Model: Sync {
         true
     }
 
+    /// All [total](Sees::Total) ops that can have led to a state, each with the state before it, where that is one only and smaller
+    /// in some way, so that nobody can go back for ever. What is said of one state must be said of all: a model that knows none
+    /// leaves this out.
+    fn undo(&self, after: &Self::State) -> Vec<(Self::Op, Self::State)> {
+        let _ = after;
+        Vec::new()
+    }
+
     /// Bytes that the state takes besides its own size: what it points to. Memory limits are kept only as well as this is told.
     fn state_bytes(&self, state: &Self::State) -> usize {
         let _ = state;

@@ -2,7 +2,7 @@
 
 use histories::generate::{self, Anomaly, Distinct, Model, Plan, Refused};
 use rashomon_checker::verdict::Summary;
-use rashomon_checker::{Budget, Options, check_linearizable};
+use rashomon_checker::{Algorithm, Budget, Options, check_linearizable};
 use rayon::prelude::*;
 
 fn answer(plan: &Plan, history: &histories::History) -> Summary {
@@ -38,6 +38,18 @@ fn a_correct_object_is_valid() {
     plans().par_iter().for_each(|plan| {
         let (history, _) = generate::history(plan).expect("a plan that makes sense");
         assert_eq!(answer(plan, &history), Summary::Valid, "{plan:?}");
+    });
+}
+
+/// Strings of which every part was put or appended once are decided by the zones: no search ends with so many in flight.
+#[test]
+fn strings_that_are_appended_to_need_no_search() {
+    (0..5 * seeds()).into_par_iter().for_each(|seed| {
+        let plan = Plan { concurrency: 20, info: 0.05, seed, ..Plan::new(Model::Kv, 2000) };
+        let (history, _) = generate::history(&plan).expect("a plan that makes sense");
+        let options = Options { model: "kv".into(), algorithm: Algorithm::Zones, ..Options::default() };
+        let verdict = check_linearizable(&history, &options, &Budget::unlimited()).expect("generated histories fit their models");
+        assert_eq!(verdict.answer, Summary::Valid, "{plan:?}");
     });
 }
 

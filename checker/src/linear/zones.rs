@@ -26,9 +26,20 @@
 //! come sorted by f), s, and the question of rule 4 by a tree of maxima over s. The first return at which a rule is broken is
 //! the first prefix of the history that cannot be ordered.
 //!
+//! **Ops that happen everywhere and build on what is there**, such as an append to a string: where the model can
+//! [undo](Model::undo) them. A state that was certainly there (an op saw it that returned) and that one op only can have led to,
+//! of all that store it and all that can be undone to it, came about by that op: so that is a cas from the state before, which
+//! then was certainly there as well, and so on. What is left of such ops leads to states that nobody saw: in a legal order they
+//! stand where a write of a value of its own could stand, for after each block there is such a place, and inside a block there is
+//! none. Where a state that was certainly there can have come about in several ways, or an op is the only way to two of them,
+//! everything is left to the search; so is a history that breaks a rule, for what an op did may be known only from what was seen
+//! later, and then the op that breaks the rule is not the first that is blocked.
+//!
 //! **Histories that are unique in part.** A value with several sources is left out of the account: its reads are ignored, its
 //! writes too, a cas from it is taken for a plain write, a cas to it for a read. Each legal order of the history, restricted to
 //! what is left, obeys the rules, so a rejection stands; an acceptance says nothing.
+
+mod builds;
 
 use super::problem::{Entry, Event, NEVER, Problem};
 use crate::budget::{Account, Limit};
@@ -116,7 +127,7 @@ pub(crate) fn decide<M: Model>(
     events: &[(u32, Event)],
     account: &mut Account<'_>,
 ) -> Result<Zones, Limit> {
-    let Some((roles, stages, complete)) = roles(model, problem, account)? else { return Ok(Zones::Open) };
+    let Some(Roles { roles, stages, complete, from_later }) = roles(model, problem, account)? else { return Ok(Zones::Open) };
     if roles.iter().all(|role| *role == Role::Nothing) && !complete {
         return Ok(Zones::Open);
     }
@@ -128,6 +139,9 @@ pub(crate) fn decide<M: Model>(
         if let Event::Return(entry) = event
             && let Err(Broken(mut suspects)) = sorter.returns(entry, at)
         {
+            if from_later {
+                return Ok(Zones::Open); // This op may be blocked only by what is seen after it has returned.
+            }
             suspects.push(entry);
             suspects.retain(|&suspect| suspect != NONE);
             suspects.sort_unstable();
@@ -142,8 +156,15 @@ pub(crate) fn decide<M: Model>(
     Ok(Zones::Order(sorter.order()))
 }
 
-/// The role of each class, the stages, and whether they say everything.
-type Roles = (Vec<Role>, Vec<Stage>, bool);
+/// What the classes do.
+struct Roles {
+    roles: Vec<Role>,
+    stages: Vec<Stage>,
+    /// Whether they say everything.
+    complete: bool,
+    /// Whether some are known only from what was seen later.
+    from_later: bool,
+}
 
 /// Bytes per class: its role; a stage and its entry in the map of values, with room to double; a block; places in the lists
 /// by first return and of last invocations. Most classes share their stage with another.
@@ -153,41 +174,43 @@ const fn bytes_per_class<S>() -> usize {
 
 /// The roles; `None` if they say nothing.
 fn roles<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_>) -> Result<Option<Roles>, Limit> {
-    // And the order, and the reads to be sorted into it.
-    account.hold(problem.classes.len() * bytes_per_class::<M::State>() + problem.entries.len() * 12)?;
-    let mut stage_of = Interner::new(problem.classes.len());
-    let mut stages = Vec::new();
-    let mut stage = |state: M::State| {
-        let next = stages.len() as u32;
-        let number = stage_of.number(model.state_number(&state), &state, next);
-        if number == next {
-            stages.push(Stage { source: NONE, block: NONE, before: NONE, after: NONE, closed_by: NONE });
-        }
-        number
-    };
-    stage(model.init());
+    account.hold(bytes_of_roles(model, problem))?;
+    let mut known = Stages { of: Interner::new(problem.classes.len()), list: Vec::new() };
+    known.number(model, &model.init());
     let mut complete = true;
+    let mut builds = Vec::new();
     let mut roles = Vec::with_capacity(problem.classes.len());
-    for op in &problem.classes {
+    for (class, op) in (0..).zip(&problem.classes) {
         account.stepped()?;
         roles.push(match model.sees(op) {
-            Sees::Only(state) if model.is_pure(op) => Role::Read(stage(state)),
+            Sees::Only(state) if model.is_pure(op) => Role::Read(known.number(model, &state)),
             Sees::Only(state) => {
                 let Some(next) = model.step(&state, op) else { return Ok(None) };
-                Role::Cas(stage(state), stage(next))
+                Role::Cas(known.number(model, &state), known.number(model, &next))
             }
             Sees::Nothing => {
                 let Some(next) = model.step(&model.init(), op) else { return Ok(None) };
-                Role::Write(stage(next))
+                Role::Write(known.number(model, &next))
             }
             // What must not be seen does not matter for a rejection.
             Sees::AllBut(_) if model.is_pure(op) => {
                 complete = false;
                 Role::Nothing
             }
+            Sees::Total => {
+                builds.push(class);
+                Role::Nothing
+            }
             _ => return Ok(None),
         });
     }
+    if !builds.is_empty() {
+        let all = complete && builds::find_roles(model, problem, &builds, &mut roles, &mut known, account)?;
+        if !all {
+            return Ok(None);
+        }
+    }
+    let mut stages = known.list;
     let mut sources = vec![0u32; stages.len()];
     sources[INITIAL as usize] = 1;
     for (i, entry) in (0..).zip(&problem.entries) {
@@ -211,7 +234,35 @@ fn roles<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_
         complete &= told == *role;
         *role = told;
     }
-    Ok(Some((roles, stages, complete)))
+    if !complete && !builds.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Roles { roles, stages, complete, from_later: !builds.is_empty() }))
+}
+
+/// What the roles take, with the order, and the reads to be sorted into it.
+fn bytes_of_roles<M: Model>(_: &M, problem: &Problem<M::Op>) -> usize {
+    problem.classes.len() * bytes_per_class::<M::State>() + problem.entries.len() * 12
+}
+
+/// The stages, by what the object holds in them.
+struct Stages<S> {
+    of: Interner<S>,
+    list: Vec<Stage>,
+}
+
+impl<S: std::hash::Hash + Eq + Clone> Stages<S> {
+    fn number<M: Model<State = S>>(&mut self, model: &M, state: &S) -> u32 {
+        let next = self.list.len() as u32;
+        let number = self.of.number(model.state_number(state), state, next);
+        if number == next { self.of_its_own() } else { number }
+    }
+
+    /// A stage that nobody sees.
+    fn of_its_own(&mut self) -> u32 {
+        self.list.push(Stage { source: NONE, block: NONE, before: NONE, after: NONE, closed_by: NONE });
+        self.list.len() as u32 - 1
+    }
 }
 
 impl<O> Sorter<'_, O> {

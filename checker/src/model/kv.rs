@@ -5,6 +5,7 @@ use crate::options::Options;
 use crate::verdict::{Others, Words};
 use hashbrown::HashMap;
 use histories::{History, Outcome, Value, ValueId, Values, View};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A key that holds a string, at first the empty one; nil is the empty string too. (Also answers to `read` and `write`.)
@@ -16,6 +17,8 @@ pub struct Kv {
     compares: bool,
     words: HashMap<Arc<str>, ValueId>,
     texts: HashMap<ValueId, Arc<str>, rustc_hash::FxBuildHasher>,
+    /// In bytes, of the strings that are appended.
+    appended_lengths: BTreeSet<usize>,
 }
 
 /// What a key holds. A string that occurs in the history is always `Word`.
@@ -60,20 +63,27 @@ impl Kv {
         };
         let appends = history.names().iter().any(|name| &**name == "append");
         let compares = history.names().iter().any(|name| &**name == "cas");
-        let mut kv = Kv { initial, appends, compares, words: HashMap::default(), texts: HashMap::default() };
+        let mut kv =
+            Kv { initial, appends, compares, words: HashMap::default(), texts: HashMap::default(), appended_lengths: BTreeSet::new() };
         if !appends {
             return kv;
         }
         let values = &history.values;
         for event in 0..history.len() as u32 {
             let value = history.value(event);
+            let is_append = history.name(history.function(event)) == "append";
             let under = values.as_pair(value).map(|pair| pair.1);
             let compared = [Some(value), under].into_iter().flatten().filter_map(|id| values.as_pair(id)).flat_map(|(a, b)| [a, b]);
             for id in [Some(value), under].into_iter().flatten().chain(compared) {
                 if let View::Str(text) = values.view(id)
                     && !text.is_empty()
-                    && !kv.texts.contains_key(&id)
                 {
+                    if is_append {
+                        kv.appended_lengths.insert(text.len());
+                    }
+                    if kv.texts.contains_key(&id) {
+                        continue;
+                    }
                     let text: Arc<str> = text.into();
                     kv.words.insert(text.clone(), id);
                     kv.texts.insert(id, text);
@@ -105,7 +115,12 @@ impl Kv {
             Held::Word(id) => [&**self.texts.get(id)?, more].concat().into(),
             Held::Text(text) => [text, &**more].concat().into(),
         };
-        Some(self.words.get(&text).map_or(Held::Text(text), |&id| Held::Word(id)))
+        Some(self.holding(text))
+    }
+
+    /// What holds a string that is not empty.
+    fn holding(&self, text: Arc<str>) -> Held {
+        self.words.get(&text).map_or(Held::Text(text), |&id| Held::Word(id))
     }
 }
 
@@ -180,6 +195,17 @@ impl Model for Kv {
 
     fn may_become(&self, from: &Held, to: &Held) -> bool {
         self.text(to).starts_with(self.text(from))
+    }
+
+    /// An appended string is the end of what it leads to.
+    fn undo(&self, after: &Held) -> Vec<(Op, Held)> {
+        let text = self.text(after);
+        let cut = |&length: &usize| {
+            let (before, end) = text.split_at_checked(text.len().checked_sub(length)?)?;
+            let before = if before.is_empty() { Held::Empty } else { self.holding(before.into()) };
+            self.words.contains_key(end).then(|| (Op::Append(end.into()), before))
+        };
+        self.appended_lengths.iter().filter_map(cut).collect()
     }
 
     fn state_bytes(&self, state: &Held) -> usize {

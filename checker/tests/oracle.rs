@@ -16,7 +16,8 @@
 //!
 //! `RASHOMON_TEST_SIZE` multiplies the number of random histories (4: a million for each of the four models). With 4 or more there
 //! are also all histories of five ops, of at most three processes besides those that get no answer. Of two invocations next to
-//! each other only one order is tried then: no op had returned in between, so the definition does not tell the two apart.
+//! each other only one order is tried then: no op had returned in between, so the definition does not tell the two apart. And all histories of up to two ops
+//! are judged under every combination of switches.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how much they tried")]
 
@@ -408,6 +409,8 @@ struct Tally {
     invalid: usize,
     /// Histories times the switches they were judged under.
     checks: usize,
+    /// Whether they are to be judged under every combination of these.
+    all: bool,
 }
 
 /// One random history. Panics, with the history, where the engine and the definition differ.
@@ -443,7 +446,8 @@ fn judge(
 ) {
     let expected = can_be_ordered(initial, &mut intervals);
     *(if expected { &mut tally.valid } else { &mut tally.invalid }) += 1;
-    for rules in switches::combinations((tally.valid + tally.invalid) as u64) {
+    let under_all = if tally.all { usize::MAX } else { 0 };
+    for rules in switches::combinations((tally.valid + tally.invalid) as u64).chain(switches::all().take(under_all)) {
         let options = Options { rules, ..options.clone() };
         let verdict = check_linearizable(history, &options, &Budget::unlimited()).unwrap();
         let context = || format!("{}, {rules:?}\n{intervals:#?}\n{:?}", what(), verdict.keys);
@@ -533,7 +537,7 @@ fn many(object: Object) {
             })
         });
         let [a, b] = halves.map(|half| half.join().unwrap());
-        Tally { valid: a.valid + b.valid, invalid: a.invalid + b.invalid, checks: a.checks + b.checks }
+        Tally { valid: a.valid + b.valid, invalid: a.invalid + b.invalid, checks: a.checks + b.checks, all: false }
     });
     // A test that sees one verdict only proves little.
     let least = (histories / 10) as usize;
@@ -628,6 +632,7 @@ fn exhaust(object: Object, alphabet: &[Do], full: usize) {
     let mut seen = 0;
     let most_ops = if is_large() { full.max(5) } else { full };
     for ops in 0..=most_ops {
+        tally.all = is_large() && ops <= 2;
         every_history(alphabet.len(), ops, ops > full, &mut |partial| {
             let mut builder = Builder::new();
             for now in 0..partial.events {

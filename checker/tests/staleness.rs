@@ -1,23 +1,24 @@
-//! Staleness against its definitions, on small random histories of one register: orders of all ops are looked for one by one.
+//! Staleness against its definitions, on small random histories of one register or of two: orders of all ops are looked for one by one.
 //!
 //! Nothing here is shared with the checker. k: of all orders that keep real time the one whose stalest read is least stale. t: the
 //! least of all candidates (differences of two times) for which an order exists if reads may begin so much earlier. Windows: each
 //! write against each read.
 //!
-//! `RASHOMON_TEST_SIZE` multiplies the number of histories (default 1).
+//! `RASHOMON_TEST_SIZE` multiplies the number of histories (default 1); with 40 there are a million.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use histories::{Builder, History, Kind, Value};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rashomon_checker::staleness::{Bounds, measure};
+use rashomon_checker::staleness::{Bounds, KeyStaleness, Staleness, measure};
 use rashomon_checker::{Budget, Options};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An op: a write of a value or a read of it. Event positions, and the times of events.
 #[derive(Clone, Copy, Debug)]
 struct Op {
+    key: i64,
     is_write: bool,
     value: i64,
     call: usize,
@@ -25,13 +26,18 @@ struct Op {
     ret: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Case {
     ops: Vec<Op>,
     times: Vec<i64>,
 }
 
 impl Case {
+    /// One key's ops; the times are those of all events.
+    fn of_key(&self, key: i64) -> Case {
+        Case { ops: self.ops.iter().filter(|op| op.key == key).copied().collect(), times: self.times.clone() }
+    }
+
     /// Whether `a` must come before `b` if reads begin earlier by `t` (`None`: the order of events alone).
     fn precedes(&self, a: Op, b: Op, t: Option<i64>) -> bool {
         let Some(ret) = a.ret else { return false };
@@ -117,40 +123,41 @@ impl Case {
             let is_call = op.call == at;
             let f = if op.is_write { "write" } else { "read" };
             let value = if op.is_write || !is_call { Value::Int(op.value) } else { Value::Nil };
-            builder.event(process as i64, if is_call { Kind::Invoke } else { Kind::Ok }, f, &value, time);
+            builder.event(process as i64, if is_call { Kind::Invoke } else { Kind::Ok }, f, &Value::pair(op.key, value), time);
         }
         builder.finish()
     }
 }
 
-/// Ops that overlap at random; a read returns one of the values written so far, the newer the likelier.
+/// Ops that overlap at random; a read returns one of the values of its key written so far, the newer the likelier.
 fn random(repeated: bool, rng: &mut impl Rng) -> Case {
-    let ops = rng.random_range(1..=7);
+    let (ops, keys) = (rng.random_range(1..=8), rng.random_range(1..=2));
     let mut case = Case { ops: Vec::new(), times: Vec::new() };
     let (mut clock, mut open): (i64, Vec<usize>) = (0, Vec::new());
-    let mut written = vec![0];
+    let mut written = [vec![0], vec![0]];
     while case.ops.len() < ops || !open.is_empty() {
         let at = case.times.len();
         let begins = case.ops.len() < ops && (open.is_empty() || open.len() < 3 && rng.random_bool(0.45));
         if begins {
-            let is_write = rng.random_bool(0.5);
+            let (key, is_write) = (rng.random_range(0..keys), rng.random_bool(0.5));
             let value = match (is_write, repeated) {
                 (true, false) => at as i64 + 1,
                 (true, true) => rng.random_range(0..3),
                 (false, _) => 0,
             };
             if is_write {
-                written.push(value);
+                written[key as usize].push(value);
             }
             open.push(case.ops.len());
-            case.ops.push(Op { is_write, value, call: at, ret: None });
+            case.ops.push(Op { key, is_write, value, call: at, ret: None });
         } else {
             let ended = open.swap_remove(rng.random_range(0..open.len()));
-            if case.ops[ended].is_write && rng.random_bool(0.1) {
+            if rng.random_bool(if case.ops[ended].is_write { 0.1 } else { 0.03 }) {
                 continue;
             }
             case.ops[ended].ret = Some(at);
             if !case.ops[ended].is_write {
+                let written = &written[case.ops[ended].key as usize];
                 let back = (0..written.len() - 1).take_while(|_| rng.random_bool(0.45)).count();
                 case.ops[ended].value = written[written.len() - 1 - back];
             }
@@ -161,34 +168,60 @@ fn random(repeated: bool, rng: &mut impl Rng) -> Case {
     case
 }
 
+/// What is told of one key, against the definitions; k and whether t is exact.
+fn judge(repeated: bool, case: &Case, found: &KeyStaleness) -> (Option<usize>, bool) {
+    let (k, t) = (case.k(), case.t());
+    let told_k = k.map(|k| Bounds { least: k as u64, most: k as u64 });
+    assert_eq!(found.versions.clone().ok(), told_k, "{case:?} {found:?}");
+    let is_exact = match (&found.time_ns, t) {
+        (Ok(bounds), Some(t)) => {
+            let t = t as u64;
+            assert!(bounds.least <= t && t <= bounds.most && (repeated || bounds.is_exact()), "{t} {case:?} {found:?}");
+            bounds.is_exact()
+        }
+        (Err(_), None) => false,
+        other => panic!("{other:?} {case:?}"),
+    };
+    if !repeated {
+        let windows = found.windows.clone().unwrap();
+        assert_eq!((windows.sorted_ns, windows.untested), case.windows(), "{case:?}");
+    }
+    (k, is_exact)
+}
+
+/// What is told of all keys together: the worst of each.
+fn judge_all(told: &Staleness) {
+    let worst = |of: fn(&KeyStaleness) -> &Result<Bounds, String>| {
+        let of_each: Option<Vec<Bounds>> = told.keys.iter().map(|key| of(key).clone().ok()).collect();
+        of_each.map(|each| each.iter().fold((0, 0), |worst, of| (worst.0.max(of.least), worst.1.max(of.most))))
+    };
+    let all = |of: &Result<Bounds, String>| of.clone().ok().map(|of| (of.least, of.most));
+    assert_eq!(all(&told.all.versions), worst(|key| &key.versions), "{told:?}");
+    assert_eq!(all(&told.all.time_ns), worst(|key| &key.time_ns), "{told:?}");
+    let mut windows: Vec<u64> = told.keys.iter().flat_map(|key| key.windows.clone().unwrap().sorted_ns).collect();
+    windows.sort_unstable();
+    assert_eq!(told.all.windows.as_ref().unwrap().sorted_ns, windows, "{told:?}");
+}
+
 fn agree(repeated: bool, count: usize, seed: u64) {
     let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |size| size.parse().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut ks, mut exact): (BTreeMap<usize, usize>, usize) = (BTreeMap::new(), 0);
-    let options = Options { keyed: Some(false), initial: Some(Value::Int(0)), ..Options::from("register") };
+    let options = Options { keyed: Some(true), initial: Some(Value::Int(0)), ..Options::from("register") };
     let count = (count as f64 * size) as usize;
-    for number in 0..count {
+    for _ in 0..count {
         let case = random(repeated, &mut rng);
-        let told = measure(&case.history(), &options, &Budget::unlimited()).unwrap();
-        let found = &told.keys[0];
-        let (k, t) = (case.k(), case.t());
-        let versions = found.versions.clone().ok();
-        let told_k = k.map(|k| Bounds { least: k as u64, most: k as u64 });
-        assert_eq!(versions, told_k, "{number}: {case:?} {found:?}");
-        match (&found.time_ns, t) {
-            (Ok(bounds), Some(t)) => {
-                let t = t as u64;
-                assert!(bounds.least <= t && t <= bounds.most && (repeated || bounds.is_exact()), "{number}: {t} {case:?} {found:?}");
-                exact += usize::from(bounds.is_exact());
-            }
-            (Err(_), None) => {}
-            other => panic!("{number}: {other:?} {case:?}"),
+        let history = case.history();
+        let told = measure(&history, &options, &Budget::unlimited()).unwrap();
+        for found in &told.keys {
+            let key = history.values.as_int(found.key.unwrap()).unwrap();
+            let (k, is_exact) = judge(repeated, &case.of_key(key), found);
+            exact += usize::from(is_exact);
+            *ks.entry(k.unwrap_or(0)).or_default() += 1;
         }
-        *ks.entry(k.unwrap_or(0)).or_default() += 1;
-        if !repeated {
-            let windows = found.windows.clone().unwrap();
-            assert_eq!((windows.sorted_ns, windows.untested), case.windows(), "{number}: {case:?}");
-        }
+        let keys: BTreeSet<i64> = case.ops.iter().map(|op| op.key).collect();
+        assert_eq!(told.keys.len(), keys.len());
+        judge_all(&told);
     }
     assert!((1..=3).all(|k| ks[&k] > count / 200) && exact > count / 2, "{ks:?} {exact}");
 }

@@ -9,8 +9,8 @@
 
 mod simulate;
 
-use histories::History;
 use histories::generate::{self, Model, Plan};
+use histories::{History, Value};
 use rashomon_checker::verdict::Summary;
 use rashomon_checker::{Algorithm, Answer, Budget, Options, Reason, check_linearizable};
 use rayon::prelude::*;
@@ -22,7 +22,8 @@ fn size() -> f64 {
 
 /// What a procedure says; `None` if it does not cover the history or has no time.
 fn answer(object: &Object, history: &History, algorithm: Algorithm, steps: Option<u64>) -> Option<Summary> {
-    let options = Options { algorithm, keyed: Some(false), permits: Some(object.permits), ..Options::from(object.model) };
+    let initial = matches!(object.algorithm, Algorithm::Zones).then_some(Value::Int(0));
+    let options = Options { algorithm, keyed: Some(false), permits: Some(object.permits), initial, ..Options::from(object.model) };
     let mut budget = Budget::unlimited();
     budget.steps = steps;
     let verdict = check_linearizable(history, &options, &budget).unwrap();

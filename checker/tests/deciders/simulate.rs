@@ -33,6 +33,9 @@ pub(crate) struct Object {
 /// No input.
 const NIL: i64 = i64::MIN;
 
+/// The input of a cas is so many times the old value, and the new one.
+const OLD: i64 = 1 << 20;
+
 fn container_call(put: &'static str, take: &'static str, number: i64, rng: &mut ChaCha8Rng) -> (&'static str, i64) {
     if rng.random_bool(0.4) { (put, number) } else { (take, NIL) }
 }
@@ -64,7 +67,47 @@ const fn object(model: &'static str, algorithm: Algorithm, open_per_mille: usize
     Object { model, algorithm, permits: 1, open_per_mille, may_be_open: false, is_process_bound: false, start: &[], ask, act }
 }
 
+/// All values.
+fn values(state: &State) -> Vec<Value> {
+    state.iter().map(|&value| Value::Int(value)).collect()
+}
+
 pub(crate) const OBJECTS: &[Object] = &[
+    Object {
+        start: &[0],
+        ..object(
+            "register",
+            Algorithm::Zones,
+            0,
+            |number, _, _, rng| if rng.random_bool(0.5) { ("write", number + 1) } else { ("read", NIL) },
+            |state, _, f, input, _| {
+                state[0] = if f == "write" { input } else { state[0] };
+                Some(Value::Int(state[0]))
+            },
+        )
+    },
+    Object {
+        start: &[0],
+        ..object(
+            "cas-register",
+            Algorithm::Zones,
+            0,
+            |number, _, state, rng| match rng.random_range(0..4) {
+                0 => ("write", number + 1),
+                1 | 2 => ("cas", state[0] * OLD + number + 1),
+                _ => ("read", NIL),
+            },
+            |state, _, f, input, _| {
+                match f {
+                    "cas" if state[0] != input / OLD => return None,
+                    "cas" => state[0] = input % OLD,
+                    "write" => state[0] = input,
+                    _ => {}
+                }
+                Some(if f == "cas" { value(f, input) } else { Value::Int(state[0]) })
+            },
+        )
+    },
     object(
         "fifo-queue",
         Algorithm::QueueOrder,
@@ -148,6 +191,45 @@ pub(crate) const OBJECTS: &[Object] = &[
             Some(if matches!(f, "add" | "delete") { Value::Nil } else { Value::Bool(if f == "insert" { !there } else { there }) })
         },
     ),
+    object(
+        "set",
+        Algorithm::NestedReads,
+        0,
+        |number, _, _, rng| if rng.random_bool(0.5) { ("add", number) } else { ("read", NIL) },
+        |state, _, f, input, _| {
+            if f == "add" {
+                state.push(input);
+                return Some(Value::Int(input));
+            }
+            Some(Value::Set(values(state)))
+        },
+    ),
+    object(
+        "list-append",
+        Algorithm::ReadOrder,
+        0,
+        |number, _, _, rng| if rng.random_bool(0.5) { ("append", number) } else { ("read", NIL) },
+        |state, _, f, input, _| {
+            if f == "append" {
+                state.push(input);
+                return Some(Value::Int(input));
+            }
+            Some(Value::Vector(values(state)))
+        },
+    ),
+    Object {
+        start: &[0],
+        ..object(
+            "id-generator",
+            Algorithm::DistinctIds,
+            0,
+            |_, _, _, _| ("generate", NIL),
+            |state, _, _, _, _| {
+                state[0] += 1;
+                Some(Value::Int(state[0]))
+            },
+        )
+    },
     Object {
         start: &[0],
         ..object(
@@ -295,7 +377,7 @@ pub(crate) fn history(object: &Object, shape: &Shape, seed: u64) -> History {
             0 if asked < shape.ops && !idle.is_empty() => {
                 let process = idle.swap_remove(rng.random_range(0..idle.len()));
                 let (f, input) = (object.ask)(asked as i64, process, &state, &mut rng);
-                builder.event(process, Kind::Invoke, f, &value(input), 0);
+                builder.event(process, Kind::Invoke, f, &value(f, input), 0);
                 open.push(Open { process, f, input, result: None, is_crashed: false });
                 asked += 1;
             }
@@ -316,7 +398,7 @@ pub(crate) fn history(object: &Object, shape: &Shape, seed: u64) -> History {
                 let Some(&i) = in_flight.choose(&mut rng) else { continue };
                 let process = open[i].process;
                 if rng.random_bool(shape.crash) {
-                    builder.event(process, Kind::Info, open[i].f, &value(open[i].input), 0);
+                    builder.event(process, Kind::Info, open[i].f, &value(open[i].f, open[i].input), 0);
                     idle.push(if object.is_process_bound { next_process } else { process + 1_000_000 });
                     next_process += 1;
                     open[i].is_crashed = true;
@@ -329,20 +411,23 @@ pub(crate) fn history(object: &Object, shape: &Shape, seed: u64) -> History {
                 let lie = lie.choose(&mut rng).filter(|_| open[i].result.is_some() && rng.random_bool(shape.lie)).cloned();
                 // Who puts something in says nothing that could be a lie.
                 let lie = lie.filter(|_| open[i].input == NIL || matches!(open[i].f, "contains" | "remove"));
-                let is_lock = matches!(open[i].f, "acquire" | "release");
+                // What it asks for may not be to be had.
+                let may_fail = matches!(open[i].f, "acquire" | "release" | "cas");
                 let lie = lie.or_else(|| {
-                    let lies = is_lock && open[i].result.is_none() && rng.random_bool(shape.lie);
+                    let lies = may_fail && open[i].result.is_none() && rng.random_bool(shape.lie);
+                    if open[i].f == "cas" {
+                        return lies.then(|| value("cas", open[i].input));
+                    }
                     said.iter().rev().find(|said| lies && said.0 == open[i].f).map(|said| said.1.clone())
                 });
                 let Some(result) = lie.or(open[i].result.clone()) else {
-                    if is_lock && rng.random_bool(0.2) {
-                        // The lock is not to be had.
-                        builder.event(process, Kind::Fail, open[i].f, &value(open[i].input), 0);
+                    if may_fail && rng.random_bool(0.2) {
+                        builder.event(process, Kind::Fail, open[i].f, &value(open[i].f, open[i].input), 0);
                         idle.push(process);
                         open.swap_remove(i);
                     } else if asked == shape.ops && rng.random_bool(0.05) {
                         // It waits for ever.
-                        builder.event(process, Kind::Info, open[i].f, &value(open[i].input), 0);
+                        builder.event(process, Kind::Info, open[i].f, &value(open[i].f, open[i].input), 0);
                         open[i].is_crashed = true;
                     }
                     continue;
@@ -357,6 +442,10 @@ pub(crate) fn history(object: &Object, shape: &Shape, seed: u64) -> History {
     builder.finish()
 }
 
-fn value(input: i64) -> Value {
-    if input == NIL { Value::Nil } else { Value::Int(input) }
+fn value(f: &str, input: i64) -> Value {
+    match f {
+        "cas" => Value::pair(input / OLD, input % OLD),
+        _ if input == NIL => Value::Nil,
+        _ => Value::Int(input),
+    }
 }

@@ -173,7 +173,7 @@ fn set_is_decided_as_defined() {
     calls.extend(vec![("read", Value::Nil); 4]);
     let mut growing = object("set", set, &calls, &acts);
     exhaust(&growing, 4);
-    many(&growing, 15_000);
+    many(&growing, 25_000);
     growing.calls.extend((1..=4).flat_map(|v| [("remove", int(v)), ("contains", int(v)), ("insert", int(v))]));
     many(&growing, 15_000);
 }
@@ -220,7 +220,15 @@ fn counter_is_decided_as_defined() {
     ];
     let mut calls = vec![("add", int(2)), ("add", int(3)), ("add", int(-1)), ("inc", Value::Nil), ("inc", Value::Nil), ("dec", Value::Nil)];
     calls.extend(vec![("read", Value::Nil); 4]);
-    let object = Object { starts: vec![vec![0]], ..object("counter", counter, &calls, &acts) };
+    let mut object = Object { starts: vec![vec![0]], ..object("counter", counter, &calls, &acts) };
     exhaust(&object, 4);
-    many(&object, 25_000);
+    many(&object, 15_000);
+    // Those that go one way only are decided by sums.
+    for sign in [1, -1] {
+        let step = if sign == 1 { "inc" } else { "dec" };
+        object.calls = [1, 1, 2, 2, 3, 5].map(|amount| ("add", int(sign * amount))).to_vec();
+        object.calls.extend(vec![(step, Value::Nil); 2]);
+        object.calls.extend(vec![("read", Value::Nil); 6]);
+        many(&object, 25_000);
+    }
 }

@@ -7,9 +7,10 @@
 //! First every history of up to four ops, however they overlap; then random ones of up to ten, most of them as an honest object
 //! would answer. Each is judged under one combination of the engine's switches, and now and then one under all of them.
 //!
-//! `RASHOMON_TEST_SIZE` multiplies the number of random ones: with 40 it is a million for most objects. With 4 or more there are
+//! `RASHOMON_TEST_SIZE` multiplies the number of random ones: with 40 it is a million for each object. With 4 or more there are
 //! also all histories of five ops, of at most three processes besides those that get no answer. Of two invocations next to each
-//! other only one order is tried then: no op had returned in between, so the definition does not tell the two apart.
+//! other only one order is tried then: no op had returned in between, so the definition does not tell the two apart. And all
+//! histories of up to two ops are judged under every combination of switches.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how much they tried")]
 
@@ -37,11 +38,12 @@ fn size() -> f64 {
     std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().expect("RASHOMON_TEST_SIZE is a number"))
 }
 
-/// Compares the checker with the definition on one history.
-fn judge(object: &Object, history: &History, ops: &[Interval], tally: &mut Tally, what: &dyn Fn() -> String) {
+/// Compares the checker with the definition on one history, under some combinations of switches or under all.
+fn judge(object: &Object, history: &History, ops: &[Interval], all: bool, tally: &mut Tally, what: &dyn Fn() -> String) {
     let expected = order_exists(object, ops);
     *(if expected { &mut tally.valid } else { &mut tally.invalid }) += 1;
-    for rules in switches::combinations(tally.valid as u64 + tally.invalid as u64) {
+    let some = switches::combinations(tally.valid as u64 + tally.invalid as u64);
+    for rules in some.chain(switches::all().take(if all { usize::MAX } else { 0 })) {
         let options = Options { model: object.model.into(), keyed: Some(false), rules, ..object.options.clone() };
         let verdict = check_linearizable(history, &options, &Budget::unlimited()).unwrap();
         let context = || format!("{}: {}, {rules:?}\n{ops:#?}\n{:?}", object.model, what(), verdict.keys);
@@ -54,6 +56,9 @@ fn judge(object: &Object, history: &History, ops: &[Interval], tally: &mut Tally
         tally.checks += 1;
     }
 }
+
+/// In large tests histories of so many ops are judged under every combination of switches.
+const UNDER_ALL: usize = 2;
 
 /// A history as it is built: which act was invoked, when, and when it returned.
 #[derive(Clone, Default)]
@@ -133,7 +138,8 @@ fn one_of_all(object: &Object, partial: &Partial, tally: &mut Tally) {
         let (f, input, output) = object.acts[act].clone();
         Interval { id: OpId(i), f, input, output: ret.map(|_| output), call, ret: ret.unwrap_or(usize::MAX) }
     });
-    judge(object, &builder.finish(), &intervals.collect::<Vec<_>>(), tally, &|| "exhaustive".into());
+    let all = size() >= 4.0 && partial.ops.len() <= UNDER_ALL;
+    judge(object, &builder.finish(), &intervals.collect::<Vec<_>>(), all, tally, &|| "exhaustive".into());
 }
 
 /// Random histories, as many as asked for times the size; a tenth at least of each verdict.
@@ -143,7 +149,7 @@ fn many(object: &Object, histories: u32) {
         let mut tally = Tally::default();
         for seed in (half..histories).step_by(2) {
             let (history, ops, shape) = random::history(object, seed);
-            judge(object, &history, &ops, &mut tally, &|| format!("seed {seed}: {shape}"));
+            judge(object, &history, &ops, false, &mut tally, &|| format!("seed {seed}: {shape}"));
         }
         tally
     };

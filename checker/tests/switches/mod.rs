@@ -15,3 +15,8 @@ pub(crate) fn combinations(number: u64) -> impl Iterator<Item = Rules> {
     };
     (0..many).map(move |i| Rules::combination(first.wrapping_add(i)))
 }
+
+/// Every combination there is.
+pub(crate) fn all() -> impl Iterator<Item = Rules> {
+    (0..Rules::COMBINATIONS).map(Rules::combination)
+}

@@ -12,6 +12,9 @@ use histories::{History, OpId, Outcome, ValueId};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(test)]
+mod tests;
+
 /// The last event of an update of the history: its completion; its invocation, if it has none.
 pub(crate) fn last_update(history: &History, objects: &Objects<'_>) -> Option<u32> {
     let mut facts = Vec::new();

@@ -6,6 +6,8 @@
 //! written down from the definitions.
 
 use crate::Consistency;
+use crate::budget::{Account, Limit};
+use crate::certify::order::Refused;
 use crate::verdict::{Edge, EdgeKind, SessionView};
 use crate::weaker::decode::{Micro, Rules};
 use hashbrown::HashMap;
@@ -14,6 +16,9 @@ use histories::{History, OpId, Outcome, ValueId};
 use rayon::prelude::*;
 use rustc_hash::FxBuildHasher;
 use std::ops::Range;
+
+#[cfg(test)]
+mod tests;
 
 type FxMap<K, V> = HashMap<K, V, FxBuildHasher>;
 
@@ -68,6 +73,9 @@ pub(crate) struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
+    /// What it holds for each op of a history of plain ops, while it is made.
+    pub(crate) const BYTES_PER_OP: usize = 160;
+
     /// Reads the ops. Those that cannot be decoded were refused before.
     pub(crate) fn new(history: &'a History, rules: &'a Rules<'a>) -> Claims<'a> {
         let mut claims = Claims {
@@ -477,8 +485,23 @@ impl<'a> Claims<'a> {
     }
 
     /// Whether these ops alone contradict the model, with the cycle given as one of what must come before what.
-    pub(crate) fn contradict(&self, ops: &[OpId], cycle: &[Edge], consistency: Consistency) -> Result<bool, String> {
-        let nodes = ops.iter().map(|&id| self.at(id)).collect::<Result<Vec<usize>, String>>()?;
+    ///
+    /// # Errors
+    /// An op or an edge that does not belong here; or the budget ended.
+    pub(crate) fn contradict(
+        &self,
+        ops: &[OpId],
+        cycle: &[Edge],
+        consistency: Consistency,
+        account: &mut Account<'_>,
+    ) -> Result<bool, Refused> {
+        let nodes = self.all_at(ops).map_err(Refused::Wrong)?;
+        self.closes(ops, cycle).map_err(Refused::Wrong)?;
+        Core::new(self, &nodes).map_err(Refused::Wrong)?.contradicts(consistency, account).map_err(Refused::Out)
+    }
+
+    /// Whether the edges make a cycle of the ops, and those that the history itself shows are there.
+    fn closes(&self, ops: &[OpId], cycle: &[Edge]) -> Result<(), String> {
         let before = |a: &Edge, b: &Edge| a.to == b.from;
         let closes =
             !cycle.is_empty() && cycle.windows(2).all(|pair| before(&pair[0], &pair[1])) && before(&cycle[cycle.len() - 1], &cycle[0]);
@@ -496,15 +519,18 @@ impl<'a> Claims<'a> {
                 return Err(format!("op {} need not come before op {}", edge.from.0, edge.to.0));
             }
         }
-        Ok(Core::new(self, &nodes)?.contradicts(consistency))
+        Ok(())
     }
 
-    /// Whether any of the ops can be left out of a contradiction.
-    pub(crate) fn is_minimal(&self, ops: &[OpId], consistency: Consistency) -> Result<bool, String> {
-        let nodes = ops.iter().map(|&id| self.at(id)).collect::<Result<Vec<usize>, String>>()?;
+    /// Whether none of the ops can be left out of a contradiction.
+    ///
+    /// # Errors
+    /// As [`Claims::contradict`].
+    pub(crate) fn is_minimal(&self, ops: &[OpId], consistency: Consistency, account: &mut Account<'_>) -> Result<bool, Refused> {
+        let nodes = self.all_at(ops).map_err(Refused::Wrong)?;
         for leave_out in 0..nodes.len() {
-            let rest: Vec<usize> = (0..nodes.len()).filter(|&i| i != leave_out).map(|i| nodes[i]).collect();
-            if Core::new(self, &rest)?.contradicts(consistency) {
+            let rest: Vec<u32> = (0..nodes.len()).filter(|&i| i != leave_out).map(|i| nodes[i]).collect();
+            if Core::new(self, &rest).map_err(Refused::Wrong)?.contradicts(consistency, account).map_err(Refused::Out)? {
                 return Ok(false);
             }
         }
@@ -584,17 +610,17 @@ struct Core {
 type Before = Vec<Vec<bool>>;
 
 impl Core {
-    fn new(claims: &Claims<'_>, nodes: &[usize]) -> Result<Core, String> {
+    fn new(claims: &Claims<'_>, nodes: &[u32]) -> Result<Core, String> {
         let mut nodes = nodes.to_vec();
         // Ops are numbered in the order in which they were invoked, so this is the order of each session.
         nodes.sort_unstable();
         let mut core = Core { sessions: Vec::new(), writes: Vec::new(), reads: Vec::new() };
-        for (place, &at) in nodes.iter().enumerate() {
+        for (place, at) in nodes.iter().map(|&at| at as usize).enumerate() {
             core.sessions.push(claims.ops[at].session);
             core.writes.push(claims.writes(at).to_vec());
             // A value of several sources may be from any of them: the read is ignored.
             for &seen in claims.reads(at).iter().filter(|seen| seen.source != SEVERAL) {
-                let source = match Claims::source(seen)?.map(|source| nodes.binary_search(&source)) {
+                let source = match Claims::source(seen)?.map(|source| nodes.binary_search(&(source as u32))) {
                     None => None,
                     Some(Ok(source)) => Some(source),
                     Some(Err(_)) => continue,
@@ -609,35 +635,49 @@ impl Core {
         self.sessions.len()
     }
 
-    fn contradicts(&self, consistency: Consistency) -> bool {
+    fn contradicts(&self, consistency: Consistency, account: &mut Account<'_>) -> Result<bool, Limit> {
         let n = self.len();
-        let causal = self.causal();
+        let causal = self.causal(account)?;
         let is_cyclic = |before: &Before| (0..n).any(|op| before[op][op]);
-        let own = |session: u32| move |read: &&CoreRead| self.sessions[read.by] == session;
         match consistency {
-            Consistency::Sequential => self.is_stuck(causal, |_| true, true),
-            Consistency::Causal => is_cyclic(&causal) || (0..n).any(|op| self.is_stuck(causal.clone(), |read| read.by == op, false)),
+            Consistency::Sequential => self.is_stuck(causal, |_| true, true, account),
+            _ if is_causal(consistency) && is_cyclic(&causal) => Ok(true),
+            Consistency::Causal => {
+                for op in 0..n {
+                    if self.is_stuck(causal.clone(), |read| read.by == op, false, account)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
             Consistency::CausalConvergence => {
-                self.contradicts(Consistency::Causal) || {
-                    let mut arbitration = causal.clone();
-                    for read in &self.reads {
-                        for other in self.others(read).filter(|&other| causal[other][read.by]) {
-                            if let Some(source) = read.source {
-                                arbitration[other][source] = true;
-                            }
+                if self.contradicts(Consistency::Causal, account)? {
+                    return Ok(true);
+                }
+                let mut arbitration = causal.clone();
+                for read in &self.reads {
+                    for other in self.others(read).filter(|&other| causal[other][read.by]) {
+                        if let Some(source) = read.source {
+                            arbitration[other][source] = true;
                         }
                     }
-                    close(&mut arbitration);
-                    is_cyclic(&arbitration)
                 }
+                close(&mut arbitration, account)?;
+                Ok(is_cyclic(&arbitration))
             }
-            Consistency::CausalMemory => {
-                is_cyclic(&causal) || self.sessions.iter().any(|&session| self.is_stuck(causal.clone(), |read| own(session)(&read), false))
+            _ => {
+                let both = !matches!(consistency, Consistency::CausalMemory | Consistency::Pram);
+                let mut sessions = self.sessions.clone();
+                sessions.sort_unstable();
+                sessions.dedup();
+                for session in sessions {
+                    let before = if is_causal(consistency) { causal.clone() } else { self.kept(session, consistency, account)? };
+                    if self.is_stuck(before, |read| self.sessions[read.by] == session, both, account)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
             }
-            _ => self.sessions.iter().any(|&session| {
-                let before = self.kept(session, consistency);
-                self.is_stuck(before, |read| own(session)(&read), consistency != Consistency::Pram)
-            }),
         }
     }
 
@@ -651,7 +691,7 @@ impl Core {
         (0..self.len()).flat_map(|a| (a + 1..self.len()).map(move |b| (a, b))).filter(|&(a, b)| self.sessions[a] == self.sessions[b])
     }
 
-    fn causal(&self) -> Before {
+    fn causal(&self, account: &mut Account<'_>) -> Result<Before, Limit> {
         let mut before = vec![vec![false; self.len()]; self.len()];
         self.pairs().for_each(|(a, b)| before[a][b] = true);
         for read in &self.reads {
@@ -659,12 +699,12 @@ impl Core {
                 before[source][read.by] = true;
             }
         }
-        close(&mut before);
-        before
+        close(&mut before, account)?;
+        Ok(before)
     }
 
     /// What the view of a session keeps, from the definitions.
-    fn kept(&self, session: u32, consistency: Consistency) -> Before {
+    fn kept(&self, session: u32, consistency: Consistency, account: &mut Account<'_>) -> Result<Before, Limit> {
         let mut before = vec![vec![false; self.len()]; self.len()];
         for read in self.reads.iter().filter(|read| self.sessions[read.by] == session) {
             if let Some(source) = read.source {
@@ -703,18 +743,25 @@ impl Core {
                 }
             }
         }
-        close(&mut before);
-        before
+        close(&mut before, account)?;
+        Ok(before)
     }
 
     /// Whether no order keeps `before` and explains the reads: some op would have to come before itself.
-    fn is_stuck(&self, mut before: Before, judges: impl Fn(&CoreRead) -> bool, both: bool) -> bool {
+    fn is_stuck(
+        &self,
+        mut before: Before,
+        judges: impl Fn(&CoreRead) -> bool,
+        both: bool,
+        account: &mut Account<'_>,
+    ) -> Result<bool, Limit> {
         loop {
             let mut is_new = false;
             for read in self.reads.iter().filter(|read| judges(read)) {
+                account.work(self.len() as u64)?;
                 for other in self.others(read) {
                     match read.source {
-                        None if before[other][read.by] => return true,
+                        None if before[other][read.by] => return Ok(true),
                         None => is_new |= both && !std::mem::replace(&mut before[read.by][other], true),
                         Some(source) => {
                             is_new |= before[other][read.by] && !std::mem::replace(&mut before[other][source], true);
@@ -723,24 +770,31 @@ impl Core {
                     }
                 }
             }
-            close(&mut before);
+            close(&mut before, account)?;
             if (0..self.len()).any(|op| before[op][op]) {
-                return true;
+                return Ok(true);
             }
             if !is_new {
-                return false;
+                return Ok(false);
             }
         }
     }
 }
 
+/// Whether a model keeps the causal order.
+fn is_causal(consistency: Consistency) -> bool {
+    matches!(consistency, Consistency::Causal | Consistency::CausalConvergence | Consistency::CausalMemory)
+}
+
 /// The transitive closure.
-fn close(before: &mut Before) {
+fn close(before: &mut Before, account: &mut Account<'_>) -> Result<(), Limit> {
     let n = before.len();
     for middle in 0..n {
+        account.work((n * n) as u64 / 8)?;
         let row = before[middle].clone();
         for from in before.iter_mut().filter(|from| from[middle]) {
             from.iter_mut().zip(&row).for_each(|(known, more)| *known |= more);
         }
     }
+    Ok(())
 }

@@ -114,6 +114,12 @@ fn of_cells(
     if verdict.reason.is_some() {
         return Ok(verdict);
     }
+    let mut account = Account::new(budget);
+    if let Err(limit) = account.hold(history.ops().len() * Execution::BYTES_PER_OP) {
+        let (ops, answer) = (history.ops().len(), Answer::Unknown(limit.reason(0, 0)));
+        verdict.keys.push(KeyVerdict { key: None, ops, answer, algorithm: "saturation", steps: 0, undecided: None });
+        return Ok(verdict);
+    }
     let execution = Execution::new(history, rules).map_err(|(op, why)| located(history, op, &why))?;
     let judge = Judge { history, reading, budget, kinds: &[Others::AnyNumber, Others::AtMostOnce] };
     let linearized = || match options.model.as_str() {
@@ -187,8 +193,13 @@ impl Cells<'_> {
             Ok(saturation) => saturation,
             Err(Ended::Out(limit)) => return Ok((Answer::Unknown(limit.reason(0, 0)), "saturation", 0)),
             Err(Ended::Cycle(suspects)) => {
+                drop(account);
+                let mut account = Account::new(budget);
+                if let Err(limit) = account.hold(history.ops().len() * weaker::Claims::BYTES_PER_OP) {
+                    return Ok((Answer::Unknown(limit.reason(0, 0)), "saturation", 0));
+                }
                 let claims = weaker::Claims::new(history, self.rules);
-                let answer = weaker::refuted(history, &claims, execution, &suspects, Consistency::Sequential);
+                let answer = weaker::refuted(history, &claims, execution, &suspects, Consistency::Sequential, budget);
                 return Ok((answer, "saturation", 0));
             }
         };

@@ -16,7 +16,8 @@ mod session;
 mod small;
 mod views;
 
-use crate::budget::Budget;
+use crate::budget::{Account, Budget, Limit};
+use crate::certify::order::Refused;
 pub(crate) use crate::certify_weaker::Claims;
 use crate::check::{located, notes_on_keys};
 use crate::options::{Algorithm, Options};
@@ -184,8 +185,14 @@ pub(crate) fn check(history: &History, consistency: Consistency, options: &Optio
     if verdict.reason.is_some() {
         return Ok(verdict);
     }
-    let execution = Execution::new(history, &rules).map_err(|(op, why)| located(history, op, &why))?;
-    let answer = answer(history, &rules, &execution, consistency, budget);
+    let mut account = Account::new(budget);
+    let answer = match account.hold(history.ops().len() * (Execution::BYTES_PER_OP + Claims::BYTES_PER_OP)) {
+        Ok(()) => {
+            let execution = Execution::new(history, &rules).map_err(|(op, why)| located(history, op, &why))?;
+            answer(history, &rules, &execution, consistency, budget)
+        }
+        Err(limit) => Answer::Unknown(limit.reason(0, 0)),
+    };
     verdict.keys =
         vec![KeyVerdict { key: None, ops: history.ops().len(), answer, algorithm: algorithm(consistency), steps: 0, undecided: None }];
     verdict.answer = Verdict::compose(None, &verdict.keys);
@@ -206,7 +213,7 @@ fn answer(history: &History, rules: &Rules<'_>, execution: &Execution, consisten
     }
     match decide(execution, consistency, budget) {
         Decision::Unknown(reason) => Answer::Unknown(reason),
-        Decision::Invalid(suspects) => refuted(history, &claims(), execution, &suspects, consistency),
+        Decision::Invalid(suspects) => refuted(history, &claims(), execution, &suspects, consistency, budget),
         Decision::Valid(..) if !execution.doubts.is_empty() => Answer::Unknown(Reason::History(execution.doubts.join("; "))),
         Decision::Valid(order, views) => {
             let ops = |nodes: Vec<u32>| nodes.into_iter().map(|node| execution.ops[node as usize]).collect::<Vec<OpId>>();
@@ -238,23 +245,35 @@ fn uncertified(why: String) -> Answer {
 }
 
 /// The contradiction among the suspects, without those that are not needed, and certified.
-pub(crate) fn refuted(history: &History, claims: &Claims<'_>, execution: &Execution, suspects: &[u32], consistency: Consistency) -> Answer {
+pub(crate) fn refuted(
+    history: &History,
+    claims: &Claims<'_>,
+    execution: &Execution,
+    suspects: &[u32],
+    consistency: Consistency,
+    budget: &Budget,
+) -> Answer {
     let mut suspects = suspects.to_vec();
     suspects.sort_unstable();
     suspects.dedup();
     if suspects.len() > SUSPECTS_MAX {
         return uncertified(format!("the contradiction takes {} operations", suspects.len()));
     }
-    let Some((nodes, found)) = small::shrink(execution, &suspects, consistency) else {
-        return uncertified("the operations that contradict each other do not do so alone".into());
+    let mut account = Account::new(budget);
+    let (nodes, found) = match small::shrink(execution, &suspects, consistency, &mut account) {
+        Ok(Some(found)) => found,
+        Ok(None) => return uncertified("the operations that contradict each other do not do so alone".into()),
+        Err(limit) => return Answer::Unknown(limit.reason(0, 0)),
     };
     let mut counterexample = explain::contradiction(history, execution, &nodes, &found);
-    match claims.contradict(&counterexample.needed, &counterexample.cycle, consistency) {
+    match claims.contradict(&counterexample.needed, &counterexample.cycle, consistency, &mut account) {
         Ok(true) => {}
         Ok(false) => return uncertified("the operations can be ordered".into()),
-        Err(why) => return uncertified(why),
+        Err(Refused::Wrong(why)) => return uncertified(why),
+        Err(Refused::Out(limit)) => return Answer::Unknown(limit.reason(0, 0)),
     }
-    counterexample.minimal = claims.is_minimal(&counterexample.needed, consistency) == Ok(true);
+    // A contradiction stands, whether or not there is time to see that none of it can be left out.
+    counterexample.minimal = claims.is_minimal(&counterexample.needed, consistency, &mut account) == Ok(true);
     Answer::Invalid(Box::new(counterexample))
 }
 
@@ -276,24 +295,16 @@ fn is_exact(execution: &Execution) -> bool {
     (0..execution.len() as u32).all(|node| execution.reads(node).is_empty() || execution.writes(node).is_empty())
 }
 
-fn stopped(budget: &Budget) -> Option<Decision> {
-    budget.stopped().map(|why| {
-        Decision::Unknown(match why {
-            crate::budget::Stop::Deadline => Reason::Time { ops_ordered: 0, states: 0 },
-            crate::budget::Stop::Interrupt => Reason::Interrupted,
-        })
-    })
-}
-
-fn out_of_memory() -> Decision {
-    Decision::Unknown(Reason::Memory { ops_ordered: 0, states: 0 })
+impl From<Limit> for Decision {
+    fn from(limit: Limit) -> Decision {
+        Decision::Unknown(limit.reason(0, 0))
+    }
 }
 
 fn causality(execution: &Execution, consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
-    let bytes = Causal::bytes(execution);
-    let found = if budget.take(bytes) { causality_within(execution, consistency, budget) } else { Err(out_of_memory()) };
-    budget.give(bytes);
-    found
+    let mut account = Account::new(budget);
+    account.hold(Causal::bytes(execution) as usize)?;
+    causality_within(execution, consistency, budget)
 }
 
 fn causality_within(execution: &Execution, consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
@@ -303,9 +314,7 @@ fn causality_within(execution: &Execution, consistency: Consistency, budget: &Bu
         suspects.extend(execution.sources(read).filter(|&source| causal.reaches(source, write)).flat_map(|s| causal.path(s, write)));
         return Err(Decision::Invalid(suspects));
     }
-    if let Some(stop) = stopped(budget) {
-        return Err(stop);
-    }
+    Account::new(budget).work(0)?;
     if consistency == Consistency::CausalMemory {
         return views(execution, Keeps::Causality, budget);
     }
@@ -331,22 +340,20 @@ fn sessions_that_read(execution: &Execution) -> Vec<u32> {
 fn each_view(
     execution: &Execution,
     budget: &Budget,
-    view: impl Fn(u32) -> Result<Vec<u32>, Vec<u32>> + Sync,
+    view: impl Fn(u32) -> Result<Vec<u32>, Decision> + Sync,
 ) -> Result<Decision, Decision> {
     let sessions = sessions_that_read(execution);
-    let bytes = sessions.len() as u64 * execution.len() as u64 * 4;
-    if !budget.take(bytes) {
-        budget.give(bytes);
-        return Err(out_of_memory());
-    }
+    let mut account = Account::new(budget);
+    account.hold(sessions.len() * execution.len() * 4)?;
     let found: Vec<Result<(u32, Vec<u32>), Decision>> = sessions
         .par_iter()
-        .map(|&session| match stopped(budget) {
-            Some(stop) => Err(stop),
-            None => view(session).map(|order| (session, order)).map_err(Decision::Invalid),
+        .map(|&session| {
+            let mut account = Account::new(budget);
+            account.work(0)?;
+            account.hold(execution.len() * views::BYTES_PER_OP)?;
+            view(session).map(|order| (session, order))
         })
         .collect();
-    budget.give(bytes);
     // An invalid one counts, whatever ended the others.
     let mut views = Vec::new();
     let mut ended = None;
@@ -362,7 +369,7 @@ fn each_view(
 
 fn views(execution: &Execution, keeps: Keeps, budget: &Budget) -> Result<Decision, Decision> {
     let writes = causal::KeyWrites::new(execution);
-    each_view(execution, budget, |session| views::view(execution, &writes, session, keeps))
+    each_view(execution, budget, |session| views::view(execution, &writes, session, keeps).map_err(Decision::Invalid))
 }
 
 fn session_guarantee(execution: &Execution, consistency: Consistency, budget: &Budget) -> Result<Decision, Decision> {
@@ -372,7 +379,7 @@ fn session_guarantee(execution: &Execution, consistency: Consistency, budget: &B
     };
     if execution.is_plain() {
         return each_view(execution, budget, |session| match consistency {
-            Consistency::ReadYourWrites => session::read_your_writes(execution, session as usize),
+            Consistency::ReadYourWrites => session::read_your_writes(execution, session as usize).map_err(Decision::Invalid),
             _ => Ok(session::with_reads(execution, session as usize, &order)),
         });
     }
@@ -393,19 +400,19 @@ fn by_closure(execution: &Execution, suspects: &[u32], consistency: Consistency,
     let mut few = suspects.to_vec();
     few.sort_unstable();
     few.dedup();
-    if few.len() <= FEW && small::contradiction(&execution.restricted(&few), consistency).is_some() {
+    let mut account = Account::new(budget);
+    if few.len() <= FEW && small::contradiction(&execution.restricted(&few), consistency, &mut account)?.is_some() {
         return Err(Decision::Invalid(few));
     }
-    if execution.len() <= FEW && small::contradiction(execution, consistency).is_some() {
+    if execution.len() <= FEW && small::contradiction(execution, consistency, &mut account)?.is_some() {
         return Err(Decision::Invalid((0..execution.len() as u32).collect()));
     }
-    let found = each_view(execution, budget, |session| search::view(execution, session, consistency).ok_or_else(Vec::new));
-    match found {
-        Err(Decision::Invalid(_)) => Err(Decision::Unknown(Reason::History(
-            "ops of several keys were seen in an order that a stronger model forbids, and neither an order nor a contradiction was found \
-             for this one"
-                .into(),
-        ))),
-        other => other,
-    }
+    drop(account);
+    each_view(execution, budget, |session| {
+        search::view(execution, session, consistency, budget)?.ok_or_else(|| {
+            let why = "ops of several keys were seen in an order that a stronger model forbids, and neither an order nor a contradiction \
+                       was found for this one";
+            Decision::Unknown(Reason::History(why.into()))
+        })
+    })
 }

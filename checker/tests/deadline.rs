@@ -94,6 +94,26 @@ fn in_turns(ops: i64, op: impl Fn(i64) -> (&'static str, Value, Value)) -> Histo
     builder.finish()
 }
 
+/// Each session reads what the one before wrote and writes something itself; the last one misses what the first wrote. All of it is
+/// needed to see that, so to leave out what is not takes long.
+fn chain(sessions: i64) -> History {
+    let mut builder = Builder::new();
+    let mut op = |process: i64, f: &str, key: i64, value: i64| {
+        for kind in [Kind::Invoke, Kind::Ok] {
+            builder.event(process, kind, f, &Value::pair(key, Value::Int(value)), 0);
+        }
+    };
+    op(0, "write", 0, 1);
+    op(0, "write", 1, 1);
+    for session in 1..sessions {
+        op(session, "read", session, 1);
+        op(session, "write", session + 1, 1);
+    }
+    op(sessions, "read", sessions, 1);
+    op(sessions, "read", 0, 0);
+    builder.finish()
+}
+
 /// Each procedure by its name and all together, on an honest history and on one that is broken near its end.
 #[test]
 fn a_check_of_linearizability_ends_soon_after_it_was_asked_to() {
@@ -180,6 +200,13 @@ fn a_check_of_a_weaker_model_ends_soon_after_it_was_asked_to() {
         }
         table.try_all(&format!("{told}, staleness"), |budget| {
             staleness::measure(&history, &options, budget).map_or(Summary::Unknown, |_| Summary::Valid)
+        });
+    }
+    let long = chain(700);
+    let options = Options { keyed: Some(true), initial: Some(Value::Int(0)), ..Options::from("register") };
+    for consistency in [Consistency::Sequential, Consistency::CausalMemory] {
+        table.try_all(&format!("a chain of sessions, {}", consistency.name()), |budget| {
+            check(&long, consistency, &options, budget).unwrap().answer
         });
     }
     let transactions = generated(Model::ListAppend, OPS, |_| {});

@@ -15,6 +15,9 @@ use crate::sequential::program::Reading;
 use crate::verdict::Others;
 use histories::{History, OpId, Outcome, ValueId};
 
+#[cfg(test)]
+mod tests;
+
 /// What an op does: to which object, and what kind of op.
 type Parts = Vec<(usize, usize)>;
 

@@ -71,6 +71,9 @@ pub(crate) struct Execution {
 }
 
 impl Execution {
+    /// What it holds for each op of a history of plain ops, while it is made.
+    pub(crate) const BYTES_PER_OP: usize = 120;
+
     /// Nodes and their sessions only: for the procedures on orders.
     pub(crate) fn of_sessions(session: Vec<u32>, starts: Vec<u32>) -> Execution {
         Execution { ops: (0..session.len() as u32).map(OpId).collect(), session, starts, ..Execution::default() }

@@ -7,6 +7,7 @@
 use super::execution::{Execution, INITIAL};
 use super::small::{Closure, necessary};
 use super::{Consistency, FEW};
+use crate::budget::{Account, Budget, Limit};
 use hashbrown::HashSet;
 use rustc_hash::FxBuildHasher;
 
@@ -17,19 +18,25 @@ const POINTS_MAX: usize = 100_000;
 type Point = (u128, Vec<u32>);
 
 /// A view of the session that keeps what the guarantee asks for; `None` if none was found.
-pub(super) fn view(execution: &Execution, session: u32, consistency: Consistency) -> Option<Vec<u32>> {
+///
+/// # Errors
+/// The budget ended.
+pub(super) fn view(execution: &Execution, session: u32, consistency: Consistency, budget: &Budget) -> Result<Option<Vec<u32>>, Limit> {
+    let mut account = Account::new(budget);
     if execution.len() > FEW {
-        return None;
+        return Ok(None);
     }
-    let search = Search::new(execution, session, &necessary(execution, session, consistency)?);
+    let Some(closure) = necessary(execution, session, consistency, &mut account)? else { return Ok(None) };
+    let search = Search::new(execution, session, &closure);
     let mut seen: HashSet<Point, FxBuildHasher> = HashSet::default();
     let mut todo: Vec<(Point, Vec<u32>)> = vec![search.settled((0, vec![INITIAL; execution.keys.len()]), Vec::new())];
     while let Some((point, order)) = todo.pop() {
+        account.work(16 * execution.len() as u64)?;
         if point.0 == search.all {
-            return Some(order);
+            return Ok(Some(order));
         }
         if seen.len() == POINTS_MAX {
-            return None;
+            return Ok(None);
         }
         if !seen.insert(point.clone()) {
             continue;
@@ -40,7 +47,7 @@ pub(super) fn view(execution: &Execution, session: u32, consistency: Consistency
             todo.push(search.settled(point, order));
         }
     }
-    None
+    Ok(None)
 }
 
 struct Search<'a> {

@@ -1,10 +1,12 @@
 //! Contradictions of a few ops: the necessary edges one by one, until there is a cycle.
 //!
 //! The plainest form of each model's rules, on the closure of all edges, and so only for the few ops that a faster procedure
-//! has found guilty. It names each edge of the cycle, and leaves out every op that is not needed.
+//! has found guilty. It names each edge of the cycle, and leaves out every op that is not needed. The time is that of a closure,
+//! cubic in the ops, for each op that is left out, so it all goes by the budget.
 
 use super::Consistency;
 use super::execution::{Execution, INITIAL, Read};
+use crate::budget::{Account, Limit};
 use crate::verdict::{EdgeKind, Pattern};
 use std::collections::VecDeque;
 
@@ -25,14 +27,23 @@ pub(crate) struct Contradiction {
     pub(crate) session: Option<u32>,
 }
 
-/// Leaves out nodes as long as what is left is a contradiction. Removing nodes never makes one, so each is tried once.
-pub(crate) fn shrink(execution: &Execution, suspects: &[u32], consistency: Consistency) -> Option<(Vec<u32>, Contradiction)> {
+/// Leaves out nodes as long as what is left is a contradiction. Removing nodes never makes one, so each is tried once. `None` if
+/// they are none.
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn shrink(
+    execution: &Execution,
+    suspects: &[u32],
+    consistency: Consistency,
+    account: &mut Account<'_>,
+) -> Result<Option<(Vec<u32>, Contradiction)>, Limit> {
     let mut nodes = suspects.to_vec();
     nodes.sort_unstable();
     nodes.dedup();
-    let contradicts = |nodes: &[u32]| contradiction(&execution.restricted(nodes), consistency).is_some();
-    if !contradicts(&nodes) {
-        return None;
+    let mut contradicts = |nodes: &[u32]| contradiction(&execution.restricted(nodes), consistency, account).map(|found| found.is_some());
+    if !contradicts(&nodes)? {
+        return Ok(None);
     }
     let mut size = nodes.len().div_ceil(2);
     while size > 0 {
@@ -40,7 +51,7 @@ pub(crate) fn shrink(execution: &Execution, suspects: &[u32], consistency: Consi
         while at < nodes.len() {
             let mut fewer = nodes.clone();
             fewer.drain(at..(at + size).min(nodes.len()));
-            if contradicts(&fewer) {
+            if contradicts(&fewer)? {
                 nodes = fewer;
             } else {
                 at += size;
@@ -48,40 +59,54 @@ pub(crate) fn shrink(execution: &Execution, suspects: &[u32], consistency: Consi
         }
         size /= 2;
     }
-    let found = contradiction(&execution.restricted(&nodes), consistency)?;
-    Some((nodes, found))
+    let found = contradiction(&execution.restricted(&nodes), consistency, account)?;
+    Ok(found.map(|found| (nodes, found)))
 }
 
 /// A contradiction of the execution to a model, if its necessary edges make a cycle.
-pub(crate) fn contradiction(execution: &Execution, consistency: Consistency) -> Option<Contradiction> {
-    let sessions = 0..execution.sessions() as u32;
-    match consistency {
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn contradiction(
+    execution: &Execution,
+    consistency: Consistency,
+    account: &mut Account<'_>,
+) -> Result<Option<Contradiction>, Limit> {
+    let found = match consistency {
         Consistency::Sequential | Consistency::SequentialPerKey => {
             let all: Vec<u32> = (0..execution.len() as u32).collect();
-            let cycle = saturated(execution, causality(execution), &all, true)?;
-            Some(Contradiction { pattern: Pattern::CyclicSc, cycle, session: None })
+            let cycle = saturated(execution, causality(execution), &all, true, account)?;
+            return Ok(cycle.map(|cycle| Contradiction { pattern: Pattern::CyclicSc, cycle, session: None }));
         }
-        Consistency::Causal => causal(execution),
-        Consistency::CausalConvergence => causal(execution).or_else(|| convergence(execution)),
-        Consistency::CausalMemory => causal(execution).or_else(|| {
-            let found = sessions.filter_map(|session| {
-                let own = execution.nodes(session as usize).collect::<Vec<_>>();
-                let cycle = saturated(execution, causality(execution), &own, false)?;
-                let pattern = if is_initial(&cycle) { Pattern::WriteHbInitRead } else { Pattern::CyclicHb };
-                Some(Contradiction { pattern, cycle, session: Some(session) })
-            });
-            found.min_by_key(|found| found.cycle.len())
-        }),
-        _ => {
-            let found = sessions.filter_map(|session| {
-                let own = execution.nodes(session as usize).collect::<Vec<_>>();
-                let exact = consistency == Consistency::Pram;
-                let cycle = saturated(execution, kept(execution, session, consistency), &own, !exact)?;
-                Some(Contradiction { pattern: Pattern::CyclicView, cycle, session: Some(session) })
-            });
-            found.min_by_key(|found| found.cycle.len())
+        Consistency::Causal | Consistency::CausalConvergence | Consistency::CausalMemory => causal(execution, account)?,
+        _ => None,
+    };
+    match consistency {
+        _ if found.is_some() => Ok(found),
+        Consistency::Causal => Ok(None),
+        Consistency::CausalConvergence => convergence(execution, account),
+        _ => of_a_session(execution, consistency, account),
+    }
+}
+
+/// The shortest contradiction in the view of a session.
+fn of_a_session(execution: &Execution, consistency: Consistency, account: &mut Account<'_>) -> Result<Option<Contradiction>, Limit> {
+    let mut best: Option<Contradiction> = None;
+    for session in 0..execution.sessions() as u32 {
+        let own = execution.nodes(session as usize).collect::<Vec<_>>();
+        let causal = consistency == Consistency::CausalMemory;
+        let links = if causal { causality(execution) } else { kept(execution, session, consistency) };
+        let Some(cycle) = saturated(execution, links, &own, !causal && consistency != Consistency::Pram, account)? else { continue };
+        let pattern = match causal {
+            true if is_initial(&cycle) => Pattern::WriteHbInitRead,
+            true => Pattern::CyclicHb,
+            false => Pattern::CyclicView,
+        };
+        if best.as_ref().is_none_or(|best| cycle.len() < best.cycle.len()) {
+            best = Some(Contradiction { pattern, cycle, session: Some(session) });
         }
     }
+    Ok(best)
 }
 
 fn is_initial(cycle: &[Link]) -> bool {
@@ -146,13 +171,20 @@ fn kept(execution: &Execution, session: u32, consistency: Consistency) -> Vec<Li
 }
 
 /// CC: for each op, an order of its causal past that explains what it read.
-fn causal(execution: &Execution) -> Option<Contradiction> {
-    let found = |pattern, cycle| Some(Contradiction { pattern, cycle, session: None });
-    if let Some(cycle) = saturated(execution, causality(execution), &[], false) {
+fn causal(execution: &Execution, account: &mut Account<'_>) -> Result<Option<Contradiction>, Limit> {
+    let found = |pattern, cycle| Ok(Some(Contradiction { pattern, cycle, session: None }));
+    if let Some(cycle) = saturated(execution, causality(execution), &[], false, account)? {
         return found(Pattern::CyclicCo, cycle);
     }
-    let reading = (0..execution.len() as u32).filter(|&node| !execution.reads(node).is_empty());
-    let cycle = reading.filter_map(|node| saturated(execution, causality(execution), &[node], false)).min_by_key(Vec::len)?;
+    let mut shortest: Option<Vec<Link>> = None;
+    for node in (0..execution.len() as u32).filter(|&node| !execution.reads(node).is_empty()) {
+        let cycle = saturated(execution, causality(execution), &[node], false, account)?;
+        let is_shorter = |cycle: &Vec<Link>| shortest.as_ref().is_none_or(|shortest| cycle.len() < shortest.len());
+        if let Some(cycle) = cycle.filter(is_shorter) {
+            shortest = Some(cycle);
+        }
+    }
+    let Some(cycle) = shortest else { return Ok(None) };
     let forced = cycle.iter().filter(|link| link.kind == EdgeKind::Forced).count();
     let pattern = match forced {
         _ if is_initial(&cycle) => Pattern::WriteCoInitRead,
@@ -163,60 +195,78 @@ fn causal(execution: &Execution) -> Option<Contradiction> {
 }
 
 /// The conflicts that the causal order alone makes.
-fn convergence(execution: &Execution) -> Option<Contradiction> {
+fn convergence(execution: &Execution, account: &mut Account<'_>) -> Result<Option<Contradiction>, Limit> {
     let mut links = causality(execution);
-    let reaches = Closure::of(execution.len(), &links);
+    let reaches = Closure::of(execution.len(), &links, account)?;
     let all: Vec<u32> = (0..execution.len() as u32).collect();
-    let forced = forced(execution, &reaches, &all, false);
+    let forced = forced(execution, &reaches, &all, false, account)?;
     links.extend(forced);
-    let cycle = shortest_cycle(execution.len(), &links)?;
-    Some(Contradiction { pattern: Pattern::CyclicCf, cycle, session: None })
+    let cycle = shortest_cycle(execution.len(), &links, account)?;
+    Ok(cycle.map(|cycle| Contradiction { pattern: Pattern::CyclicCf, cycle, session: None }))
 }
 
 /// What must come before what in the view of a session; `None` if that is a cycle.
-pub(crate) fn necessary(execution: &Execution, session: u32, consistency: Consistency) -> Option<Closure> {
+///
+/// # Errors
+/// The budget ended.
+pub(crate) fn necessary(
+    execution: &Execution,
+    session: u32,
+    consistency: Consistency,
+    account: &mut Account<'_>,
+) -> Result<Option<Closure>, Limit> {
     let own = execution.nodes(session as usize).collect::<Vec<_>>();
     let mut links = kept(execution, session, consistency);
-    saturate(execution, &mut links, &own, consistency != Consistency::Pram).ok()
+    saturate(execution, &mut links, &own, consistency != Consistency::Pram, account)
 }
 
 /// The shortest cycle among the edges and those that the reads of `readers` force.
-fn saturated(execution: &Execution, mut links: Vec<Link>, readers: &[u32], both: bool) -> Option<Vec<Link>> {
-    match saturate(execution, &mut links, readers, both) {
-        Ok(_) => None,
-        Err(Cyclic) => shortest_cycle(execution.len(), &links),
+fn saturated(
+    execution: &Execution,
+    mut links: Vec<Link>,
+    readers: &[u32],
+    both: bool,
+    account: &mut Account<'_>,
+) -> Result<Option<Vec<Link>>, Limit> {
+    match saturate(execution, &mut links, readers, both, account)? {
+        Some(_) => Ok(None),
+        None => shortest_cycle(execution.len(), &links, account),
     }
 }
 
-/// The edges make a cycle.
-struct Cyclic;
-
-/// Adds the edges that the reads of `readers` force until nothing is new or there is a cycle. With `both`, also those from a
-/// read to what comes after its source.
-fn saturate(execution: &Execution, links: &mut Vec<Link>, readers: &[u32], both: bool) -> Result<Closure, Cyclic> {
+/// Adds the edges that the reads of `readers` force until nothing is new; `None` if there is a cycle. With `both`, also those
+/// from a read to what comes after its source.
+fn saturate(
+    execution: &Execution,
+    links: &mut Vec<Link>,
+    readers: &[u32],
+    both: bool,
+    account: &mut Account<'_>,
+) -> Result<Option<Closure>, Limit> {
     let n = execution.len();
     loop {
-        let reaches = Closure::of(n, links);
+        let reaches = Closure::of(n, links, account)?;
         if reaches.is_cyclic() {
-            return Err(Cyclic);
+            return Ok(None);
         }
         let mut is_new = false;
-        for link in forced(execution, &reaches, readers, both) {
+        for link in forced(execution, &reaches, readers, both, account)? {
             if !reaches.get(link.from, link.to) {
                 links.push(link);
                 is_new = true;
             }
         }
         if !is_new {
-            return Ok(reaches);
+            return Ok(Some(reaches));
         }
     }
 }
 
-fn forced(execution: &Execution, reaches: &Closure, readers: &[u32], both: bool) -> Vec<Link> {
+fn forced(execution: &Execution, reaches: &Closure, readers: &[u32], both: bool, account: &mut Account<'_>) -> Result<Vec<Link>, Limit> {
     let mut links = Vec::new();
     for &reader in readers {
         for &Read { key, source } in execution.reads(reader) {
+            account.work(execution.len() as u64)?;
             let others = (0..execution.len() as u32).filter(|&other| other != source && other != reader);
             for other in others.filter(|&other| execution.writes(other).contains(&key)) {
                 let edge = |from, to, kind| Link { from, to, kind, reader: Some(reader) };
@@ -233,7 +283,7 @@ fn forced(execution: &Execution, reaches: &Closure, readers: &[u32], both: bool)
             }
         }
     }
-    links
+    Ok(links)
 }
 
 /// Which node leads to which.
@@ -243,13 +293,15 @@ pub(crate) struct Closure {
 }
 
 impl Closure {
-    fn of(n: usize, links: &[Link]) -> Closure {
+    fn of(n: usize, links: &[Link], account: &mut Account<'_>) -> Result<Closure, Limit> {
         let words = n.div_ceil(64);
+        account.work(links.len() as u64)?;
         let mut closure = Closure { words, rows: vec![0; n * words] };
         for link in links {
             closure.rows[link.from as usize * words + link.to as usize / 64] |= 1 << (link.to % 64);
         }
         for middle in 0..n {
+            account.work((n * words) as u64 / 4)?;
             let row: Vec<u64> = closure.rows[middle * words..][..words].to_vec();
             for from in 0..n {
                 if closure.get(from as u32, middle as u32) {
@@ -259,7 +311,7 @@ impl Closure {
                 }
             }
         }
-        closure
+        Ok(closure)
     }
 
     pub(crate) fn get(&self, from: u32, to: u32) -> bool {
@@ -272,12 +324,20 @@ impl Closure {
     }
 }
 
-fn shortest_cycle(n: usize, links: &[Link]) -> Option<Vec<Link>> {
+fn shortest_cycle(n: usize, links: &[Link], account: &mut Account<'_>) -> Result<Option<Vec<Link>>, Limit> {
     let mut out: Vec<Vec<usize>> = vec![Vec::new(); n];
     for (at, link) in links.iter().enumerate() {
         out[link.from as usize].push(at);
     }
-    (0..n as u32).filter_map(|start| cycle_through(start, &out, links)).min_by_key(Vec::len)
+    let mut shortest: Option<Vec<Link>> = None;
+    for start in 0..n as u32 {
+        account.work(links.len() as u64)?;
+        let is_shorter = |cycle: &Vec<Link>| shortest.as_ref().is_none_or(|shortest| cycle.len() < shortest.len());
+        if let Some(cycle) = cycle_through(start, &out, links).filter(is_shorter) {
+            shortest = Some(cycle);
+        }
+    }
+    Ok(shortest)
 }
 
 fn cycle_through(start: u32, out: &[Vec<usize>], links: &[Link]) -> Option<Vec<Link>> {

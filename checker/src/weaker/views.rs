@@ -38,6 +38,9 @@ pub(crate) enum Keeps {
 
 const NONE: u32 = u32::MAX;
 
+/// What a view holds for each op, while it is made.
+pub(crate) const BYTES_PER_OP: usize = 96;
+
 /// Why an op has its label: it leads to the op of the record `next`. Without one it is an op of the chain.
 #[derive(Clone, Copy, Debug)]
 struct Record {

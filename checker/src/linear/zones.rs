@@ -127,7 +127,7 @@ pub(crate) fn decide<M: Model>(
     events: &[(u32, Event)],
     account: &mut Account<'_>,
 ) -> Result<Zones, Limit> {
-    let Some(Roles { roles, stages, complete, from_later }) = roles(model, problem, account)? else { return Ok(Zones::Open) };
+    let Some(Roles { of_classes: roles, stages, complete, from_later }) = roles(model, problem, account)? else { return Ok(Zones::Open) };
     if roles.iter().all(|role| *role == Role::Nothing) && !complete {
         return Ok(Zones::Open);
     }
@@ -158,7 +158,7 @@ pub(crate) fn decide<M: Model>(
 
 /// What the classes do.
 struct Roles {
-    roles: Vec<Role>,
+    of_classes: Vec<Role>,
     stages: Vec<Stage>,
     /// Whether they say everything.
     complete: bool,
@@ -237,7 +237,7 @@ fn roles<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mut Account<'_
     if !complete && !builds.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Roles { roles, stages, complete, from_later: !builds.is_empty() }))
+    Ok(Some(Roles { of_classes: roles, stages, complete, from_later: !builds.is_empty() }))
 }
 
 /// What the roles take, with the order, and the reads to be sorted into it.

@@ -141,7 +141,7 @@ impl Round<'_> {
         let of_host = |host: String| {
             let seen = self.bed.lab.ssh_or_nothing(&host, HURT);
             let lines = seen.lines().filter(|line| *line != "etcd is down" || self.must_run(&host));
-            lines.map(|line| format!("{host}: {line}\n")).collect::<String>()
+            lines.flat_map(|line| [&host, ": ", line, "\n"]).collect::<String>()
         };
         self.bed.each_host().map(of_host).collect()
     }

@@ -54,7 +54,10 @@ impl Agent {
             let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
             words.first() == Some(&program().as_bytes()) && words.get(1) == Some(&b"agent".as_slice())
         };
-        let found: Vec<i32> = all_pids().into_iter().filter(is_one).collect();
+        let look_like_it: Vec<i32> = all_pids().into_iter().filter(is_one).collect();
+        // What it is about to start does, too.
+        let is_child = |pid: &i32| parent(*pid).is_some_and(|parent| look_like_it.contains(&parent));
+        let found: Vec<i32> = look_like_it.iter().copied().filter(|pid| !is_child(pid)).collect();
         assert_eq!(found.len(), 1, "agents: {found:?}");
         signal(found[0], "KILL");
         !self.line().is_empty()
@@ -68,6 +71,13 @@ impl Agent {
             Outcome::Failed(why) => panic!("{line}: {why}"),
         }
     }
+}
+
+/// Who started a process; `None` if it is gone.
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 4 of proc(5), counted from 1.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Where the program is on a host.

@@ -2,8 +2,11 @@
 
 use crate::command::{Command, Output};
 use crate::remote::Bounded;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{self, Child, Stdio};
@@ -11,8 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long output is waited for once the command itself has ended: a process it left behind may hold the other end open.
+/// How long the end of the output is waited for once the command itself has ended: a process it left behind may hold the other end open.
 const LEFTOVER: Duration = Duration::from_millis(200);
+
+/// How long output that is there, but not yet read, is waited for: on a busy machine whoever reads it may have to wait for a turn.
+const UNREAD: Duration = Duration::from_secs(10);
 
 /// Directories of system tools that a user's `PATH` often lacks.
 const TOOL_DIRS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -113,8 +119,8 @@ fn converse(child: &mut Child, stdin: &[u8], deadline: Instant) -> io::Result<Ou
         thread::sleep(pause);
         pause = (2 * pause).min(Duration::from_millis(10));
     };
-    let leftover = Instant::now() + LEFTOVER;
-    let (stdout, stderr) = (stdout.end(leftover), stderr.end(leftover));
+    let ended = Instant::now();
+    let (stdout, stderr) = (stdout.end(ended), stderr.end(ended));
     Ok(Output {
         status: status.code(),
         signal: status.signal(),
@@ -127,29 +133,51 @@ fn converse(child: &mut Child, stdin: &[u8], deadline: Instant) -> io::Result<Ou
 
 /// A thread that reads a stream to its end.
 struct Drain {
+    /// Locked from before something is taken from the stream until it is kept: what is not in there is still to be seen in the stream.
     kept: Arc<Mutex<Bounded>>,
+    stream: OwnedFd,
     thread: JoinHandle<()>,
 }
 
 impl Drain {
-    fn start(mut stream: impl Read + Send + 'static) -> io::Result<Drain> {
+    fn start(mut source: impl Read + AsFd + Send + 'static) -> io::Result<Drain> {
+        let stream = source.as_fd().try_clone_to_owned()?;
         let kept = Arc::new(Mutex::new(Bounded::default()));
         let theirs = kept.clone();
         let thread = thread::Builder::new().spawn(move || {
             let mut buffer = [0; 16 << 10];
-            while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                let _ = theirs.lock().unwrap_or_else(PoisonError::into_inner).write(&buffer[..length]);
+            loop {
+                while let Err(Errno::INTR) = poll(&mut [PollFd::new(&source, PollFlags::IN)], None) {}
+                let mut kept = theirs.lock().unwrap_or_else(PoisonError::into_inner);
+                match source.read(&mut buffer) {
+                    Ok(length @ 1..) => drop(kept.write(&buffer[..length])),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Ok(0) | Err(_) => return,
+                }
             }
         });
-        Ok(Drain { kept, thread: thread? })
+        Ok(Drain { kept, stream, thread: thread? })
     }
 
-    fn end(self, deadline: Instant) -> Bounded {
-        while !self.thread.is_finished() && Instant::now() < deadline {
+    /// What was read of a command that ended at this moment: all that it wrote.
+    fn end(self, ended: Instant) -> Bounded {
+        loop {
+            let waited = ended.elapsed();
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_enough = waited > UNREAD || waited > LEFTOVER && !has_more(&self.stream);
+            if self.thread.is_finished() || is_enough {
+                kept.truncated |= waited > UNREAD && has_more(&self.stream);
+                return std::mem::take(&mut *kept);
+            }
+            drop(kept);
             thread::sleep(Duration::from_micros(500));
         }
-        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether a stream holds something, or its end, that nobody has taken yet.
+fn has_more(stream: &OwnedFd) -> bool {
+    poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
 }
 
 /// Kills a process group. A group that is gone is no error.
@@ -160,6 +188,7 @@ fn kill_group(group: Pid) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::BorrowedFd;
 
     fn run(command: &Command) -> Output {
         Running::default().run(command, Path::new("/")).unwrap()
@@ -189,6 +218,39 @@ mod tests {
         let output = run(&Command::new(["sh", "-c", "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2"]));
         assert!(output.success() && output.truncated);
         assert_eq!((output.stdout.len(), output.stderr.len()), (1 << 20, 1 << 20));
+    }
+
+    /// A reader that is slow to get its turn.
+    struct Slow(process::ChildStdout);
+
+    impl Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            thread::sleep(2 * LEFTOVER);
+            self.0.read(buffer)
+        }
+    }
+
+    impl AsFd for Slow {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_when_the_reader_is_late() {
+        let mut child = start(&Command::new(["echo", "here"]), Path::new("/")).unwrap();
+        let drain = Drain::start(Slow(child.stdout.take().unwrap())).unwrap();
+        child.wait().unwrap();
+        let kept = drain.end(Instant::now());
+        assert_eq!((&kept.kept[..], kept.truncated), (&b"here\n"[..], false));
+    }
+
+    #[test]
+    fn a_process_that_is_left_behind_is_not_waited_for() {
+        let started = Instant::now();
+        let output = run(&Command::new(["sh", "-c", "echo here; sleep 20 &"]));
+        assert_eq!(output.text(), "here");
+        assert!(started.elapsed() < UNREAD, "{:?}", started.elapsed());
     }
 
     #[test]

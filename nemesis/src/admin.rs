@@ -1,10 +1,10 @@
 //! What operators do to a database while it serves: compact it, defragment it, move its leader. Each is done once; there is nothing
 //! to undo, and nothing that a correct database may show to its clients but a moment of delay.
 
+use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::target::{Choice, Target};
 use crate::{Admin, Cluster, NodeError};
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// A thing to do.
@@ -46,14 +46,15 @@ impl Item {
 
 /// Does one of some things to the database.
 pub struct AdminFault {
-    items: Vec<Item>,
+    deck: Deck<(Chore, Choice)>,
     active: Vec<usize>,
 }
 
 impl AdminFault {
-    /// Draws one of these each time; there must be one.
+    /// Does all of these by turns; there must be one.
     pub fn new(items: Vec<Item>) -> AdminFault {
-        AdminFault { items, active: Vec::new() }
+        let each = |Item { chores, choice }| chores.into_iter().map(move |chore| (chore, Clone::clone(&choice)));
+        AdminFault { deck: Deck::new(items.into_iter().flat_map(each).collect()), active: Vec::new() }
     }
 }
 
@@ -67,15 +68,18 @@ impl Fault for AdminFault {
         "admin"
     }
 
+    fn ways(&self) -> usize {
+        self.deck.all().len()
+    }
+
     fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
         admin(context).map(|_| ())
     }
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let admin = admin(context)?;
-        let item = &self.items[rng.random_range(0..self.items.len())];
-        let chore = item.chores[rng.random_range(0..item.chores.len())];
-        let (nodes, note) = item.choice.draw(context, rng);
+        let Some((chore, choice)) = self.deck.draw(rng) else { return Ok(Report::nothing("there is nothing to do".into())) };
+        let (nodes, note) = choice.draw(context, rng);
         let Some(&node) = nodes.first() else { return Ok(Report::nothing(format!("nothing is done{note}"))) };
         let node = &context.cluster.nodes[node];
         let report = match chore {

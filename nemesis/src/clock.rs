@@ -8,6 +8,7 @@
 use crate::agent::Agents;
 use crate::agent::clock::Skew;
 use crate::agent::vdso::Reading;
+use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::observe::Seen;
 use crate::target::{Choice, Target};
@@ -180,6 +181,8 @@ impl Way {
 /// Makes the clocks that the database's processes see on some nodes wrong, and right again.
 pub struct ClockFault {
     ways: Vec<Way>,
+    /// Each way to be wrong, by the way in which it was asked for.
+    deck: Deck<(usize, How)>,
     active: Vec<Wrong>,
 }
 
@@ -191,9 +194,11 @@ struct Wrong {
 }
 
 impl ClockFault {
-    /// Draws one of these ways each time; there must be one.
+    /// Does all of these by turns; there must be one.
     pub fn new(ways: Vec<Way>) -> ClockFault {
-        ClockFault { ways, active: Vec::new() }
+        let each = |(way, asked): (usize, &Way)| asked.hows.iter().map(move |how| (way, *how)).collect::<Vec<_>>();
+        let deck = Deck::new(ways.iter().enumerate().flat_map(each).collect());
+        ClockFault { ways, deck, active: Vec::new() }
     }
 }
 
@@ -207,6 +212,10 @@ fn clocks(context: &Context, system: bool) -> Result<&dyn Clocks, NodeError> {
 impl Fault for ClockFault {
     fn name(&self) -> &'static str {
         "clock"
+    }
+
+    fn ways(&self) -> usize {
+        self.deck.all().len()
     }
 
     /// Prepares every node's clocks once and puts them back: what cannot be done is said before the first op.
@@ -232,8 +241,8 @@ impl Fault for ClockFault {
     }
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
-        let way = &self.ways[rng.random_range(0..self.ways.len())];
-        let how = way.hows[rng.random_range(0..way.hows.len())];
+        let Some((way, how)) = self.deck.draw(rng) else { return Ok(Report::nothing("no clock is changed".into())) };
+        let way = &self.ways[way];
         let skews: Vec<Skew> = context.cluster.nodes.iter().map(|_| how.draw(rng)).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
         let (drawn, off) = context.without_off(drawn);

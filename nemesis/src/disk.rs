@@ -6,11 +6,11 @@ pub mod own;
 use crate::agent::damage::{Change, Harm};
 use crate::agent::disk::DiskHarm;
 use crate::clock::split_down;
+use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::target::{Choice, Target};
 use crate::{Cluster, NodeError};
 use rand::RngExt;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 /// What is done.
@@ -120,8 +120,8 @@ impl Way {
 /// Hurts the disks of the database on some nodes, and puts them right.
 pub struct DiskFault {
     ways: Vec<Way>,
-    /// What is yet to be done before anything is done again: each thing, by the way in which it was asked for.
-    deck: Vec<(usize, How)>,
+    /// Each thing that is to be done, by the way in which it was asked for.
+    deck: Deck<(usize, How)>,
     /// What cannot be had here, and why, if something else was asked for too.
     lacks: Vec<String>,
     active: Option<Active>,
@@ -137,17 +137,9 @@ struct Active {
 impl DiskFault {
     /// Does everything that these ways ask for, in an order that is drawn, and then again in another.
     pub fn new(ways: Vec<Way>) -> DiskFault {
-        DiskFault { ways, deck: Vec::new(), lacks: Vec::new(), active: None }
-    }
-
-    /// What comes next.
-    fn draw(&mut self, rng: &mut ChaCha8Rng) -> Option<(usize, How)> {
-        if self.deck.is_empty() {
-            let each = |(way, asked): (usize, &Way)| asked.hows.iter().map(move |how| (way, *how)).collect::<Vec<_>>();
-            self.deck = self.ways.iter().enumerate().flat_map(each).collect();
-            self.deck.shuffle(rng);
-        }
-        self.deck.pop()
+        let each = |(way, asked): (usize, &Way)| asked.hows.iter().map(move |how| (way, *how)).collect::<Vec<_>>();
+        let deck = Deck::new(ways.iter().enumerate().flat_map(each).collect());
+        DiskFault { ways, deck, lacks: Vec::new(), active: None }
     }
 
     fn wants(&self, what: fn(&How) -> bool) -> bool {
@@ -157,6 +149,7 @@ impl DiskFault {
     /// What cannot be done is left out, and every report says so; refused if it was asked for by name.
     fn leave_out(&mut self, out: fn(&How) -> bool, why: &NodeError) -> Result<(), NodeError> {
         self.lacks.push(why.to_string());
+        self.deck.retain(|(_, how)| !out(how));
         self.ways.iter_mut().try_for_each(|way| way.without(out, why))
     }
 }
@@ -180,6 +173,10 @@ fn is_anywhere(how: &How) -> bool {
 impl Fault for DiskFault {
     fn name(&self) -> &'static str {
         "disk"
+    }
+
+    fn ways(&self) -> usize {
+        self.deck.all().len()
     }
 
     fn prepare(&mut self, context: &Context) -> Result<(), NodeError> {
@@ -208,7 +205,7 @@ impl Fault for DiskFault {
     }
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
-        let Some((way, how)) = self.draw(rng) else { return Ok(Report::nothing("there is nothing to do to a disk".into())) };
+        let Some((way, how)) = self.deck.draw(rng) else { return Ok(Report::nothing("there is nothing to do to a disk".into())) };
         let way = &self.ways[way];
         let seeds: Vec<u64> = context.cluster.nodes.iter().map(|_| rng.random()).collect();
         let (drawn, mut note) = way.choice.draw(context, rng);
@@ -294,7 +291,7 @@ mod tests {
     fn everything_is_done_once_before_anything_is_done_again() {
         let mut fault = DiskFault::new(vec![parse(None, None, 3).unwrap(), parse(Some("full"), Some("n1"), 3).unwrap()]);
         let mut rng = ChaCha8Rng::seed_from_u64(4);
-        let drawn: Vec<(usize, How)> = (0..14).filter_map(|_| fault.draw(&mut rng)).collect();
+        let drawn: Vec<(usize, How)> = (0..14).filter_map(|_| fault.deck.draw(&mut rng)).collect();
         let (first, second) = drawn.split_at(7);
         assert!(second.iter().all(|how| first.contains(how)) && first.contains(&(1, How::Disk(DiskHarm::Full))), "{drawn:?}");
         assert!((1..7).all(|at| !first[..at].contains(&first[at])) && first != second, "{drawn:?}");

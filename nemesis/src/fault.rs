@@ -23,6 +23,11 @@ pub trait Fault: Send {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 
+    /// In how many ways it hurts, each of which has its turn before any comes again.
+    fn ways(&self) -> usize {
+        1
+    }
+
     /// Says what the database has to be set up with. Called before it is set up, only if this fault was asked for.
     fn prepare(&mut self, _context: &Context) -> Result<(), NodeError> {
         Ok(())

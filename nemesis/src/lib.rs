@@ -37,6 +37,7 @@ pub mod squeeze;
 pub mod system_clock;
 pub mod target;
 
+mod deck;
 mod measure;
 mod observe;
 

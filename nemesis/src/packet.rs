@@ -1,5 +1,6 @@
 //! Packets between nodes that are late, lost, doubled, out of order, mangled, or squeezed through a narrow line.
 
+use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::measure::{self, Link};
 use crate::shape::{Shape, Thousandths};
@@ -169,8 +170,7 @@ impl Item {
 
 /// Shapes packets between nodes. One shape at a time.
 pub struct Packet {
-    /// One of them is drawn each time.
-    items: Vec<Item>,
+    deck: Deck<Item>,
     active: Option<Active>,
 }
 
@@ -182,16 +182,20 @@ struct Active {
 }
 
 impl Packet {
-    /// Draws one of these each time; any harm of the usual amount if there are none.
+    /// Does all of these by turns; every harm of the usual amount if there are none.
     pub fn new(items: Vec<Item>, cluster: &Cluster) -> Result<Packet, String> {
         let items = if items.is_empty() { Item::parse(None, None, cluster)? } else { items };
-        Ok(Packet { items, active: None })
+        Ok(Packet { deck: Deck::new(items), active: None })
     }
 }
 
 impl Fault for Packet {
     fn name(&self) -> &'static str {
         "packet"
+    }
+
+    fn ways(&self) -> usize {
+        self.deck.all().len()
     }
 
     fn setup(&mut self, context: &Context) -> Result<(), NodeError> {
@@ -213,7 +217,7 @@ impl Fault for Packet {
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let n = context.cluster.len();
-        let Item { harm, amount, targets } = self.items[rng.random_range(0..self.items.len())].clone();
+        let Some(Item { harm, amount, targets }) = self.deck.draw(rng) else { return Ok(Report::nothing("no packet is hurt".into())) };
         let (a, step, seed) = (rng.random_range(0..n), rng.random_range(1..n), rng.random::<u64>());
         let (mut links, what) = if harm == Harm::Flaky {
             let b = (a + step) % n;

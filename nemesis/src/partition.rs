@@ -1,5 +1,6 @@
 //! Partitions: nodes that no longer hear each other.
 
+use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::grudge::Grudge;
 use crate::target::Target;
@@ -58,7 +59,16 @@ impl Cut {
 
     /// What is drawn from when nobody says how, as far as it makes sense for `n` nodes.
     pub fn usual(n: usize) -> Vec<Cut> {
-        let cuts = [Cut::RandomHalves, Cut::Group(Target::One), Cut::Group(Target::Primary), Cut::OneWay(None)];
+        let cuts = [
+            Cut::RandomHalves,
+            Cut::Group(Target::One),
+            Cut::Group(Target::Primary),
+            Cut::Group(Target::Majority),
+            Cut::MajoritiesRing,
+            Cut::Bridge,
+            Cut::OneWay(None),
+            Cut::OneWay(Some(Target::Primary)),
+        ];
         cuts.into_iter().filter(|cut| cut.check(n).is_ok()).collect()
     }
 
@@ -131,8 +141,7 @@ impl Cut {
 
 /// Cuts the network; heals it. One partition at a time.
 pub struct Partition {
-    /// One of them is drawn each time.
-    cuts: Vec<Cut>,
+    deck: Deck<Cut>,
     /// Whether the user named the cuts: then a cut that finds no leader does nothing, and says so, instead of taking any node.
     named: bool,
     active: Option<Active>,
@@ -146,20 +155,24 @@ struct Active {
 }
 
 impl Partition {
-    /// A partition that draws one of these cuts each time; the usual ones if there are none.
+    /// A partition that makes all of these cuts by turns; the usual ones if there are none.
     pub fn new(cuts: Vec<Cut>, cluster: &Cluster) -> Result<Partition, String> {
         let named = !cuts.is_empty();
         let cuts = if named { cuts } else { Cut::usual(cluster.len()) };
         if cuts.is_empty() {
             return Err(format!("there is no partition of {} node(s)", cluster.len()));
         }
-        Ok(Partition { cuts, named, active: None })
+        Ok(Partition { deck: Deck::new(cuts), named, active: None })
     }
 }
 
 impl Fault for Partition {
     fn name(&self) -> &'static str {
         "partition"
+    }
+
+    fn ways(&self) -> usize {
+        self.deck.all().len()
     }
 
     /// Every node must be able to drop packets, and every link must be heard before any is cut: otherwise silence would prove nothing.
@@ -173,7 +186,7 @@ impl Fault for Partition {
 
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let n = context.cluster.len();
-        let cut = self.cuts[rng.random_range(0..self.cuts.len())].clone();
+        let Some(cut) = self.deck.draw(rng) else { return Ok(Report::nothing("nothing is cut".into())) };
         let anyone = rng.random_range(0..n);
         let mut side = cut.side(n, rng, || observe::primaries(context));
         let mut note = "";

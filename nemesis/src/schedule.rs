@@ -1,5 +1,5 @@
 //! When faults start and end: for each class by turns, with uniform gaps, so that classes overlap; or a mix of classes that shifts from
-//! period to period; or each class once a round; or as a script says.
+//! period to period; or each class, or each way of it, once a round; or as a script says.
 //!
 //! Everything is drawn from the seed by `ChaCha8`, with a stream of its own for each class and use, so that the gaps (by turns) and the
 //! targets of one class are the same whatever other classes there are, and whatever the cluster does.
@@ -41,8 +41,8 @@ pub enum Mix {
     FlipFlop,
     /// In each period a random subset of the classes, and in a quarter of the periods none.
     Shifting,
-    /// Each class once a round, in an order drawn anew: in the first round one at a time, later up to two. Of many classes by turns so
-    /// many are active at once that nothing is left standing to hurt, or to be seen hurt.
+    /// Each class once a round (or more often: [`Schedule::rounds`]), in an order drawn anew: in the first round one at a time, later up
+    /// to two. Of many classes by turns so many are active at once that nothing is left standing to hurt, or to be seen hurt.
     Rounds,
 }
 
@@ -87,10 +87,15 @@ impl Schedule {
         };
         let kind = match mix {
             Mix::FlipFlop => Kind::FlipFlop { interval, classes: classes.iter().map(turns).collect() },
-            Mix::Rounds => Kind::Rounds(Box::new(Rounds::new(classes.len(), interval, seed))),
+            Mix::Rounds => return Schedule::rounds(&vec![1; classes.len()], interval, seed),
             Mix::Shifting => Kind::Shifting(Box::new(Shifting::new(classes.len(), interval, seed))),
         };
         Schedule { kind }
+    }
+
+    /// Rounds in which each class begins so many times, one class every `interval`. Two turns of a class do not overlap.
+    pub fn rounds(turns: &[usize], interval: Duration, seed: u64) -> Schedule {
+        Schedule { kind: Kind::Rounds(Box::new(Rounds::new(turns, interval, seed))) }
     }
 
     /// The schedule of these steps. Of actions at the same time, ends come first.
@@ -191,9 +196,10 @@ impl Shifting {
     }
 }
 
-/// Rounds in which each class has its turn.
+/// Rounds in which each class has its turns.
 struct Rounds {
     rng: ChaCha8Rng,
+    /// By turn, whose it is.
     order: Vec<usize>,
     interval: Duration,
     /// Whether the next round is the first.
@@ -205,19 +211,19 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn new(classes: usize, interval: Duration, seed: u64) -> Rounds {
-        let order = (0..classes).collect();
+    fn new(turns: &[usize], interval: Duration, seed: u64) -> Rounds {
+        let order = turns.iter().enumerate().flat_map(|(class, &turns)| std::iter::repeat_n(class, turns)).collect();
         let interval = interval.max(Duration::from_nanos(100));
         Rounds { rng: stream(seed, "rounds", GAPS), order, interval, first: true, next: Duration::ZERO, actions: Vec::new() }
     }
 
     /// Draws a round: a class starts early in its turn, and ends so early in it that the cluster may recover before the next one, or
-    /// only in the next turn. The last one never does, for the next may be its own.
+    /// only in the next turn. It never does if the next is its own, as that after the last may be.
     fn draw(&mut self) {
         self.order.shuffle(&mut self.rng);
         for (i, &fault) in self.order.iter().enumerate() {
             let (overlaps, [start, stop]): (bool, [f64; 2]) = self.rng.random();
-            let stays = overlaps && !self.first && i + 1 < self.order.len();
+            let stays = overlaps && !self.first && self.order.get(i + 1).is_some_and(|&next| next != fault);
             let stop = if stays { 1.0 + stop / 2.0 } else { 0.4 + stop / 4.0 };
             let at = |turns: f64| self.next.saturating_add(self.interval.mul_f64(turns));
             self.actions.push(Action { fault, phase: Phase::Start, at: at(0.05 + start / 10.0) });
@@ -336,6 +342,22 @@ mod tests {
             assert!(active.is_empty());
         }
         assert_eq!((most[0], most.iter().max()), (1, Some(&2)));
+    }
+
+    #[test]
+    fn a_class_has_as_many_turns_in_a_round_as_it_is_given() {
+        let turns = [1, 3, 2];
+        let all: Vec<Action> = Schedule::rounds(&turns, INTERVAL, 4).take(2 * 6 * 50).collect();
+        let mut active = BTreeSet::new();
+        for round in all.chunks(2 * 6) {
+            let begun = |class: usize| round.iter().filter(|action| action.phase == Phase::Start && action.fault == class).count();
+            assert_eq!([begun(0), begun(1), begun(2)], turns);
+            for action in round {
+                let changed = if action.phase == Phase::Start { active.insert(action.fault) } else { active.remove(&action.fault) };
+                assert!(changed && active.len() <= 2, "{action:?}");
+            }
+        }
+        assert!(active.is_empty());
     }
 
     #[test]

@@ -255,6 +255,13 @@ mod tests {
     }
 
     #[test]
+    fn all_is_every_way_of_every_class() {
+        let faults = parse("all", &cluster(5)).unwrap();
+        let ways: Vec<(&str, usize)> = faults.iter().map(|fault| (fault.name(), fault.ways())).filter(|(_, ways)| *ways > 1).collect();
+        assert_eq!(ways, [("partition", 8), ("packet", 8), ("clock", 3), ("disk", 6), ("admin", 3)]);
+    }
+
+    #[test]
     fn what_a_system_lacks_is_refused_by_name_and_left_out_of_all() {
         let lacks = |class: &str| (class == "crash").then(|| "there are no hosts".to_owned());
         let names = |text: &str| parse_for(text, &cluster(5), &lacks).map(|faults| faults.iter().map(|f| f.name()).collect::<Vec<_>>());

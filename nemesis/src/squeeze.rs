@@ -190,10 +190,16 @@ impl Fault for Squeeze {
         report.seen(look_until(context, &nodes, |node| {
             let place = nodes.iter().position(|&index| index == node.index).unwrap_or(0);
             let now = groups.usage(node, resource)?;
-            Ok(match &before[place] {
-                Ok(before) => (bites(resource, before, &now), told(node, resource, before, &now)),
-                Err(error) => (false, error.to_string()),
-            })
+            let before = match &before[place] {
+                Ok(before) => before,
+                Err(error) => return Ok((false, error.to_string())),
+            };
+            let felt = bites(resource, before, &now);
+            // The kernel may have refused a limit below what was in use: what is used now may be less, so it is tried again.
+            if !felt && resource == Resource::Memory && now.limit.is_some_and(|limit| limit > now.used) {
+                groups.squeeze(node, resource, way.thousandths)?;
+            }
+            Ok((felt, told(node, resource, before, &now)))
         }));
         report.failed(&errors);
         Ok(report)

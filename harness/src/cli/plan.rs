@@ -44,6 +44,9 @@ const INTERVALS_PER_RUN: u32 = 10;
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
+/// In rounds each way to hurt has a turn of its own if there is so much time for each.
+const TURN_OF_WAY_MIN: Duration = Duration::from_secs(4);
+
 /// Moves this process into a lab's network.
 ///
 /// # Errors
@@ -162,11 +165,29 @@ fn faults(
     let faults = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks).map_err(|error| Failure::usage(error.to_string()))?;
     let classes = classes(&faults);
     let mix = args.nemesis_mix.unwrap_or_else(|| MixName::usual(classes.len()));
-    let intervals = if mix == MixName::Rounds { INTERVALS_PER_RUN.max(classes.len() as u32 + 2) } else { INTERVALS_PER_RUN };
+    let turns = if mix == MixName::Rounds { turns(args, &faults) } else { Vec::new() };
+    let intervals = INTERVALS_PER_RUN.max(intervals_of_round(&turns));
     let interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / intervals).clamp(INTERVAL_MIN, INTERVAL_MAX));
-    let schedule = Schedule::drawn(mix.into(), &classes, interval, seed);
-    let rows = [("nemesis", args.nemesis.clone()), ("nemesis mix", mix.words().into()), ("nemesis interval", words::duration(interval))];
+    let (schedule, mix) = match mix {
+        MixName::Rounds if turns.iter().any(|&turns| turns > 1) => {
+            (Schedule::rounds(&turns, interval, seed), "rounds: each way to hurt once a round")
+        }
+        mix => (Schedule::drawn(mix.into(), &classes, interval, seed), mix.words()),
+    };
+    let rows = [("nemesis", args.nemesis.clone()), ("nemesis mix", mix.into()), ("nemesis interval", words::duration(interval))];
     Ok((faults, schedule, about(&rows)))
+}
+
+/// How often each class has its turn in a round: for each of its ways if the run is long enough for that, else once.
+fn turns(args: &TestArgs, faults: &[Box<dyn Fault>]) -> Vec<usize> {
+    let each_way: Vec<usize> = faults.iter().map(|fault| fault.ways()).collect();
+    let interval = args.nemesis_interval.unwrap_or(TURN_OF_WAY_MIN);
+    if interval * intervals_of_round(&each_way) <= args.time_limit { each_way } else { vec![1; faults.len()] }
+}
+
+/// The intervals that a round takes, with the beginning of a run and the recovery from the last fault.
+fn intervals_of_round(turns: &[usize]) -> u32 {
+    turns.iter().sum::<usize>() as u32 + 2
 }
 
 /// The classes of some faults, each once.

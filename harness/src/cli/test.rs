@@ -134,7 +134,7 @@ pub(super) enum MixName {
     FlipFlop,
     /// A random subset of the classes for two intervals at a time, and none in a quarter of these periods
     Shifting,
-    /// Each class once a round: at first one at a time, later up to two
+    /// Each class once a round, in a long run in each of its ways: at first one at a time, later up to two
     Rounds,
 }
 

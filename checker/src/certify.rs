@@ -51,8 +51,9 @@ struct Item {
     ret: u32,
 }
 
-/// Where so many ops were all different, most are.
-const MANY_KINDS: u32 = 4096;
+/// So many kinds are told apart. Where there are more, most ops are of a kind of their own, and each of the rest is taken for one:
+/// two kinds that do the same only make the question longer.
+const KINDS_TOLD_APART: usize = 4096;
 
 /// Why a question got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,9 +105,10 @@ impl<'a, M: Model> Claims<'a, M> {
         group: &KeyOps,
         account: &mut Account<'_>,
     ) -> Result<Claims<'a, M>, Limit> {
-        // Each may be of its own kind; and for each kind, the answer to a question needs some words.
-        let kind_bytes = size_of::<M::Op>() * 4 + size_of::<usize>() * 4;
-        account.hold(group.ops.len() * (size_of::<Item>() + 2 * size_of::<(u32, u32)>() + kind_bytes))?;
+        // Each may be of its own kind; and for each kind, the answer to a question needs some bytes.
+        let kind_bytes = size_of::<M::Op>() + 2 * size_of::<usize>();
+        let told_apart_bytes = KINDS_TOLD_APART * 4 * size_of::<(M::Op, u32)>();
+        account.hold(group.ops.len() * (size_of::<Item>() + 2 * size_of::<(u32, u32)>() + kind_bytes) + told_apart_bytes)?;
         let mut claims = Claims { model, ops: Vec::new(), kinds: Vec::new(), events: Vec::new() };
         claims.ops.reserve_exact(group.ops.len());
         claims.events.reserve_exact(group.ops.len() * 2);
@@ -115,15 +117,16 @@ impl<'a, M: Model> Claims<'a, M> {
             account.work(4)?;
             let Ok(Some((op, ret))) = decode_op(model, history, keys, id) else { continue };
             let next = claims.kinds.len() as u32;
-            if next == MANY_KINDS {
-                // There will be more: not to be copied over and over.
-                kind_of.reserve(group.ops.len());
-                claims.kinds.reserve(group.ops.len());
+            let kind = kind_of.get(&op).copied().unwrap_or(next);
+            if kind == next {
+                if kind_of.len() < KINDS_TOLD_APART {
+                    kind_of.insert(op.clone(), next);
+                } else if claims.kinds.len() == claims.kinds.capacity() {
+                    // There will be more: not to be copied over and over.
+                    claims.kinds.reserve_exact(group.ops.len() - claims.ops.len());
+                }
+                claims.kinds.push(op);
             }
-            let kind = *kind_of.entry(op).or_insert_with_key(|op| {
-                claims.kinds.push(op.clone());
-                next
-            });
             let index = claims.ops.len() as u32;
             let call = history.op(id).invoke;
             claims.ops.push(Item { id, kind, call, ret });

@@ -113,9 +113,9 @@ pub(crate) fn decide_within<M: Model>(
         // Its memory is free again before the next begins.
         let found = match quickly(model, problem, &events, procedure, budget) {
             Ok(Zones::Order(order)) => Answer::Order(order),
-            Ok(Zones::Stuck { blocked, suspects }) => {
+            Ok(Zones::Stuck { blocked, suspects, prefix }) => {
                 let too_long = model.collection().is_some() && problem.entries.len() > OPS_WITH_PREFIX;
-                Answer::Stuck(Stuck { blocked, suspects, prefix: too_long.then(Vec::new) })
+                Answer::Stuck(Stuck { blocked, suspects, prefix: prefix.or_else(|| too_long.then(Vec::new)) })
             }
             Ok(Zones::Open) => continue,
             Err(limit) => return unknown(limit.reason(0, 0), procedure),
@@ -196,6 +196,7 @@ pub(crate) fn prefix<M: Model>(
         let place = |entry: u32| problem.place(cut.entries[entry as usize].id);
         match any_quickly(model, &cut, &events, rules, budget)? {
             Zones::Order(order) => return Ok((blocked, order)),
+            Zones::Stuck { blocked: earlier, prefix: Some(prefix), .. } => return Ok((place(earlier), prefix)),
             Zones::Stuck { blocked: earlier, .. } => blocked = place(earlier),
             Zones::Open => match search(model, &cut, &events, rules, budget, Most::easy_steps(PREFIX_STEPS)).found {
                 Answer::Order(order) => return Ok((blocked, order)),

@@ -148,7 +148,7 @@ pub(crate) fn decide<M: Model>(
     };
     match found {
         Ok(order) => Ok(Zones::Order(order)),
-        Err(No::Blocked(blocked)) => Ok(Zones::Stuck { blocked, suspects: Vec::new() }),
+        Err(No::Blocked(blocked)) => Ok(Zones::Stuck { blocked, suspects: Vec::new(), prefix: None }),
         Err(No::Broken(suspects)) => Ok(stuck(&ops, suspects)),
         Err(No::Open) => Ok(Zones::Open),
         Err(No::Out(limit)) => Err(limit),
@@ -174,7 +174,7 @@ fn stuck(ops: &Ops<'_>, mut suspects: Vec<u32>) -> Zones {
     suspects.dedup();
     let ret = |suspect: u32| ops.entries[suspect as usize].ret;
     let blocked = suspects.iter().copied().filter(|&suspect| ret(suspect) != NEVER).max_by_key(|&suspect| ret(suspect));
-    blocked.map_or(Zones::Open, |blocked| Zones::Stuck { blocked, suspects })
+    blocked.map_or(Zones::Open, |blocked| Zones::Stuck { blocked, suspects, prefix: None })
 }
 
 /// The entry that puts each value in; [`NONE`] if several do.

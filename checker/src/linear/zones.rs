@@ -58,6 +58,8 @@ pub(crate) enum Zones {
         blocked: u32,
         /// The entries around the rule that is broken.
         suspects: Vec<u32>,
+        /// An order of the ops that returned before it, if there is one at hand.
+        prefix: Option<Vec<OpId>>,
     },
     /// No contradiction among the values of one source; but there are others.
     Open,
@@ -112,6 +114,20 @@ struct Sorter<'a, O> {
     /// Blocks by first return.
     by_first_return: Vec<u32>,
     last_calls: Maxima,
+    /// What the last return changed, as far as an order depends on it.
+    changed: Changed,
+}
+
+/// What a return changed.
+#[derive(Default)]
+struct Changed {
+    /// The stages that came into effect, in this order.
+    stages: Vec<u32>,
+    /// How many blocks there were, and how many that had a return.
+    blocks: usize,
+    placed: usize,
+    /// Blocks and what their last invocation was.
+    last_calls: Vec<(u32, u32)>,
 }
 
 /// Which entries break a rule.
@@ -131,8 +147,15 @@ pub(crate) fn decide<M: Model>(
     if roles.iter().all(|role| *role == Role::Nothing) && !complete {
         return Ok(Zones::Open);
     }
-    let mut sorter =
-        Sorter { problem, roles, last_calls: Maxima::new(stages.len()), stages, blocks: Vec::new(), by_first_return: Vec::new() };
+    let mut sorter = Sorter {
+        problem,
+        roles,
+        last_calls: Maxima::new(stages.len()),
+        stages,
+        blocks: Vec::new(),
+        by_first_return: Vec::new(),
+        changed: Changed::default(),
+    };
     sorter.start();
     for &(at, event) in events {
         account.work(4)?;
@@ -146,14 +169,19 @@ pub(crate) fn decide<M: Model>(
             suspects.retain(|&suspect| suspect != NONE);
             suspects.sort_unstable();
             suspects.dedup();
-            return Ok(Zones::Stuck { blocked: entry, suspects });
+            account.work(0)?;
+            let prefix = complete.then(|| {
+                sorter.undo();
+                sorter.order(at)
+            });
+            return Ok(Zones::Stuck { blocked: entry, suspects, prefix });
         }
     }
     if !complete {
         return Ok(Zones::Open);
     }
     account.work(0)?;
-    Ok(Zones::Order(sorter.order()))
+    Ok(Zones::Order(sorter.order(NEVER)))
 }
 
 /// What the classes do.
@@ -284,6 +312,9 @@ impl<O> Sorter<'_, O> {
 
     fn returns(&mut self, index: u32, at: u32) -> Result<(), Broken> {
         let (Role::Read(seen) | Role::Write(seen) | Role::Cas(_, seen)) = self.role(index) else { return Ok(()) };
+        self.changed.stages.clear();
+        self.changed.last_calls.clear();
+        (self.changed.blocks, self.changed.placed) = (self.blocks.len(), self.by_first_return.len());
         self.take_effect(seen, at)?;
         let entry = self.entry(index);
         // Rule 3. It cannot be broken the other way round: what returns now returns after everything was invoked.
@@ -301,6 +332,23 @@ impl<O> Sorter<'_, O> {
         let extended = self.extend(block, index);
         self.first_return(block, index, at);
         if extended { self.compare(block) } else { Ok(()) }
+    }
+
+    /// As it was before the last return. Only good for an order: what was closed, and maxima, stay.
+    fn undo(&mut self) {
+        while let Some((block, last_call)) = self.changed.last_calls.pop() {
+            self.blocks[block as usize].last_call = last_call;
+        }
+        for block in self.by_first_return.drain(self.changed.placed..) {
+            self.blocks[block as usize].place = NONE;
+        }
+        while let Some(stage) = self.changed.stages.pop() {
+            let before = self.stages[stage as usize].before;
+            if before != NONE {
+                self.stages[before as usize].after = NONE;
+            }
+        }
+        self.blocks.truncate(self.changed.blocks);
     }
 
     /// The value was there: so its source took effect, and, if that is a cas, the source of what it found.
@@ -342,6 +390,7 @@ impl<O> Sorter<'_, O> {
                     place: NONE,
                 });
             }
+            self.changed.stages.push(stage);
             let block = self.stages[stage as usize].block;
             if self.extend(block, source) {
                 self.compare(block)?;
@@ -357,6 +406,7 @@ impl<O> Sorter<'_, O> {
         if call <= block.last_call {
             return false;
         }
+        self.changed.last_calls.push((number, block.last_call));
         block.last_call = call;
         block.last_call_of = index;
         if block.place != NONE {
@@ -393,9 +443,9 @@ impl<O> Sorter<'_, O> {
         Err(Broken(vec![block.first_return_of, block.last_call_of, other.first_return_of, other.last_call_of]))
     }
 
-    /// Block by block, stage by stage: the source, then the reads by invocation.
-    fn order(&self) -> Vec<OpId> {
-        let (ends, reads) = self.reads();
+    /// Block by block, stage by stage: the source, then the reads by invocation that returned before the event `until`.
+    fn order(&self, until: u32) -> Vec<OpId> {
+        let (ends, reads) = self.reads(until);
         let placed = (0..).zip(&self.blocks).filter(|(_, block)| block.place != NONE);
         let mut blocks: Vec<(u32, u32)> = placed.map(|(i, block)| (block.first_return.min(block.last_call), i)).collect();
         blocks.sort_unstable();
@@ -413,10 +463,10 @@ impl<O> Sorter<'_, O> {
         order
     }
 
-    /// The reads that returned, by stage and then by invocation; and where those of each stage end.
-    fn reads(&self) -> (Vec<u32>, Vec<OpId>) {
+    /// The reads that returned before the event `until`, by stage and then by invocation; and where those of each stage end.
+    fn reads(&self, until: u32) -> (Vec<u32>, Vec<OpId>) {
         let seen = |entry: &Entry| match self.roles[entry.class as usize] {
-            Role::Read(seen) if !entry.is_crashed() => Some(seen as usize),
+            Role::Read(seen) if entry.ret < until => Some(seen as usize),
             _ => None,
         };
         let mut ends = vec![0u32; self.stages.len() + 1];

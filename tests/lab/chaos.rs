@@ -211,11 +211,11 @@ impl Round<'_> {
         }
     }
 
-    /// The agent's directory on a disk of its own, which can be filled without harm to the machine.
+    /// The agent's directory on a disk of its own, which can be filled without harm to the machine. No harm if it is.
     fn make_disks_small(&self) {
         for host in self.bed.each_host() {
             let script = format!(
-                "mkdir -p /var/lib/rashomon /tmp/kept && cp -a /var/lib/rashomon/. /tmp/kept/ && \
+                "mountpoint -q /var/lib/rashomon && exit; mkdir -p /var/lib/rashomon /tmp/kept && cp -a /var/lib/rashomon/. /tmp/kept/ && \
                  mount -t tmpfs -o size={ROOM} none /var/lib/rashomon && cp -a /tmp/kept/. /var/lib/rashomon/ && rm -r /tmp/kept"
             );
             self.bed.lab.ssh(&host, &script);
@@ -235,6 +235,9 @@ impl Round<'_> {
 
     /// What the run started goes too, and then nothing is left of it.
     fn be_as_before(&self, what: &str) {
+        if self.way == Way::DiskFull {
+            self.make_disks_small(); // A host that has crashed has lost it.
+        }
         self.heal(&["--teardown"]);
         let run = self.bed.run_folder().to_string_lossy().into_owned();
         let output = finish(self.bed.lab.rashomon(&["verify-clean", &run]), PATIENCE);

@@ -108,10 +108,12 @@ impl<'a, M: Model> Claims<'a, M> {
         // Each may be of its own kind; and for each kind, the answer to a question needs some bytes.
         let kind_bytes = size_of::<M::Op>() + 2 * size_of::<usize>();
         let told_apart_bytes = KINDS_TOLD_APART * 4 * size_of::<(M::Op, u32)>();
-        account.hold(group.ops.len() * (size_of::<Item>() + 2 * size_of::<(u32, u32)>() + kind_bytes) + told_apart_bytes)?;
+        let mut bytes = group.ops.len() * (size_of::<Item>() + 4 * size_of::<(u32, u32)>() + kind_bytes) + told_apart_bytes;
+        account.hold(bytes)?;
         let mut claims = Claims { model, ops: Vec::new(), kinds: Vec::new(), events: Vec::new() };
         claims.ops.reserve_exact(group.ops.len());
         claims.events.reserve_exact(group.ops.len() * 2);
+        let mut returns = Vec::with_capacity(group.ops.len());
         let mut kind_of: FxMap<M::Op, u32> = FxMap::default();
         for &id in &group.ops {
             account.work(4)?;
@@ -125,6 +127,11 @@ impl<'a, M: Model> Claims<'a, M> {
                     // There will be more: not to be copied over and over.
                     claims.kinds.reserve_exact(group.ops.len() - claims.ops.len());
                 }
+                let more = model.op_bytes(&op);
+                if more > 0 {
+                    bytes += more;
+                    account.hold(bytes)?;
+                }
                 claims.kinds.push(op);
             }
             let index = claims.ops.len() as u32;
@@ -132,10 +139,12 @@ impl<'a, M: Model> Claims<'a, M> {
             claims.ops.push(Item { id, kind, call, ret });
             claims.events.push((call, index));
             if ret != NEVER {
-                claims.events.push((ret, index));
+                returns.push((ret, index));
             }
         }
-        claims.events.sort_unstable();
+        returns.sort_unstable();
+        claims.events.append(&mut returns);
+        claims.events.sort_by_key(|event| event.0); // Merges what is sorted already.
         Ok(claims)
     }
 

@@ -117,6 +117,12 @@ pub trait Model: Sync {
         0
     }
 
+    /// The same for an op: what it points to, shared or not.
+    fn op_bytes(&self, op: &Self::Op) -> usize {
+        let _ = op;
+        0
+    }
+
     /// A number that tells `op` apart from all other ops that have one; the smaller they are, the better. What has one is found
     /// in a table, not by its hash: worth writing where most ops are different.
     fn op_number(&self, op: &Self::Op) -> Option<u64> {
@@ -187,6 +193,11 @@ pub trait Model: Sync {
         let _ = values;
         format!("{state:?}")
     }
+}
+
+/// A value that is a small natural number.
+pub(crate) fn small(value: ValueId) -> Option<u64> {
+    value.as_small_int().and_then(|i| u32::try_from(i).ok()).map(u64::from)
 }
 
 /// Plain words.

@@ -52,12 +52,14 @@ impl<'a, M: Model> Claims<'a, M> {
         let (mut object_of, mut kind_of) = (FxMap::<ValueId, usize>::default(), FxMap::<M::Op, usize>::default());
         let mut session_of = FxMap::<u32, usize>::default();
         let mut sessions = 0;
+        let (mut points_to_bytes, mut counted) = (0, 0);
         let mut found = Vec::new();
         for id in ids {
             account.work(8)?;
-            if claims.items.len() == claims.items.capacity() {
+            if claims.items.len() == claims.items.capacity() || points_to_bytes > counted {
+                counted = points_to_bytes;
                 let each = 2 * size_of::<Item>() + 4 * size_of::<M::Op>() + 64;
-                account.hold((claims.items.len() + 64) * 2 * each)?;
+                account.hold((claims.items.len() + 64) * 2 * each + points_to_bytes)?;
             }
             found.clear();
             let Ok(is_done) = reading.read(history, id, &mut found) else { continue };
@@ -69,6 +71,7 @@ impl<'a, M: Model> Claims<'a, M> {
                     claims.objects.len() - 1
                 });
                 let kind = *kind_of.entry(op).or_insert_with_key(|op| {
+                    points_to_bytes += claims.model.op_bytes(op);
                     claims.kinds.push(op.clone());
                     claims.kinds.len() - 1
                 });

@@ -25,7 +25,8 @@ mod tokens;
 use super::problem::{Entry, Event, NEVER, Problem};
 use super::zones::Zones;
 use crate::budget::{Account, Limit};
-use crate::model::{Collection, Deed, Model, Role, Tally};
+use crate::interner::Interner;
+use crate::model::{Collection, Deed, Model, Role, Tally, small};
 use crate::options::Algorithm;
 use hashbrown::HashMap;
 use histories::{OpId, ValueId};
@@ -177,14 +178,36 @@ fn stuck(ops: &Ops<'_>, mut suspects: Vec<u32>) -> Zones {
     blocked.map_or(Zones::Open, |blocked| Zones::Stuck { blocked, suspects, prefix: None })
 }
 
-/// The entry that puts each value in; [`NONE`] if several do.
-fn inserts(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<FxMap<ValueId, u32>, Limit> {
-    let mut inserts = FxMap::default();
-    for (i, entry) in (0..).zip(&ops.entries) {
-        account.work(2)?;
-        if let Role::Insert(value) = ops.roles[entry.class as usize] {
-            inserts.entry(value).and_modify(|known| *known = NONE).or_insert(i);
+/// Which entries put values in.
+struct Inserts {
+    numbers: Interner<ValueId>,
+    /// By the number of a value: its only insert, or [`NONE`] if it has several.
+    of: Vec<u32>,
+}
+
+impl Inserts {
+    fn new(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Inserts, Limit> {
+        let mut inserts = Inserts { numbers: Interner::new(ops.entries.len()), of: Vec::new() };
+        for (i, entry) in (0..).zip(&ops.entries) {
+            account.work(2)?;
+            if let Role::Insert(value) = ops.roles[entry.class as usize] {
+                let next = inserts.of.len() as u32;
+                match inserts.numbers.number(small(value), &value, next) {
+                    number if number == next => inserts.of.push(i),
+                    number => inserts.of[number as usize] = NONE,
+                }
+            }
         }
+        Ok(inserts)
     }
-    Ok(inserts)
+
+    /// The entry that puts a value in: [`NONE`] if several do, `None` if none does.
+    fn get(&self, value: ValueId) -> Option<u32> {
+        self.numbers.get(small(value), &value).map(|number| self.of[number as usize])
+    }
+
+    /// Whether a value is put in more than once.
+    fn any_repeated(&self) -> bool {
+        self.of.contains(&NONE)
+    }
 }

@@ -80,9 +80,10 @@ pub(crate) fn decode<'b, M: Model>(
 struct Decoder<'k, 'b, M: Model> {
     ops: std::slice::Iter<'k, OpId>,
     class_of: Interner<M::Op>,
-    /// Classes that there is room for, and the bytes of the table of their numbers.
+    /// Classes that there is room for, the bytes of the table of their numbers, and what they point to.
     room: u32,
     table_bytes: usize,
+    pointed_to_bytes: usize,
     problem: Problem<M::Op>,
     account: Account<'b>,
 }
@@ -93,7 +94,15 @@ impl<'k, 'b, M: Model> Decoder<'k, 'b, M> {
         let ops = group.ops.len();
         account.hold(ops * size_of::<Entry>()).map_err(Unread::Out)?;
         let problem = Problem { classes: Vec::new(), entries: Vec::with_capacity(ops) };
-        Ok(Decoder { ops: group.ops.iter(), class_of: Interner::new(ops), room: 1024, table_bytes: 0, problem, account })
+        Ok(Decoder {
+            ops: group.ops.iter(),
+            class_of: Interner::new(ops),
+            room: 1024,
+            table_bytes: 0,
+            pointed_to_bytes: 0,
+            problem,
+            account,
+        })
     }
 
     /// Reads the ops before `end`.
@@ -116,20 +125,30 @@ impl<'k, 'b, M: Model> Decoder<'k, 'b, M> {
         if next == self.room || growth.is_some() {
             self.room *= if next == self.room { 2 } else { 1 };
             self.table_bytes = growth.unwrap_or(self.table_bytes);
-            let entries_bytes = self.problem.entries.capacity() * size_of::<Entry>();
-            self.account.hold(entries_bytes + self.table_bytes + self.room as usize * bytes_per_class::<M::Op>())?;
+            self.hold()?;
         }
         let class = self.class_of.number(own, &op, next);
         if class == next {
+            let more = model.op_bytes(&op);
+            if more > 0 {
+                self.pointed_to_bytes += more;
+                self.hold()?;
+            }
             self.problem.classes.push(op);
         }
         Ok(class)
     }
 
+    fn hold(&mut self) -> Result<(), Limit> {
+        let entries_bytes = self.problem.entries.capacity() * size_of::<Entry>();
+        let classes_bytes = self.room as usize * bytes_per_class::<M::Op>() + self.pointed_to_bytes;
+        self.account.hold(entries_bytes + self.table_bytes + classes_bytes)
+    }
+
     fn finish(mut self) -> Read<'b, M::Op> {
         let bytes = self.problem.entries.capacity() * size_of::<Entry>() + self.problem.classes.capacity() * size_of::<M::Op>();
         drop(self.class_of);
-        self.account.hold(bytes).map_err(Unread::Out)?;
+        self.account.hold(bytes + self.pointed_to_bytes).map_err(Unread::Out)?;
         Ok((self.account, self.problem))
     }
 }

@@ -68,6 +68,14 @@ macro_rules! any {
                 match (self, state) { $((AnyModel::$name(model), AnyState::$name(state)) => model.state_bytes(state),)+ _ => 0 }
             }
 
+            fn op_bytes(&self, op: &AnyOp) -> usize {
+                match (self, op) { $((AnyModel::$name(model), AnyOp::$name(op)) => model.op_bytes(op),)+ _ => 0 }
+            }
+
+            fn op_number(&self, op: &AnyOp) -> Option<u64> {
+                match (self, op) { $((AnyModel::$name(model), AnyOp::$name(op)) => model.op_number(op),)+ _ => None }
+            }
+
             fn is_pure(&self, op: &AnyOp) -> bool {
                 match (self, op) { $((AnyModel::$name(model), AnyOp::$name(op)) => model.is_pure(op),)+ _ => false }
             }

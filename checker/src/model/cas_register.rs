@@ -1,6 +1,6 @@
 //! A register with compare-and-set: `read`, `write`, `cas [old new]`.
 
-use super::{Call, Decoded, Model, Sees, text};
+use super::{Call, Decoded, Model, Sees, small, text};
 use crate::options::{FailedCas, NilRead, Options};
 use crate::verdict::{Others, Words};
 use histories::{History, Outcome, Value, ValueId, Values};
@@ -100,11 +100,6 @@ pub(crate) fn find(history: &History, value: &Value) -> Held {
         level = level.iter().filter_map(|&id| history.values.elements(id)).flatten().copied().collect();
     }
     None
-}
-
-/// A value that is a small natural number.
-fn small(value: ValueId) -> Option<u64> {
-    value.as_small_int().and_then(|i| u32::try_from(i).ok()).map(u64::from)
 }
 
 impl Model for CasRegister {

@@ -1,6 +1,6 @@
 //! What queues and stacks have in common: a value goes in, a value comes out, or there was none.
 
-use super::{Call, Decoded, Role, text};
+use super::{Call, Decoded, Role, small, text};
 use crate::verdict::Words;
 use histories::{Outcome, ValueId, Values, View};
 
@@ -78,6 +78,14 @@ impl Names {
 }
 
 impl Op {
+    pub(super) fn number(self) -> Option<u64> {
+        match self {
+            Op::Insert(value) => Some(small(value)? << 1),
+            Op::Remove(value) => Some(small(value)? << 1 | 1),
+            Op::RemoveAny | Op::Empty => None,
+        }
+    }
+
     pub(super) fn role(self) -> Role<'static> {
         match self {
             Op::Insert(v) => Role::Insert(v),
@@ -137,6 +145,10 @@ macro_rules! container {
         /// Lists double when they grow.
         fn state_bytes(&self, state: &Self::State) -> usize {
             16 + state.len() * 2 * size_of::<histories::ValueId>()
+        }
+
+        fn op_number(&self, op: &Op) -> Option<u64> {
+            op.number()
         }
 
         fn is_pure(&self, op: &Op) -> bool {

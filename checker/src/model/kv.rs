@@ -208,6 +208,10 @@ impl Model for Kv {
         self.appended_lengths.iter().filter_map(cut).collect()
     }
 
+    fn op_bytes(&self, op: &Op) -> usize {
+        if let Op::Append(text) = op { text.len() } else { 0 }
+    }
+
     fn state_bytes(&self, state: &Held) -> usize {
         if let Held::Text(text) = state { 32 + text.len() } else { 0 }
     }

@@ -85,6 +85,10 @@ impl Model for ListAppend {
         matches!(op, Op::Read(_))
     }
 
+    fn op_bytes(&self, op: &Op) -> usize {
+        if let Op::Read(values) = op { size_of_val(&**values) } else { 0 }
+    }
+
     fn state_bytes(&self, state: &Vec<ValueId>) -> usize {
         16 + state.len() * 2 * size_of::<ValueId>()
     }

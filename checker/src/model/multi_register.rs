@@ -152,6 +152,14 @@ impl Model for MultiRegister {
         op.0.iter().all(|part| matches!(part, Part::Read(..)))
     }
 
+    fn op_bytes(&self, op: &Transaction) -> usize {
+        let list = |part: &Part| match part {
+            Part::Read(_, Some(Held::List(values))) | Part::Write(_, Some(Held::List(values))) => values.len() * size_of::<ValueId>(),
+            _ => 0,
+        };
+        size_of_val(&*op.0) + op.0.iter().map(list).sum::<usize>()
+    }
+
     fn state_bytes(&self, state: &BTreeMap<ValueId, Held>) -> usize {
         let lists = state.values().map(|held| if let Held::List(list) = held { list.len() * size_of::<ValueId>() } else { 0 });
         lists.sum::<usize>() + 16 + state.len() * 2 * size_of::<(ValueId, Held)>()

@@ -222,10 +222,11 @@ impl<M: Model> Program<M> {
         let mut raw = Raw::new(reading);
         let mut session_of = vec![u32::MAX; history.process_count()];
         let has_processes = history.has_processes();
-        let mut found = Vec::new();
+        let (mut found, mut counted) = (Vec::new(), 0);
         for id in ids {
             account.work(8).map_err(Unread::Out)?;
-            if raw.is_full() {
+            if raw.is_full() || raw.points_to_bytes > counted {
+                counted = raw.points_to_bytes;
                 account.hold(raw.bytes() * 2).map_err(Unread::Out)?;
             }
             let op = history.op(id);
@@ -274,6 +275,8 @@ struct Raw<'a, M: Model, R> {
     is_open: Vec<bool>,
     classes: Vec<M::Op>,
     class_of: FxMap<M::Op, u32>,
+    /// What the classes point to.
+    points_to_bytes: usize,
     places: Vec<(u32, M::State)>,
     place_of: FxMap<(u32, M::State), u32>,
 }
@@ -290,6 +293,7 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
             is_open: Vec::new(),
             classes: Vec::new(),
             class_of: FxMap::default(),
+            points_to_bytes: 0,
             places: Vec::new(),
             place_of: FxMap::default(),
         }
@@ -302,7 +306,8 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
     /// What it holds, tables included.
     fn bytes(&self) -> usize {
         let (class, place) = (size_of::<M::Op>() * 2 + 8, size_of::<(u32, M::State)>() * 2 + 8);
-        self.ops.len() * size_of::<Op>() + self.parts.len() * size_of::<Part>() + self.classes.len() * class + self.places.len() * place
+        let classes = self.classes.len() * class + self.points_to_bytes / 2; // It is not copied when all else is.
+        self.ops.len() * size_of::<Op>() + self.parts.len() * size_of::<Part>() + classes + self.places.len() * place
     }
 
     fn place(&mut self, object: u32, state: M::State) -> u32 {
@@ -333,6 +338,7 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
             let object = self.object(*key);
             let next = self.classes.len() as u32;
             let class = *self.class_of.entry(op.clone()).or_insert_with_key(|op| {
+                self.points_to_bytes += model.op_bytes(op);
                 self.classes.push(op.clone());
                 next
             });

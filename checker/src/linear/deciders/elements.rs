@@ -15,10 +15,11 @@
 //!
 //! An add of unknown outcome happened only if somebody found the element; a removal of unknown outcome only if it took it out.
 
-use super::{FxMap, No, Ops};
+use super::{No, Ops};
 use crate::budget::Account;
+use crate::interner::Interner;
 use crate::linear::problem::NEVER;
-use crate::model::Deed;
+use crate::model::{Deed, small};
 use histories::{OpId, ValueId};
 
 /// In one moment.
@@ -32,13 +33,15 @@ const AFTER: u8 = 4;
 type Placed = Vec<(u32, u8, u32)>;
 
 pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
-    let mut number: FxMap<ValueId, u32> = FxMap::default();
+    let mut numbers: Interner<ValueId> = Interner::new(ops.entries.len());
+    let mut elements = 0;
     let mut by_element: Vec<(u32, u32)> = Vec::with_capacity(ops.entries.len());
     for i in 0..ops.entries.len() as u32 {
         account.work(2)?;
         let (Deed::Enter(element, _) | Deed::Leave(element, _) | Deed::Has(element, _)) = ops.deed(i) else { return Err(No::Open) };
-        let next = number.len() as u32;
-        by_element.push((*number.entry(element).or_insert(next), i));
+        let number = numbers.number(small(element), &element, elements);
+        elements += u32::from(number == elements);
+        by_element.push((number, i));
     }
     account.work(8 * by_element.len() as u64)?;
     by_element.sort_unstable();

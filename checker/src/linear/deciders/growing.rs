@@ -10,7 +10,7 @@
 //!
 //! An insert of unknown outcome that nobody saw is left out. Linear in the total size of the reads, but for sorting.
 
-use super::{FxMap, NONE, No, Ops, inserts};
+use super::{Inserts, NONE, No, Ops};
 use crate::budget::Account;
 use crate::linear::problem::NEVER;
 use crate::model::Role;
@@ -27,7 +27,7 @@ pub(super) enum Order {
 
 struct Growing<'a> {
     ops: &'a Ops<'a>,
-    inserts: FxMap<ValueId, u32>,
+    inserts: Inserts,
     order: Order,
 }
 
@@ -35,8 +35,8 @@ pub(super) fn decide(ops: &Ops<'_>, order: Order, account: &mut Account<'_>) -> 
     if !ops.roles.iter().all(|role| matches!(role, Role::Insert(_) | Role::Read(_))) {
         return Err(No::Open);
     }
-    let inserts = inserts(ops, account)?;
-    if inserts.values().any(|&insert| insert == NONE) {
+    let inserts = Inserts::new(ops, account)?;
+    if inserts.any_repeated() {
         return Err(No::Open);
     }
     Growing { ops, inserts, order }.decide(account)
@@ -51,7 +51,7 @@ impl Growing<'_> {
     }
 
     fn insert_of(&self, value: ValueId) -> u32 {
-        self.inserts.get(&value).copied().unwrap_or(NONE)
+        self.inserts.get(value).unwrap_or(NONE)
     }
 
     /// The verdict, or the ops that contradict each other.

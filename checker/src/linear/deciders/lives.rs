@@ -8,11 +8,10 @@
 //! An insert of unknown outcome whose value nobody took out, or only an op that does not know what it took, is left out: leave
 //! out both, and a legal order stays one.
 
-use super::{FxMap, NONE, No, Ops, inserts};
+use super::{Inserts, NONE, No, Ops};
 use crate::budget::Account;
 use crate::linear::problem::NEVER;
 use crate::model::Role;
-use histories::ValueId;
 
 /// A value that stayed: its removal is invoked and returns after everything.
 pub(super) const STAYED: u32 = NEVER;
@@ -76,15 +75,15 @@ impl Lives {
 /// # Errors
 /// The ops that break what is said of one life; or something here is not covered.
 pub(super) fn lives(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Lives, No> {
-    let inserts = inserts(ops, account)?;
-    let mut found = Lives { in_part: inserts.values().any(|&insert| insert == NONE), ..Lives::default() };
+    let inserts = Inserts::new(ops, account)?;
+    let mut found = Lives { in_part: inserts.any_repeated(), ..Lives::default() };
     let remove_of = removals(ops, &inserts, &mut found, account)?;
-    found.all.reserve_exact(inserts.len());
+    found.all.reserve_exact(inserts.of.len());
     for (insert, entry) in (0..).zip(&ops.entries) {
         account.work(2)?;
         let Role::Insert(value) = ops.role(insert) else { continue };
         let remove = remove_of[insert as usize];
-        if remove == NONE && entry.is_crashed() || found.in_part && inserts.get(&value) == Some(&NONE) {
+        if remove == NONE && entry.is_crashed() || found.in_part && inserts.get(value) == Some(NONE) {
             continue;
         }
         let (out_call, out_ret) = match ops.entries.get(remove as usize) {
@@ -97,7 +96,7 @@ pub(super) fn lives(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Lives, N
 }
 
 /// The removal of each insert's value.
-fn removals(ops: &Ops<'_>, inserts: &FxMap<ValueId, u32>, found: &mut Lives, account: &mut Account<'_>) -> Result<Vec<u32>, No> {
+fn removals(ops: &Ops<'_>, inserts: &Inserts, found: &mut Lives, account: &mut Account<'_>) -> Result<Vec<u32>, No> {
     let mut remove_of: Vec<u32> = vec![NONE; ops.entries.len()];
     for (i, entry) in (0..).zip(&ops.entries) {
         account.work(2)?;
@@ -106,7 +105,7 @@ fn removals(ops: &Ops<'_>, inserts: &FxMap<ValueId, u32>, found: &mut Lives, acc
             Role::RemoveAny if entry.is_crashed() => found.unknown.push(i),
             Role::Empty if !entry.is_crashed() => found.empties.push(i),
             Role::Remove(value) if !entry.is_crashed() => {
-                let Some(&insert) = inserts.get(&value) else { return Err(No::Broken(vec![i])) };
+                let Some(insert) = inserts.get(value) else { return Err(No::Broken(vec![i])) };
                 if insert == NONE {
                     continue;
                 }

@@ -102,8 +102,9 @@ fn arrange(ops: &Ops<'_>, lives: &[Life], empties: &[u32], account: &mut Account
     let stretch = |life: &Life| if cuts.is_empty() { 0 } else { cuts.partition_point(|&cut| cut < life.out_call) as u32 };
     let lives: Vec<Turn> = lives.iter().map(|life| Turn { life: *life, stretch: stretch(life) }).collect();
     let turns = turns(&lives, account)?;
-    // (moment, stretch, enqueues first, turn, entry): sorted, that is the order.
+    // (moment, stretch, enqueues first, turn, entry): sorted, that is the order. Those that enter are, and those that leave.
     let mut placed: Vec<(u32, u32, u8, u32, u32)> = Vec::with_capacity(2 * lives.len() + empties.len());
+    let mut leaving = Vec::with_capacity(lives.len());
     let (mut entered, mut left) = (0, 0);
     for (turn, &place) in (0..).zip(&turns) {
         let Turn { life, stretch } = lives[place as usize];
@@ -112,27 +113,30 @@ fn arrange(ops: &Ops<'_>, lives: &[Life], empties: &[u32], account: &mut Account
         placed.push((entered, stretch, 0, turn, life.insert));
         if !life.stayed() {
             left = life.out_call.max(left).max(entered);
-            placed.push((left, stretch, 1, turn, life.remove));
+            leaving.push((left, stretch, 1, turn, life.remove));
         }
     }
+    placed.append(&mut leaving);
     for (&empty, &moment) in empties.iter().zip(&moments) {
         let stretch = cuts.partition_point(|&cut| cut < moment) as u32;
         placed.push((moment, stretch, 2, empty, empty));
     }
     account.work(8 * placed.len() as u64)?;
-    placed.sort_unstable();
+    placed.sort_by_key(|&(moment, stretch, kind, turn, _)| (moment, stretch, kind, turn)); // Merges what is sorted already.
     Ok(placed.into_iter().map(|(.., entry)| ops.id(entry)).collect())
 }
 
 /// The order of the lives, or the ops of two that must each come before the other.
 fn turns(lives: &[Turn], account: &mut Account<'_>) -> Result<Vec<u32>, No> {
-    let all = || (0..lives.len() as u32).collect::<Vec<u32>>();
-    let (mut by_enqueue, mut by_dequeue) = (all(), all());
     let turn = |i: u32| lives[i as usize];
-    account.work(8 * lives.len() as u64)?;
-    by_enqueue.sort_unstable_by_key(|&i| (turn(i).stretch, turn(i).life.in_ret));
-    account.work(8 * lives.len() as u64)?;
-    by_dequeue.sort_unstable_by_key(|&i| (turn(i).stretch, turn(i).life.out_ret, turn(i).life.in_ret));
+    let sorted = |key: fn(&Life) -> (u32, u32), account: &mut Account<'_>| {
+        account.work(8 * lives.len() as u64)?;
+        let mut keys: Vec<_> = (0u32..).zip(lives).map(|(i, turn)| (turn.stretch, key(&turn.life), i)).collect();
+        keys.sort_unstable();
+        Ok::<_, No>(keys.into_iter().map(|(.., i)| i).collect::<Vec<u32>>())
+    };
+    let by_enqueue = sorted(|life| (life.in_ret, 0), account)?;
+    let by_dequeue = sorted(|life| (life.out_ret, life.in_ret), account)?;
     let mut taken = vec![false; lives.len()];
     let mut turns = Vec::with_capacity(lives.len());
     let (mut next_enqueue, mut next_dequeue) = (0, 0);

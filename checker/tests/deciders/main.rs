@@ -87,7 +87,7 @@ fn short_histories_are_decided_as_by_the_search() {
 #[test]
 fn long_histories_are_decided_as_by_the_search() {
     for object in OBJECTS {
-        let tally = compare(object, (16.0 * size()) as u64, 1 << 16, Shape::long);
+        let tally = compare(object, (6.0 * size()) as u64, 1 << 16, Shape::long);
         assert!(tally.valid + tally.invalid > tally.all / 8, "{}", object.model);
     }
 }
@@ -105,7 +105,7 @@ fn are_covered(object: &Object, answers: &[Option<Summary>]) -> bool {
 fn honest_histories_are_valid_and_covered() {
     for object in OBJECTS {
         let judge = |seed| answer(object, &simulate::history(object, &Shape::honest(seed), seed), object.algorithm, None);
-        let answers: Vec<_> = (0..(60.0 * size()) as u64).into_par_iter().map(judge).collect();
+        let answers: Vec<_> = (0..(20.0 * size()) as u64).into_par_iter().map(judge).collect();
         assert!(are_covered(object, &answers), "{}: {answers:?}", object.model);
     }
 }

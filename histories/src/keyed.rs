@@ -111,10 +111,10 @@ impl Keys {
 
     /// The second of a pair if the history is keyed; everything else as it is.
     pub fn strip(&self, values: &Values, value: ValueId) -> ValueId {
-        match values.as_pair(value) {
-            Some((_, under)) if self.keyed => under,
-            _ => value,
+        if !self.keyed {
+            return value;
         }
+        values.as_pair(value).map_or(value, |(_, under)| under)
     }
 }
 

@@ -111,8 +111,9 @@ struct Sorter<'a, O> {
     roles: Vec<Role>,
     stages: Vec<Stage>,
     blocks: Vec<Block>,
-    /// Blocks by first return.
+    /// Blocks by first return; and these returns.
     by_first_return: Vec<u32>,
+    first_returns: Vec<u32>,
     last_calls: Maxima,
     /// What the last return changed, as far as an order depends on it.
     changed: Changed,
@@ -154,6 +155,7 @@ pub(crate) fn decide<M: Model>(
         stages,
         blocks: Vec::new(),
         by_first_return: Vec::new(),
+        first_returns: Vec::new(),
         changed: Changed::default(),
     };
     sorter.start();
@@ -300,6 +302,7 @@ impl<O> Sorter<'_, O> {
         let start = Block { first_stage: INITIAL, first_return: 0, last_call: 0, first_return_of: NONE, last_call_of: NONE, place: 0 };
         self.blocks.push(start);
         self.by_first_return.push(INITIAL);
+        self.first_returns.push(0);
     }
 
     fn entry(&self, index: u32) -> Entry {
@@ -342,6 +345,7 @@ impl<O> Sorter<'_, O> {
         for block in self.by_first_return.drain(self.changed.placed..) {
             self.blocks[block as usize].place = NONE;
         }
+        self.first_returns.truncate(self.changed.placed);
         while let Some(stage) = self.changed.stages.pop() {
             let before = self.stages[stage as usize].before;
             if before != NONE {
@@ -423,6 +427,7 @@ impl<O> Sorter<'_, O> {
             block.first_return_of = index;
             block.place = place;
             self.by_first_return.push(number);
+            self.first_returns.push(at + 1);
             self.last_calls.raise(place, block.last_call);
         }
     }
@@ -430,11 +435,12 @@ impl<O> Sorter<'_, O> {
     /// Rule 4, for a block whose last invocation changed.
     fn compare(&self, number: u32) -> Result<(), Broken> {
         let block = self.blocks[number as usize];
-        if block.place == NONE {
-            return Ok(()); // Nothing of it has returned: it need not come before any other.
+        // Nothing of it has returned, so it need not come before any other; or nothing was invoked since, which is most often so.
+        if block.place == NONE || self.last_calls.greatest() <= block.first_return {
+            return Ok(());
         }
         // Those with an earlier first return than our last invocation, ourselves left out.
-        let end = self.by_first_return.partition_point(|&other| self.blocks[other as usize].first_return < block.last_call) as u32;
+        let end = last_below(&self.first_returns, block.last_call) as u32;
         let before = self.last_calls.any_above(0, end.min(block.place), block.first_return);
         let Some(place) = before.or_else(|| self.last_calls.any_above(block.place + 1, end, block.first_return)) else {
             return Ok(());
@@ -488,6 +494,17 @@ impl<O> Sorter<'_, O> {
     }
 }
 
+/// How many of some ascending numbers are below a bound, which is most often near the last of them.
+fn last_below(numbers: &[u32], bound: u32) -> usize {
+    let (mut low, mut stride) = (numbers.len(), 1);
+    while low > 0 && numbers[low - 1] >= bound {
+        low = low.saturating_sub(stride);
+        stride *= 2;
+    }
+    let high = (low + stride).min(numbers.len());
+    low + numbers[low..high].partition_point(|&number| number < bound)
+}
+
 /// Numbers that only grow, and the question which in a range is above a bound. A complete binary tree in an array.
 struct Maxima {
     leaves: usize,
@@ -506,6 +523,10 @@ impl Maxima {
             self.tree[node] = to;
             node /= 2;
         }
+    }
+
+    fn greatest(&self) -> u32 {
+        self.tree[1]
     }
 
     /// A place in `from..to` with a number above `bound`.
@@ -534,6 +555,17 @@ impl Maxima {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_are_found_from_the_end() {
+        let numbers: Vec<u32> = (0..40).map(|i| 3 * i + i % 2).collect();
+        for len in 0..=numbers.len() {
+            for bound in 0..130 {
+                let expected = numbers[..len].partition_point(|&number| number < bound);
+                assert_eq!(last_below(&numbers[..len], bound), expected, "{bound} of {len}");
+            }
+        }
+    }
 
     #[test]
     fn maxima_answer_like_a_list() {

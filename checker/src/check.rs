@@ -263,7 +263,15 @@ fn counterexample<M: Model>(
 ) -> Result<Option<Counterexample>, Limit> {
     let &Explainer { model, history, keys, group, problem } = explainer;
     let mut account = Account::new(budget);
-    let claims = Claims::new(model, history, keys, group, &mut account)?;
+    let holds = |prefix: &[OpId], blocked: u32| {
+        let end = problem.entries[blocked as usize].ret;
+        order::holds(&order::Of { model, history, keys }, group, prefix, end, budget).is_ok()
+    };
+    let (claims, known_holds) = rayon::join(
+        || Claims::new(model, history, keys, group, &mut account),
+        || stuck.prefix.as_ref().is_some_and(|prefix| holds(prefix, stuck.blocked)),
+    );
+    let claims = claims?;
     let suspects: Vec<OpId> = stuck.suspects.iter().map(|&i| problem.entries[i as usize].id).collect();
     let mut core = if suspects.is_empty() { None } else { shrink_among(&claims, &suspects, problem.entries.len(), budget) };
     let (blocked, prefix) = match &stuck.prefix {
@@ -289,8 +297,7 @@ fn counterexample<M: Model>(
     let crossed = crossed(explainer, &claims, &core, end, budget);
     let (core, crossing) = crossed.map_or((core, None), |(core, crossing)| (core, Some(crossing)));
     drop((claims, account));
-    let held = order::holds(&order::Of { model, history, keys }, group, &prefix, end, budget);
-    let prefix = if held.is_ok() { prefix } else { Vec::new() };
+    let prefix = if known_holds || stuck.prefix.is_none() && holds(&prefix, blocked) { prefix } else { Vec::new() };
     let blocked_id = problem.entries[blocked as usize].id;
     let mut counterexample = explainer.explain(&core, crossing.as_ref(), blocked_id);
     explainer.possible(&mut counterexample, blocked, budget);

@@ -74,8 +74,7 @@ impl Live {
         let mut watcher = Watcher { file, tail: Vec::new(), sorter: Sorter::new(options), on_broken: Some(Box::new(on_broken)) };
         let thread = std::thread::Builder::new().name("live".into()).spawn(move || {
             while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                let now = watcher.look(&used);
-                *told.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                watcher.look(&used, &told);
             }
         })?;
         Ok(Live { so_far, budget, alive: Some(alive), thread: Some(thread) })
@@ -111,20 +110,21 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn look(&mut self, budget: &Budget) -> SoFar {
+    fn look(&mut self, budget: &Budget, told: &Mutex<SoFar>) {
         if let Err(error) = self.read() {
             tracing::warn!(error = format!("{error:#}"), "live");
             self.sorter.so_far.failure = Some(format!("{error:#}"));
         } else {
             self.sorter.judge(budget);
         }
-        let so_far = self.sorter.so_far.clone();
+        let so_far = &self.sorter.so_far;
+        // It is known to all before the run ends because of it.
+        told.lock().unwrap_or_else(PoisonError::into_inner).clone_from(so_far);
         if !so_far.broken.is_empty()
             && let Some(tell) = self.on_broken.take()
         {
             tell(&so_far.in_words());
         }
-        so_far
     }
 
     /// Takes the whole lines that the file has gained.
@@ -248,8 +248,8 @@ mod tests {
         let mut file = File::create(&path).unwrap();
         let text = LINES.join("\n");
         let violation = text.rfind(LINES[8]).unwrap();
-        let told = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&told);
+        let (shown, tellings) = (Mutex::default(), Arc::new(AtomicUsize::new(0)));
+        let count = Arc::clone(&tellings);
         let tell = move |_: &str| {
             count.fetch_add(1, Ordering::Relaxed);
         };
@@ -258,11 +258,12 @@ mod tests {
         let budget = Budget::unlimited();
         for (at, byte) in text.bytes().enumerate() {
             file.write_all(&[byte]).unwrap();
-            let so_far = watcher.look(&budget);
+            watcher.look(&budget, &shown);
+            let so_far: SoFar = shown.lock().unwrap().clone();
             assert_eq!(so_far.failure, None);
             let broken: &[Option<String>] = if at + 1 >= violation { &[Some("7".into())] } else { &[] };
             assert_eq!(so_far.broken, broken, "after {} bytes", at + 1);
-            assert_eq!(told.load(Ordering::Relaxed), broken.len());
+            assert_eq!(tellings.load(Ordering::Relaxed), broken.len());
         }
         assert_eq!(watcher.sorter.so_far.keys, 2);
         assert_eq!(watcher.sorter.so_far.in_words(), "so far INVALID: key 7");

@@ -200,7 +200,7 @@ impl Stage {
             let cut = all.iter().flat_map(|&a| all.iter().map(move |&b| (a, b))).filter(|&(a, b)| apart(a, b));
             let mut observed = true;
             for (from, to) in cut.filter(|&(from, to)| self.runs(from) && self.runs(to)) {
-                observed &= !self.hears(from, to)?;
+                observed &= self.falls_silent(from, to)?;
             }
             Ok(Look::at(observed))
         })
@@ -213,6 +213,18 @@ impl Stage {
             self.cluster.on_all(|node| self.network.drop_from(node, &[]))?;
             Ok(Look::None)
         })
+    }
+
+    /// Whether what one node sends is not heard by another any more. What was on its way when the link was cut may still come.
+    fn falls_silent(&self, from: usize, to: usize) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + COMES_TRUE_WITHIN;
+        while self.hears(from, to)? {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            self.go_on()?;
+        }
+        Ok(true)
     }
 
     /// Whether what one node sends is heard by another. A busy machine may answer that late: it is asked again.

@@ -75,6 +75,23 @@ fn queue(rounds: i64, width: i64) -> History {
     builder.finish()
 }
 
+/// A set or a list to which much is added, and that is read as a whole over and over: the reads hold far more than all else.
+fn whole_reads(add: &str, lies: bool) -> History {
+    let mut builder = Builder::new();
+    let mut all = Vec::new();
+    for element in 0..4000 {
+        builder.event(0, Kind::Invoke, add, &Value::Int(element), 0);
+        builder.event(0, Kind::Ok, add, &Value::Int(element), 0);
+        all.push(Value::Int(element));
+        if element % 4 == 3 {
+            builder.event(1, Kind::Invoke, "read", &Value::Nil, 0);
+            let seen = if lies && element == 3999 { &all[1..] } else { &all[..] };
+            builder.event(1, Kind::Ok, "read", &Value::Vector(seen.to_vec()), 0);
+        }
+    }
+    builder.finish()
+}
+
 /// One test: the count is of the whole process.
 #[test]
 fn no_more_is_allocated_than_the_limit_allows() {
@@ -88,6 +105,10 @@ fn no_more_is_allocated_than_the_limit_allows() {
         ("wide", "register", rounds(2, 300, false, false)),
         ("queue", "fifo-queue", queue(20, 14)),
         ("counter", "counter", generate::history(&counter).unwrap().0),
+        ("whole reads of a set", "set", whole_reads("add", false)),
+        ("whole reads of a set, a lie", "set", whole_reads("add", true)),
+        ("whole reads of a list", "list-append", whole_reads("append", false)),
+        ("whole reads of a list, a lie", "list-append", whole_reads("append", true)),
     ] {
         for limit in [1, 2, 4, 8, 16, 32, 64, 128] {
             let budget = {

@@ -182,7 +182,7 @@ fn faults(
 fn turns(args: &TestArgs, faults: &[Box<dyn Fault>]) -> Vec<usize> {
     let each_way: Vec<usize> = faults.iter().map(|fault| fault.ways()).collect();
     let interval = args.nemesis_interval.unwrap_or(TURN_OF_WAY_MIN);
-    if interval * intervals_of_round(&each_way) <= args.time_limit { each_way } else { vec![1; faults.len()] }
+    if interval.saturating_mul(intervals_of_round(&each_way)) <= args.time_limit { each_way } else { vec![1; faults.len()] }
 }
 
 /// The intervals that a round takes, with the beginning of a run and the recovery from the last fault.

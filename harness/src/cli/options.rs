@@ -13,11 +13,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Nobody waits longer; sums and multiples of it are far from the end of numbers.
+const DURATION_MAX: Duration = Duration::from_hours(10 * 365 * 24);
+
 /// A duration: `10s`, `1m 30s`, `400ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wanted = "write it like 10s, 400ms or 1m30s";
     match humantime::parse_duration(text) {
         Ok(d) if d.is_zero() => Err(format!("must be longer than nothing; {wanted}")),
+        Ok(d) if d > DURATION_MAX => Err(format!("is longer than ten years; {wanted}")),
         Ok(d) => Ok(d),
         Err(error) => Err(format!("{error}; {wanted}")),
     }
@@ -264,7 +268,8 @@ mod tests {
     fn durations_and_seeds() {
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
         assert!(duration("10").unwrap_err().contains("write it like 10s"));
-        assert!(duration("0s").is_err());
+        assert!(duration("0s").is_err() && duration("9y").is_ok());
+        assert!(duration("300000000000y").unwrap_err().contains("longer than ten years"));
         assert_eq!(seed("0x5a3"), Ok(0x5a3));
         assert_eq!(seed("42"), Ok(42));
         assert!(seed("-1").is_err() && seed("0x").is_err());

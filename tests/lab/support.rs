@@ -228,10 +228,32 @@ pub(crate) fn finish(mut command: Command, within: Duration) -> Output {
         output
     });
     if ended.recv_timeout(within).is_err() {
+        let doing = doing(&command, pid);
         let _ = with_args(bare("kill"), &["-KILL", &pid.to_string()]).status();
-        panic!("{command:?} has not ended within {within:?}");
+        // Unless it has ended long ago, and something that it started holds its output.
+        let said = match ended.recv_timeout(Duration::from_secs(5)) {
+            Ok(()) => waiting.join().unwrap().map_or_else(|e| e.to_string(), |output| text(&output)),
+            Err(_) => "something that it started holds its output".to_owned(),
+        };
+        panic!("{command:?} has not ended within {within:?}\n{said}\n{doing}");
     }
     waiting.join().unwrap().unwrap()
+}
+
+/// What a program that does not end is doing: what its threads wait in, what runs below it, and the end of its run's log.
+fn doing(command: &Command, pid: i32) -> String {
+    let mut lines = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let read = |file: &str| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default().trim().to_owned();
+        lines.push(format!("thread {}: waits in {:?}, syscall {}, children {}", read("comm"), read("wchan"), read("syscall"), read("children")));
+    }
+    let arguments: Vec<_> = command.get_args().collect();
+    if let Some(store) = arguments.windows(2).find(|pair| pair[0] == "--store").map(|pair| Path::new(pair[1])) {
+        let log = std::fs::read_to_string(store.join("latest/log.jsonl")).unwrap_or_default();
+        let log: Vec<&str> = log.lines().collect();
+        lines.extend(log[log.len().saturating_sub(40)..].iter().map(|line| (*line).to_owned()));
+    }
+    lines.join("\n")
 }
 
 /// Runs a command that must succeed; its output.

@@ -4,8 +4,10 @@
 //! timeout is one of idleness, and its destructors block while a command runs.) To give up, the socket is shut down, which frees
 //! everything at once.
 //!
-//! Two facts of libssh2 shape the code. A packet that went out in part must be completed by the same call with the same bytes
-//! before anything else is sent. And a command that a signal killed reports exit status 0: the exit signal is looked at too.
+//! Three facts of libssh2 shape the code. A packet that went out in part must be completed by the same call with the same bytes
+//! before anything else is sent. Every call takes in all that has arrived, also what another call has just waited for in vain:
+//! the socket says nothing of that any more, so who waits for it alone may wait for ever. And a command that a signal killed
+//! reports exit status 0: the exit signal is looked at too.
 
 use super::poll::{self, Interest};
 use super::ssh_options::{Destination, Surroundings};
@@ -29,6 +31,9 @@ const KEY_UNVERIFIED: i32 = -19;
 
 /// How much is read or written at a time.
 const PIECE_BYTES: usize = 32 << 10;
+
+/// How long to wait for the socket when there may be something to do without it.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// The most that is read in one turn of a pipe.
 const TURN_BYTES_MAX: usize = 1 << 20;
@@ -486,6 +491,14 @@ impl Talk {
         self.call(wire, Direction::Out, |channel| channel.write(piece))
     }
 
+    /// Waits until a call may succeed that did not before, or until the timeout: for the socket, unless one of the calls has taken
+    /// in what an earlier one needs. Then it only glances at the socket, and does not spin while keys are exchanged anew.
+    fn wait(&self, others: &[Interest<'_>], socket: Interest<'_>, more_to_send: bool, timeout: Duration) -> io::Result<()> {
+        let ready = self.stuck.is_none()
+            && (self.channel.read_window().available > 0 || more_to_send && self.channel.write_window().remaining > 0);
+        poll::wait(&[&[socket], others].concat(), if ready { timeout.min(GLANCE) } else { timeout })
+    }
+
     /// Feeds and drains a command until it ends.
     fn converse(&mut self, wire: &Wire, input: &mut dyn Read, output: &mut dyn Write, deadline: Instant) -> Result<Exit, String> {
         let lost = |e: io::Error| format!("the connection was lost: {e}");
@@ -527,7 +540,7 @@ impl Talk {
                 if left.is_zero() {
                     return Err("it did not end in time".into());
                 }
-                poll::wait(&[wire.interest()], left).map_err(lost)?;
+                self.wait(&[], wire.interest(), from < to, left).map_err(lost)?;
             }
         }
     }
@@ -627,7 +640,8 @@ impl Pipe for SshPipe {
         }
         // Answers may come at any time, whatever the last call waited for.
         let socket = Interest { read: true, ..self.wire.interest() };
-        poll::wait(&[socket, Interest::read(wake)], timeout).map_err(|e| self.lost(&e))
+        let more = outgoing.front().is_some();
+        self.talk.wait(&[Interest::read(wake)], socket, more, timeout).map_err(|e| self.lost(&e))
     }
 }
 

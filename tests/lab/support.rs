@@ -245,7 +245,13 @@ fn doing(command: &Command, pid: i32) -> String {
     let mut lines = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
         let read = |file: &str| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default().trim().to_owned();
-        lines.push(format!("thread {}: waits in {:?}, syscall {}, children {}", read("comm"), read("wchan"), read("syscall"), read("children")));
+        lines.push(format!(
+            "thread {}: waits in {:?}, syscall {}, children {}",
+            read("comm"),
+            read("wchan"),
+            read("syscall"),
+            read("children")
+        ));
     }
     let arguments: Vec<_> = command.get_args().collect();
     if let Some(store) = arguments.windows(2).find(|pair| pair[0] == "--store").map(|pair| Path::new(pair[1])) {

@@ -494,8 +494,8 @@ impl Talk {
     /// Waits until a call may succeed that did not before, or until the timeout: for the socket, unless one of the calls has taken
     /// in what an earlier one needs. Then it only glances at the socket, and does not spin while keys are exchanged anew.
     fn wait(&self, others: &[Interest<'_>], socket: Interest<'_>, more_to_send: bool, timeout: Duration) -> io::Result<()> {
-        let ready = self.stuck.is_none()
-            && (self.channel.read_window().available > 0 || more_to_send && self.channel.write_window().remaining > 0);
+        let ready =
+            self.stuck.is_none() && (self.channel.read_window().available > 0 || more_to_send && self.channel.write_window().remaining > 0);
         poll::wait(&[&[socket], others].concat(), if ready { timeout.min(GLANCE) } else { timeout })
     }
 

@@ -92,6 +92,23 @@ fn whole_reads(add: &str, lies: bool) -> History {
     builder.finish()
 }
 
+/// A string that grows by appending, and is read over and over.
+fn growing_string() -> History {
+    let mut builder = Builder::new();
+    let mut all = String::new();
+    for number in 0..4000 {
+        let more = Value::Str(format!("{number};").into());
+        builder.event(0, Kind::Invoke, "append", &more, 0);
+        builder.event(0, Kind::Ok, "append", &more, 0);
+        all += &format!("{number};");
+        if number % 4 == 3 {
+            builder.event(1, Kind::Invoke, "get", &Value::Nil, 0);
+            builder.event(1, Kind::Ok, "get", &Value::Str(all.as_str().into()), 0);
+        }
+    }
+    builder.finish()
+}
+
 /// One test: the count is of the whole process.
 #[test]
 fn no_more_is_allocated_than_the_limit_allows() {
@@ -109,6 +126,7 @@ fn no_more_is_allocated_than_the_limit_allows() {
         ("whole reads of a set, a lie", "set", whole_reads("add", true)),
         ("whole reads of a list", "list-append", whole_reads("append", false)),
         ("whole reads of a list, a lie", "list-append", whole_reads("append", true)),
+        ("growing string", "kv", growing_string()),
     ] {
         for limit in [1, 2, 4, 8, 16, 32, 64, 128] {
             let budget = {

@@ -3,20 +3,23 @@
 use super::{Call, Decoded, Model, Sees, cas_register, text};
 use crate::options::Options;
 use crate::verdict::{Others, Words};
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use histories::{History, Outcome, Value, ValueId, Values, View};
 use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// A key that holds a string, at first the empty one; nil is the empty string too. (Also answers to `read` and `write`.)
+///
+/// The strings stay where they are, in the history: whole reads of what grows by appending are long.
 #[derive(Clone, Debug)]
-pub struct Kv {
-    /// The strings of the history, so that an appended one is known by its word again.
+pub struct Kv<'h> {
     initial: Held,
     appends: bool,
     compares: bool,
-    words: HashMap<Arc<str>, ValueId>,
-    texts: HashMap<ValueId, Arc<str>, rustc_hash::FxBuildHasher>,
+    values: &'h Values,
+    /// Where anybody appends, the strings of the history by their content: what is put together is known by its word again.
+    words: HashTable<ValueId>,
     /// In bytes, of the strings that are appended.
     appended_lengths: BTreeSet<usize>,
 }
@@ -45,9 +48,9 @@ pub enum Op {
     Cas(Held, Held),
 }
 
-impl Kv {
+impl<'h> Kv<'h> {
     /// A key of `history`'s store. Without an initial value in the options it is empty.
-    pub fn new(history: &History, options: &Options) -> Kv {
+    pub fn new(history: &'h History, options: &Options) -> Kv<'h> {
         let initial = match &options.initial {
             None | Some(Value::Nil) => Held::Empty,
             Some(Value::Str(text)) if text.is_empty() => Held::Empty,
@@ -63,12 +66,11 @@ impl Kv {
         };
         let appends = history.names().iter().any(|name| &**name == "append");
         let compares = history.names().iter().any(|name| &**name == "cas");
-        let mut kv =
-            Kv { initial, appends, compares, words: HashMap::default(), texts: HashMap::default(), appended_lengths: BTreeSet::new() };
+        let values = &history.values;
+        let mut kv = Kv { initial, appends, compares, values, words: HashTable::new(), appended_lengths: BTreeSet::new() };
         if !appends {
             return kv;
         }
-        let values = &history.values;
         for event in 0..history.len() as u32 {
             let value = history.value(event);
             let is_append = history.name(history.function(event)) == "append";
@@ -81,12 +83,8 @@ impl Kv {
                     if is_append {
                         kv.appended_lengths.insert(text.len());
                     }
-                    if kv.texts.contains_key(&id) {
-                        continue;
-                    }
-                    let text: Arc<str> = text.into();
-                    kv.words.insert(text.clone(), id);
-                    kv.texts.insert(id, text);
+                    let rehash = |&id: &ValueId| hash(string(values, id));
+                    kv.words.entry(hash(text), |&known| known == id, rehash).or_insert(id);
                 }
             }
         }
@@ -104,27 +102,41 @@ impl Kv {
     fn text<'a>(&'a self, held: &'a Held) -> &'a str {
         match held {
             Held::Empty => "",
-            Held::Word(id) => self.texts.get(id).map_or("", |text| text),
+            Held::Word(id) => string(self.values, *id),
             Held::Text(text) => text,
         }
     }
 
+    /// Nothing can be appended to an initial value that is no string.
     fn appended(&self, held: &Held, more: &Arc<str>) -> Option<Held> {
-        let text: Arc<str> = match held {
-            Held::Empty => more.clone(),
-            Held::Word(id) => [&**self.texts.get(id)?, more].concat().into(),
-            Held::Text(text) => [text, &**more].concat().into(),
-        };
-        Some(self.holding(text))
+        match (held, self.text(held)) {
+            (Held::Empty, _) => Some(self.holding(more.clone())),
+            (_, "") => None,
+            (_, text) => Some(self.holding([text, &**more].concat().into())),
+        }
+    }
+
+    /// The word of a string that occurs in the history.
+    fn word(&self, text: &str) -> Option<ValueId> {
+        self.words.find(hash(text), |&id| string(self.values, id) == text).copied()
     }
 
     /// What holds a string that is not empty.
     fn holding(&self, text: Arc<str>) -> Held {
-        self.words.get(&text).map_or(Held::Text(text), |&id| Held::Word(id))
+        self.word(&text).map_or(Held::Text(text), Held::Word)
     }
 }
 
-impl Model for Kv {
+fn hash(text: &str) -> u64 {
+    rustc_hash::FxBuildHasher.hash_one(text)
+}
+
+/// A value that is a string; the empty one for every other.
+fn string(values: &Values, id: ValueId) -> &str {
+    if let View::Str(text) = values.view(id) { text } else { "" }
+}
+
+impl Model for Kv<'_> {
     type State = Held;
     type Op = Op;
 
@@ -141,7 +153,7 @@ impl Model for Kv {
         let op = match call.f {
             "get" | "read" => call.output.map(|value| Op::Get(Kv::held(call.values, value))),
             "put" | "write" => match input() {
-                Held::Word(id) if self.appends && !self.texts.contains_key(&id) => {
+                Held::Word(id) if self.appends && string(call.values, id).is_empty() => {
                     return Err(format!("where others append, put takes a string, not {}", call.values.display(id)));
                 }
                 value => Some(Op::Put(value)),
@@ -157,7 +169,7 @@ impl Model for Kv {
                     return Err(format!("a cas needs a pair [old new], not {}", call.values.display(call.input)));
                 };
                 let (old, new) = (Kv::held(call.values, old), Kv::held(call.values, new));
-                if self.appends && [&old, &new].into_iter().any(|held| matches!(held, Held::Word(id) if !self.texts.contains_key(id))) {
+                if self.appends && [&old, &new].into_iter().any(|held| matches!(held, Held::Word(id) if string(call.values, *id).is_empty())) {
                     return Err(format!("where others append, cas takes strings, not {}", call.values.display(call.input)));
                 }
                 Some(Op::Cas(old, new))
@@ -203,7 +215,7 @@ impl Model for Kv {
         let cut = |&length: &usize| {
             let (before, end) = text.split_at_checked(text.len().checked_sub(length)?)?;
             let before = if before.is_empty() { Held::Empty } else { self.holding(before.into()) };
-            self.words.contains_key(end).then(|| (Op::Append(end.into()), before))
+            self.word(end).map(|_| (Op::Append(end.into()), before))
         };
         self.appended_lengths.iter().filter_map(cut).collect()
     }

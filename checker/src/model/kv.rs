@@ -169,7 +169,9 @@ impl Model for Kv<'_> {
                     return Err(format!("a cas needs a pair [old new], not {}", call.values.display(call.input)));
                 };
                 let (old, new) = (Kv::held(call.values, old), Kv::held(call.values, new));
-                if self.appends && [&old, &new].into_iter().any(|held| matches!(held, Held::Word(id) if string(call.values, *id).is_empty())) {
+                if self.appends
+                    && [&old, &new].into_iter().any(|held| matches!(held, Held::Word(id) if string(call.values, *id).is_empty()))
+                {
                     return Err(format!("where others append, cas takes strings, not {}", call.values.display(call.input)));
                 }
                 Some(Op::Cas(old, new))

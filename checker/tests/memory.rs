@@ -97,10 +97,11 @@ fn growing_string() -> History {
     let mut builder = Builder::new();
     let mut all = String::new();
     for number in 0..4000 {
-        let more = Value::Str(format!("{number};").into());
-        builder.event(0, Kind::Invoke, "append", &more, 0);
-        builder.event(0, Kind::Ok, "append", &more, 0);
-        all += &format!("{number};");
+        let more = format!("{number};");
+        for kind in [Kind::Invoke, Kind::Ok] {
+            builder.event(0, kind, "append", &Value::Str(more.as_str().into()), 0);
+        }
+        all += &more;
         if number % 4 == 3 {
             builder.event(1, Kind::Invoke, "get", &Value::Nil, 0);
             builder.event(1, Kind::Ok, "get", &Value::Str(all.as_str().into()), 0);

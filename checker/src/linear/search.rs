@@ -304,7 +304,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
                 Event::Call(entry) => self.call(entry).map(|()| true),
                 Event::Return(entry) => self.returns(entry, at),
             };
-            match goes_on.and_then(|goes_on| self.collect_paths().map(|()| goes_on)) {
+            match goes_on.and_then(|goes_on| self.collect().map(|()| goes_on)) {
                 Ok(false) => {
                     let (Event::Return(entry) | Event::Call(entry)) = event;
                     return Found::Nothing(self.stuck(entry));
@@ -324,10 +324,15 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         Found::Order(cheapest.map_or_else(Vec::new, |c| self.paths.steps(c.path)))
     }
 
-    fn collect_paths(&mut self) -> Result<(), Limit> {
+    /// Drops what no configuration points to any more, now and then.
+    fn collect(&mut self) -> Result<(), Limit> {
         if self.paths.is_due() {
             self.hold(self.paths.bytes_to_collect(self.now.len()))?;
             self.paths.collect(self.now.iter_mut().map(|c| &mut c.path));
+        }
+        if self.usages.is_due() {
+            self.hold(self.usages.bytes_to_collect(self.now.len()))?;
+            self.usages.collect(self.now.iter_mut().map(|c| &mut c.used));
         }
         Ok(())
     }
@@ -470,6 +475,10 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             if unlimited {
                 self.add(Config { state, ..config }, entry, target, at, most)?;
                 continue;
+            }
+            let growth = self.usages.growth(config.used);
+            if growth > 0 {
+                self.hold(growth)?;
             }
             let used = self.usages.with_one_more(config.used, i as u32);
             let free = self.free_after(&config, config.done, class);

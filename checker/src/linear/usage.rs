@@ -6,62 +6,103 @@
 //! again used no more; and an order does not have to use what is left. For the same reason a step by an op of unknown outcome
 //! that leaves the state as it is leads to nothing new.
 
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
-use std::sync::Arc;
+use super::path::growth;
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
+use std::hash::Hasher;
 
 /// The usage of a configuration that has used nothing.
 pub(crate) const NOTHING_USED: u32 = 0;
 
-/// Sorted by class: (class, how many), none of them zero.
-type Counts = Arc<[(u32, u32)]>;
+/// Of one class, how many are used; never zero.
+type Count = (u32, u32);
 
-/// All usages that a search has seen.
+/// One usage, by what is asked of it most.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    /// Where its counts end among all; they begin where those of the usage before it end.
+    end: usize,
+    /// A bit for each class that it has used; classes share bits.
+    classes: u64,
+    /// How many ops it stands for.
+    total: u32,
+}
+
+/// All usages that a search has seen, and still needs.
 #[derive(Debug)]
 pub(crate) struct Usages {
-    list: Vec<Counts>,
-    index: HashMap<Counts, u32, FxBuildHasher>,
-    bytes: usize,
+    list: Vec<Usage>,
+    /// Of each usage in turn, its counts in ascending order of class.
+    counts: Vec<Count>,
+    index: HashTable<u32>,
+    /// The usage that is looked for.
+    wanted: Vec<Count>,
+    collect_at: usize,
     /// Whether less use dominates; else only the same use is as good.
     dominance: bool,
 }
 
+const COLLECT_FIRST: usize = 1 << 12;
+
 impl Usages {
     pub(crate) fn new(dominance: bool) -> Usages {
-        let nothing: Counts = Arc::from([]);
-        Usages { list: vec![nothing.clone()], index: std::iter::once((nothing, NOTHING_USED)).collect(), bytes: 0, dominance }
+        let mut usages = Usages {
+            list: Vec::new(),
+            counts: Vec::new(),
+            index: HashTable::new(),
+            wanted: Vec::new(),
+            collect_at: COLLECT_FIRST,
+            dominance,
+        };
+        usages.push_wanted(hash_of(&[]));
+        usages
+    }
+
+    fn counts(&self, usage: u32) -> &[Count] {
+        counts_of(&self.list, &self.counts, usage)
     }
 
     /// How many of the class are used.
     pub(crate) fn count(&self, usage: u32, class: u32) -> u32 {
-        if usage == NOTHING_USED {
+        if self.list[usage as usize].classes & bit(class) == 0 {
             return 0;
         }
-        let counts = &self.list[usage as usize];
+        let counts = self.counts(usage);
         counts.binary_search_by_key(&class, |c| c.0).map_or(0, |i| counts[i].1)
     }
 
     /// The usage with one more of the class.
     pub(crate) fn with_one_more(&mut self, usage: u32, class: u32) -> u32 {
-        let mut counts = self.list[usage as usize].to_vec();
-        match counts.binary_search_by_key(&class, |c| c.0) {
-            Ok(i) => counts[i].1 += 1,
-            Err(i) => counts.insert(i, (class, 1)),
+        let Usages { list, counts, index, wanted, .. } = self;
+        wanted.clear();
+        wanted.extend_from_slice(counts_of(list, counts, usage));
+        match wanted.binary_search_by_key(&class, |c| c.0) {
+            Ok(i) => wanted[i].1 += 1,
+            Err(i) => wanted.insert(i, (class, 1)),
         }
-        if let Some(&found) = self.index.get(&counts[..]) {
-            return found;
+        let hash = hash_of(wanted);
+        match index.find(hash, |&i| counts_of(list, counts, i) == &wanted[..]) {
+            Some(&found) => found,
+            None => self.push_wanted(hash),
         }
-        self.bytes += 64 + 8 * counts.len();
-        let counts: Counts = counts.into();
-        let number = self.list.len() as u32;
-        self.list.push(counts.clone());
-        self.index.insert(counts, number);
+    }
+
+    fn push_wanted(&mut self, hash: u64) -> u32 {
+        let Usages { list, counts, index, wanted, .. } = self;
+        let number = list.len() as u32;
+        counts.extend_from_slice(wanted);
+        list.push(Usage {
+            end: counts.len(),
+            classes: wanted.iter().fold(0, |classes, count| classes | bit(count.0)),
+            total: wanted.iter().map(|count| count.1).sum(),
+        });
+        index.insert_unique(hash, number, |&i| hash_of(counts_of(list, counts, i)));
         number
     }
 
     /// How many ops a usage stands for.
     pub(crate) fn total(&self, usage: u32) -> u32 {
-        self.list[usage as usize].iter().map(|c| c.1).sum()
+        self.list[usage as usize].total
     }
 
     /// Whether less use dominates.
@@ -74,21 +115,95 @@ impl Usages {
         if !self.dominance || a == b || a == NOTHING_USED {
             return self.dominance || a == b;
         }
-        let (a, b) = (&self.list[a as usize], &self.list[b as usize]);
-        let mut rest = b.iter();
-        a.len() <= b.len()
-            && a.iter().all(|&(class, count)| rest.find(|other| other.0 >= class).is_some_and(|other| other.0 == class && other.1 >= count))
+        let (less, more) = (&self.list[a as usize], &self.list[b as usize]);
+        // Most pairs end here. As much as another in all, and not equal, is more of some class.
+        if less.total >= more.total || less.classes & !more.classes != 0 {
+            return false;
+        }
+        let mut rest = self.counts(b).iter();
+        self.counts(a)
+            .iter()
+            .all(|&(class, count)| rest.find(|other| other.0 >= class).is_some_and(|other| other.0 == class && other.1 >= count))
+    }
+
+    /// Whether enough usages have gathered to make a collection worth its while.
+    pub(crate) fn is_due(&self) -> bool {
+        self.list.len() >= self.collect_at
+    }
+
+    /// Bytes that a collection needs besides those held, with so many that are kept.
+    pub(crate) fn bytes_to_collect(&self, kept: usize) -> usize {
+        self.list.len() * size_of::<u32>() + kept * size_of::<&u32>()
+    }
+
+    /// Drops all usages that are not in `kept`, and renumbers these.
+    pub(crate) fn collect<'a>(&mut self, kept: impl Iterator<Item = &'a mut u32>) {
+        const DROPPED: u32 = u32::MAX;
+        let mut kept: Vec<&mut u32> = kept.collect();
+        let mut renumbered = vec![DROPPED; self.list.len()];
+        renumbered[NOTHING_USED as usize] = NOTHING_USED;
+        for usage in &kept {
+            renumbered[**usage as usize] = NOTHING_USED;
+        }
+        self.index.clear();
+        let Usages { list, counts, index, .. } = self;
+        let (mut next, mut begin, mut end) = (0, 0, 0);
+        for (old, new) in renumbered.iter_mut().enumerate() {
+            let from = std::mem::replace(&mut begin, list[old].end);
+            if *new == DROPPED {
+                continue;
+            }
+            counts.copy_within(from..begin, end);
+            end += begin - from;
+            list[next] = Usage { end, ..list[old] };
+            *new = next as u32;
+            next += 1;
+        }
+        list.truncate(next);
+        counts.truncate(end);
+        for usage in 0..next as u32 {
+            index.insert_unique(hash_of(counts_of(list, counts, usage)), usage, |&i| hash_of(counts_of(list, counts, i)));
+        }
+        for usage in &mut kept {
+            **usage = renumbered[**usage as usize];
+        }
+        self.collect_at = (2 * next).max(COLLECT_FIRST);
+    }
+
+    /// Bytes that one more usage, with one op more than this one, may need besides those held: the lists double, the old ones are
+    /// copied from.
+    pub(crate) fn growth(&self, usage: u32) -> usize {
+        let index = if self.index.len() == self.index.capacity() { self.index.len().max(4) * 2 * 6 } else { 0 };
+        growth(&self.list, 1) + growth(&self.counts, self.counts(usage).len() + 1) + index
     }
 
     /// Bytes of memory held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.list.capacity() * size_of::<Usage>() + self.counts.capacity() * size_of::<Count>() + self.index.capacity() * 5
     }
+}
+
+fn counts_of<'a>(list: &[Usage], counts: &'a [Count], usage: u32) -> &'a [Count] {
+    let begin = if usage == NOTHING_USED { 0 } else { list[usage as usize - 1].end };
+    &counts[begin..list[usage as usize].end]
+}
+
+fn bit(class: u32) -> u64 {
+    1 << (class % 64)
+}
+
+fn hash_of(counts: &[Count]) -> u64 {
+    let mut hasher = FxHasher::default();
+    for &(class, count) in counts {
+        hasher.write_u64(u64::from(class) << 32 | u64::from(count));
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn less_use_dominates() {
@@ -103,6 +218,38 @@ mod tests {
             [(NOTHING_USED, a, true), (a, b, true), (b, c, true), (d, c, true), (c, b, false), (a, d, false), (b, a, false)]
         {
             assert_eq!(usages.is_within(less, more), within, "{less} {more}");
+        }
+    }
+
+    /// Collections change nothing but numbers.
+    #[test]
+    fn usages_survive_collections() {
+        let mut usages = Usages::new(true);
+        let mut mine = [NOTHING_USED; 5];
+        let mut expected: [BTreeMap<u32, u32>; 5] = Default::default();
+        for round in 0..3000u32 {
+            let who = (round * 7 % 5) as usize;
+            if round % 40 == 39 {
+                let other = (who + 1) % 5;
+                mine[other] = mine[who];
+                expected[other] = expected[who].clone();
+            }
+            let class = round * round % 97;
+            mine[who] = usages.with_one_more(mine[who], class);
+            *expected[who].entry(class).or_default() += 1;
+            if round % 13 == 0 {
+                usages.collect(mine.iter_mut());
+                assert!(usages.list.len() <= mine.len() + 1);
+            }
+            let counts: Vec<Count> = expected[who].iter().map(|(&class, &count)| (class, count)).collect();
+            assert_eq!(usages.counts(mine[who]), counts);
+            assert_eq!(usages.total(mine[who]), expected[who].values().sum::<u32>());
+            let again = usages.with_one_more(mine[who], 100);
+            assert_eq!(usages.with_one_more(mine[who], 100), again, "a usage has one number");
+            for other in 0..5 {
+                let within = expected[who].iter().all(|(class, count)| expected[other].get(class).is_some_and(|more| more >= count));
+                assert_eq!(usages.is_within(mine[who], mine[other]), within);
+            }
         }
     }
 }

@@ -461,6 +461,11 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         }
         for i in 0..self.crashed.len() {
             let class = self.crashed[i].class;
+            // What leads nowhere is passed over before anything is counted: to stay in the same state costs an op and gains nothing.
+            let leads_nowhere = |state: u32| state == IMPOSSIBLE || state == config.state && self.usages.dominance();
+            if self.states.known(config.state, class).is_some_and(leads_nowhere) {
+                continue;
+            }
             let unlimited = self.unknowns == Unknowns::Unlimited;
             let used = if unlimited { 0 } else { self.usages.count(config.used, i as u32) };
             let Some(&entry) = self.crashed[i].entries.get(used as usize) else { continue };
@@ -468,7 +473,6 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
                 continue;
             }
             let state = self.step(config.state, class)?;
-            // To stay in the same state costs an op and gains nothing.
             if state == IMPOSSIBLE || state == config.state && self.usages.dominance() {
                 continue;
             }

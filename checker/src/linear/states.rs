@@ -50,6 +50,12 @@ impl<'a, M: Model> States<'a, M> {
         self.table[at]
     }
 
+    /// What [`States::step`] would say, if that is remembered.
+    pub(crate) fn known(&self, state: u32, class: u32) -> Option<u32> {
+        let next = if self.remembers { self.table[state as usize * self.classes.len() + class as usize] } else { UNTRIED };
+        (next != UNTRIED).then_some(next)
+    }
+
     /// How many steps of the model were made: each may have taken long.
     pub(crate) fn made(&self) -> u64 {
         self.made

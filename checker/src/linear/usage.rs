@@ -8,8 +8,6 @@
 
 use super::path::growth;
 use hashbrown::HashTable;
-use rustc_hash::FxHasher;
-use std::hash::Hasher;
 
 /// The usage of a configuration that has used nothing.
 pub(crate) const NOTHING_USED: u32 = 0;
@@ -24,6 +22,8 @@ struct Usage {
     end: usize,
     /// A bit for each class that it has used; classes share bits.
     classes: u64,
+    /// The sum of what each op's class is hashed to.
+    hash: u64,
     /// How many ops it stands for.
     total: u32,
 }
@@ -35,8 +35,6 @@ pub(crate) struct Usages {
     /// Of each usage in turn, its counts in ascending order of class.
     counts: Vec<Count>,
     index: HashTable<u32>,
-    /// The usage that is looked for.
-    wanted: Vec<Count>,
     collect_at: usize,
     /// Whether less use dominates; else only the same use is as good.
     dominance: bool,
@@ -46,16 +44,10 @@ const COLLECT_FIRST: usize = 1 << 12;
 
 impl Usages {
     pub(crate) fn new(dominance: bool) -> Usages {
-        let mut usages = Usages {
-            list: Vec::new(),
-            counts: Vec::new(),
-            index: HashTable::new(),
-            wanted: Vec::new(),
-            collect_at: COLLECT_FIRST,
-            dominance,
-        };
-        usages.push_wanted(hash_of(&[]));
-        usages
+        let nothing = Usage { end: 0, classes: 0, hash: 0, total: 0 };
+        let mut index = HashTable::new();
+        index.insert_unique(nothing.hash, NOTHING_USED, |_| nothing.hash);
+        Usages { list: vec![nothing], counts: Vec::new(), index, collect_at: COLLECT_FIRST, dominance }
     }
 
     fn counts(&self, usage: u32) -> &[Count] {
@@ -73,30 +65,37 @@ impl Usages {
 
     /// The usage with one more of the class.
     pub(crate) fn with_one_more(&mut self, usage: u32, class: u32) -> u32 {
-        let Usages { list, counts, index, wanted, .. } = self;
-        wanted.clear();
-        wanted.extend_from_slice(counts_of(list, counts, usage));
-        match wanted.binary_search_by_key(&class, |c| c.0) {
-            Ok(i) => wanted[i].1 += 1,
-            Err(i) => wanted.insert(i, (class, 1)),
+        let Usages { list, counts, index, .. } = self;
+        let before = list[usage as usize];
+        let hash = before.hash.wrapping_add(hash_of(class));
+        let mine = counts_of(list, counts, usage);
+        let place = mine.binary_search_by_key(&class, |count| count.0);
+        let is_wanted = |&other: &u32| {
+            let other = counts_of(list, counts, other);
+            match place {
+                Ok(i) => {
+                    other.len() == mine.len()
+                        && other[i] == (class, mine[i].1 + 1)
+                        && other[..i] == mine[..i]
+                        && other[i + 1..] == mine[i + 1..]
+                }
+                Err(i) => {
+                    other.len() == mine.len() + 1 && other[i] == (class, 1) && other[..i] == mine[..i] && other[i + 1..] == mine[i..]
+                }
+            }
+        };
+        if let Some(&found) = index.find(hash, is_wanted) {
+            return found;
         }
-        let hash = hash_of(wanted);
-        match index.find(hash, |&i| counts_of(list, counts, i) == &wanted[..]) {
-            Some(&found) => found,
-            None => self.push_wanted(hash),
-        }
-    }
-
-    fn push_wanted(&mut self, hash: u64) -> u32 {
-        let Usages { list, counts, index, wanted, .. } = self;
         let number = list.len() as u32;
-        counts.extend_from_slice(wanted);
-        list.push(Usage {
-            end: counts.len(),
-            classes: wanted.iter().fold(0, |classes, count| classes | bit(count.0)),
-            total: wanted.iter().map(|count| count.1).sum(),
-        });
-        index.insert_unique(hash, number, |&i| hash_of(counts_of(list, counts, i)));
+        let begin = counts.len();
+        counts.extend_from_within(begin_of(list, usage)..before.end);
+        match place {
+            Ok(i) => counts[begin + i].1 += 1,
+            Err(i) => counts.insert(begin + i, (class, 1)),
+        }
+        list.push(Usage { end: counts.len(), classes: before.classes | bit(class), hash, total: before.total + 1 });
+        index.insert_unique(hash, number, |&i| list[i as usize].hash);
         number
     }
 
@@ -162,7 +161,7 @@ impl Usages {
         list.truncate(next);
         counts.truncate(end);
         for usage in 0..next as u32 {
-            index.insert_unique(hash_of(counts_of(list, counts, usage)), usage, |&i| hash_of(counts_of(list, counts, i)));
+            index.insert_unique(list[usage as usize].hash, usage, |&i| list[i as usize].hash);
         }
         for usage in &mut kept {
             **usage = renumbered[**usage as usize];
@@ -183,21 +182,25 @@ impl Usages {
     }
 }
 
+fn begin_of(list: &[Usage], usage: u32) -> usize {
+    if usage == NOTHING_USED { 0 } else { list[usage as usize - 1].end }
+}
+
 fn counts_of<'a>(list: &[Usage], counts: &'a [Count], usage: u32) -> &'a [Count] {
-    let begin = if usage == NOTHING_USED { 0 } else { list[usage as usize - 1].end };
-    &counts[begin..list[usage as usize].end]
+    &counts[begin_of(list, usage)..list[usage as usize].end]
 }
 
 fn bit(class: u32) -> u64 {
     1 << (class % 64)
 }
 
-fn hash_of(counts: &[Count]) -> u64 {
-    let mut hasher = FxHasher::default();
-    for &(class, count) in counts {
-        hasher.write_u64(u64::from(class) << 32 | u64::from(count));
-    }
-    hasher.finish()
+/// Of a single op. Sums of these are told apart well, for all bits depend on all of the class (the finalizer of splitmix64: Steele,
+/// Lea and Flood 2014).
+fn hash_of(class: u32) -> u64 {
+    let mut hash = (u64::from(class) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ pub(crate) struct Paths {
     collect_at: usize,
 }
 
-const COLLECT_FIRST: usize = 1 << 12;
+/// How many gather before the first collection. (Tests have small histories.)
+const COLLECT_FIRST: usize = if cfg!(test) { 1 } else { 1 << 12 };
 
 impl Paths {
     pub(crate) fn new() -> Paths {

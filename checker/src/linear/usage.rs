@@ -40,7 +40,8 @@ pub(crate) struct Usages {
     dominance: bool,
 }
 
-const COLLECT_FIRST: usize = 1 << 12;
+/// How many gather before the first collection. (Tests have small histories.)
+const COLLECT_FIRST: usize = if cfg!(test) { 1 } else { 1 << 12 };
 
 impl Usages {
     pub(crate) fn new(dominance: bool) -> Usages {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how much was taken")]
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
-use histories::generate::{self, Distinct, Model, Plan};
+use histories::generate::{self, Anomaly, Distinct, Model, Plan};
 use histories::{Builder, History, Kind, Value};
 use rashomon_checker::verdict::Summary;
 use rashomon_checker::{Answer, Budget, Options, Reason, check_linearizable};
@@ -117,6 +117,7 @@ fn no_more_is_allocated_than_the_limit_allows() {
     let (mut decided, mut undecided, mut undecided_by_64) = (0, 0, 0);
     let counter = Plan { concurrency: 30, info: 0.1, seed: 3, ..Plan::new(Model::Counter, 20_000) };
     let cas = Plan { concurrency: 30, info: 0.1, values: Distinct::Few(5), seed: 1, ..Plan::new(Model::CasRegister, 20_000) };
+    let cas_lies = Plan { concurrency: 100, info: 0.2, anomaly: Some(Anomaly::StaleRead), ..Plan { ops: 5_000, ..cas.clone() } };
     for (name, model, history) in [
         ("unique values", "register", rounds(10_000, 6, true, false)),
         ("unique values, a lie", "register", rounds(10_000, 6, true, true)),
@@ -125,6 +126,7 @@ fn no_more_is_allocated_than_the_limit_allows() {
         ("queue", "fifo-queue", queue(20, 14)),
         ("counter", "counter", generate::history(&counter).unwrap().0),
         ("cas of few values", "cas-register", generate::history(&cas).unwrap().0),
+        ("cas of few values, a lie", "cas-register", generate::history(&cas_lies).unwrap().0),
         ("whole reads of a set", "set", whole_reads("add", false)),
         ("whole reads of a set, a lie", "set", whole_reads("add", true)),
         ("whole reads of a list", "list-append", whole_reads("append", false)),

@@ -80,9 +80,7 @@ impl Usages {
                         && other[..i] == mine[..i]
                         && other[i + 1..] == mine[i + 1..]
                 }
-                Err(i) => {
-                    other.len() == mine.len() + 1 && other[i] == (class, 1) && other[..i] == mine[..i] && other[i + 1..] == mine[i..]
-                }
+                Err(i) => other.len() == mine.len() + 1 && other[i] == (class, 1) && other[..i] == mine[..i] && other[i + 1..] == mine[i..],
             }
         };
         if let Some(&found) = index.find(hash, is_wanted) {

@@ -12,6 +12,7 @@ const RASHOMON: &str = env!("CARGO_BIN_EXE_rashomon");
 const UNKNOWN: i32 = 2;
 
 /// Checks a history under a limit that it exceeds, and returns the most bytes that the process held.
+#[allow(clippy::zombie_processes, reason = "wait4 waits, and says more")]
 fn peak(history: &Path, limit: &str) -> u64 {
     let mut command = Command::new(RASHOMON);
     command.args(["check", "--model", "cas-register", "--memory-limit", limit]).arg(history);

@@ -7,6 +7,9 @@
 pub enum Rule {
     /// A pending read that can happen is linearized at once (`linear/search.rs`). Off: reads are branched on like updates.
     FreeReads,
+    /// What has done more of the pending reads dominates (`linear/search.rs`). Off: only what has done the same is the same. Says
+    /// nothing where reads are branched on.
+    MoreReads,
     /// Of pending ops that do the same, the one that returns first is used (`linear/search.rs`). Off: each is tried.
     EarliestDeadline,
     /// Ops of unknown outcome that do the same are counted (`linear/usage.rs`). Off: it is remembered which of them were used.
@@ -31,8 +34,9 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 11] = [
+    pub const ALL: [Rule; 12] = [
         Rule::FreeReads,
+        Rule::MoreReads,
         Rule::EarliestDeadline,
         Rule::CountedUnknowns,
         Rule::Dominance,
@@ -49,6 +53,7 @@ impl Rule {
     pub fn name(self) -> &'static str {
         match self {
             Rule::FreeReads => "free reads",
+            Rule::MoreReads => "more reads",
             Rule::EarliestDeadline => "earliest deadline",
             Rule::CountedUnknowns => "counted unknowns",
             Rule::Dominance => "dominance",

@@ -107,7 +107,7 @@ pub(crate) const GRID: &[Row] = &[
 /// On what the rules are switched off.
 pub(crate) const FOR_RULES: &[Row] = &[
     row("register, unique values", REGISTER, 100 * K, 10, 0, 0.01),
-    row("register, 5 values", REGISTER, 100 * K, 5, 5, 0.0),
+    row("register, 5 values", REGISTER, 100 * K, 10, 5, 0.0),
     row("register, 5 values", REGISTER, 10 * K, 20, 5, 0.0),
     row("register, 5 values", REGISTER, 10 * K, 10, 5, 0.01),
     row("cas-register, 5 values", CAS, 10 * K, 20, 5, 0.01),

@@ -57,16 +57,18 @@ impl<K: Mask> Configs<K> {
     }
 
     /// Adds a configuration, unless one that is there can do all that it can. At most `most` of equal state and mask are
-    /// kept. Returns its number if it was added.
-    pub(crate) fn insert(&mut self, config: Config<K>, usages: &Usages, most: usize) -> Option<u32> {
+    /// kept. Returns its number if it was added. `reads` are slots of ops that change nothing: what has done more of them can do
+    /// all that the other can. They have to stay the same until the set is cleared.
+    pub(crate) fn insert(&mut self, config: Config<K>, reads: K, usages: &Usages, most: usize) -> Option<u32> {
         let number = self.list.len() as u32;
         let Configs { list, next, dead, dead_count, heads } = self;
         let same = |i: u32| {
             let other = &list[i as usize];
-            (other.state, other.done, other.free) == (config.state, config.done, config.free)
+            (other.state, other.free) == (config.state, config.free) && other.done.minus(reads) == config.done.minus(reads)
         };
-        let hash = hash_of(&config);
-        let head = match heads.entry(hash, |&i| same(i), |&i| hash_of(&list[i as usize])) {
+        let can_all =
+            |one: &Config<K>, other: &Config<K>| other.done.minus(one.done) == K::default() && usages.is_within(one.used, other.used);
+        let head = match heads.entry(hash_of(&config, reads), |&i| same(i), |&i| hash_of(&list[i as usize], reads)) {
             hashbrown::hash_table::Entry::Vacant(place) => {
                 place.insert(number);
                 NONE
@@ -77,10 +79,11 @@ impl<K: Mask> Configs<K> {
                 let mut alive = 0;
                 while i != NONE {
                     if !dead[i as usize] {
-                        if usages.is_within(list[i as usize].used, config.used) {
+                        let other = &list[i as usize];
+                        if can_all(other, &config) {
                             return None;
                         }
-                        alive += 1;
+                        alive += usize::from(other.done == config.done);
                     }
                     i = next[i as usize];
                 }
@@ -89,7 +92,7 @@ impl<K: Mask> Configs<K> {
                 }
                 let mut i = head;
                 while i != NONE {
-                    if !dead[i as usize] && usages.is_within(config.used, list[i as usize].used) {
+                    if !dead[i as usize] && can_all(&config, &list[i as usize]) {
                         dead[i as usize] = true;
                         *dead_count += 1;
                     }
@@ -145,9 +148,9 @@ impl<K: Mask> Configs<K> {
     }
 }
 
-fn hash_of<K: Mask>(config: &Config<K>) -> u64 {
+fn hash_of<K: Mask>(config: &Config<K>, reads: K) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write_u64(config.done.word());
+    hasher.write_u64(config.done.minus(reads).word());
     hasher.write_u64(config.free.word());
     hasher.write_u32(config.state);
     hasher.finish()

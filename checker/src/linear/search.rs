@@ -18,6 +18,10 @@
 //! **Free ops.** A pending op that is pure and can happen is linearized at once. *Why:* it leaves the state as it is, and an
 //! order in which it comes later stays legal without it there.
 //!
+//! **More reads dominate.** Of two configurations of the same state in which the same updates are done, the one in which more of the
+//! pending reads are done can do all that the other can. *Why:* from the other, go on to any legal order, and leave out of it the
+//! reads that the one has done: they change nothing, so what comes after them is as legal without them.
+//!
 //! **Overwrites that nobody sees** ([`Unknowns::Lazy`]). A pending overwrite can take effect just before another one that takes
 //! effect now, and nobody notices: so when one does, all others in flight become *free*. A free one may return without more
 //! ado; it may also still be used, as long as it is in flight. The witness puts it before the overwrite that hid it.
@@ -175,6 +179,8 @@ pub(crate) struct Search<'a, M: Model, K: Mask> {
     updates: Vec<Pending>,
     /// Pure ops in flight.
     reads: Vec<Pending>,
+    /// Their slots, if those that have done more of them dominate.
+    read_slots: K,
     crashed: Vec<Crashed>,
     crashed_of_class: Vec<u32>,
     /// Per state: which of `reads` can happen in it, as of which change of `reads`.
@@ -226,6 +232,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             slot_of: vec![0; problem.entries.len()],
             updates: Vec::new(),
             reads: Vec::new(),
+            read_slots: K::default(),
             crashed: Vec::new(),
             crashed_of_class: vec![u32::MAX; problem.classes.len()],
             legal_reads: Vec::new(),
@@ -363,6 +370,10 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             self.updates.insert(at, pending);
             return Ok(());
         }
+        // Where few are kept of each mask, as many masks as there are shall be.
+        if self.rules.has(Rule::MoreReads) && matches!(self.unknowns, Unknowns::Exact | Unknowns::Unlimited) {
+            self.read_slots = self.read_slots.with(slot);
+        }
         self.reads.push(pending);
         self.reads_changed += 1;
         for i in 0..self.now.len() {
@@ -417,6 +428,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
         self.updates.retain(|p| p.entry != index);
         self.hidden = self.hidden.without(slot);
         if self.pure[self.problem.entries[index as usize].class as usize] {
+            self.read_slots = self.read_slots.without(slot);
             self.reads.retain(|p| p.entry != index);
             self.reads_changed += 1;
         }
@@ -524,7 +536,7 @@ impl<'a, M: Model, K: Mask> Search<'a, M, K> {
             self.hold(growth)?;
         }
         let set = if ready { &mut self.returned } else { &mut self.waiting };
-        Ok(set.insert(config, &self.usages, most))
+        Ok(set.insert(config, self.read_slots, &self.usages, most))
     }
 
     fn legal_reads(&mut self, state: u32) -> Result<K, Limit> {

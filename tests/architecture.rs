@@ -180,6 +180,113 @@ fn every_crate_is_linted_alike() {
     }
 }
 
+/// All Rust sources below some folders, tests too, in one string.
+fn all_code(folders: &[PathBuf]) -> String {
+    let mut code = String::new();
+    let mut folders: Vec<PathBuf> = folders.iter().filter(|folder| folder.exists()).cloned().collect();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                code.push_str(&std::fs::read_to_string(&path).expect("source"));
+            }
+        }
+    }
+    code
+}
+
+/// Whether code names a crate: in a path, or in a `use` or an attribute.
+fn names(code: &str, krate: &str) -> bool {
+    let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+    code.match_indices(krate).any(|(at, _)| {
+        let (before, after) = (&code[..at], &code[at + krate.len()..]);
+        !letter(before.chars().next_back()) && (after.starts_with("::") || before.ends_with("use ") && after.starts_with([';', ' ']))
+    })
+}
+
+#[test]
+fn every_dependency_is_used() {
+    let mut unused = Vec::new();
+    for package in metadata().packages {
+        let folder = PathBuf::from(package.manifest_path.parent().expect("folder"));
+        let is_root = folder == root();
+        let product = if is_root { all_code(&[root().join("harness")]) } else { all_code(&[folder.join("src")]) };
+        let tests = all_code(&["src", "tests", "benches", "examples"].map(|name| folder.join(name)));
+        for dependency in &package.dependencies {
+            let name = dependency.rename.as_ref().unwrap_or(&dependency.name).replace('-', "_");
+            let code = if dependency.kind == DependencyKind::Development { &tests } else { &product };
+            if !names(code, &name) {
+                unused.push(format!("{} does not use {name}", package.name));
+            }
+        }
+    }
+    assert_none(&unused, "dependencies that nothing uses");
+    assert!(names("use serde;", "serde") && names("a(serde::X)", "serde") && names("#[serde::x]", "serde"));
+    assert!(!names("my_serde::X", "serde") && !names("x::serde::X", "serde") && !names("serde_json::X", "serde"));
+}
+
+/// Licences that ask for no more than their own text beside the binary.
+const LICENCES: [&str; 14] = [
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+    "MPL-2.0",
+];
+
+/// Crates that were given up, or have flaws that nobody mends, by the RustSec database: what can be known without it at hand.
+const GIVEN_UP: [&str; 9] = ["ansi_term", "atty", "bincode", "dotenv", "failure", "instant", "paste", "serde_yaml", "varisat"];
+
+#[test]
+fn what_others_wrote_may_be_used_and_is_kept_up() {
+    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let options = ["--locked", "--offline", "--filter-platform", &host].map(String::from);
+    let metadata = MetadataCommand::new().other_options(options).exec().expect("cargo metadata");
+    assert!(metadata.packages.len() > 100, "{} packages only", metadata.packages.len());
+    let mut wrong = Vec::new();
+    for package in &metadata.packages {
+        let licence = package.license.clone().unwrap_or_default().replace('/', " OR ").replace(['(', ')'], "");
+        // Of alternatives one is enough, of what comes together all are needed.
+        let may = licence.split(" OR ").any(|one| one.split(" AND ").all(|part| LICENCES.contains(&part.trim())));
+        if !may {
+            wrong.push(format!("{}: licence {licence:?}", package.name));
+        }
+        if GIVEN_UP.contains(&package.name.as_str()) {
+            wrong.push(format!("{} is no longer kept up", package.name));
+        }
+    }
+    assert_none(&wrong, "what others wrote");
+}
+
+/// Cargo finds programs of tests by itself only where nothing says which there are: a file that no program includes would be lost.
+#[test]
+fn every_file_of_tests_is_part_of_a_program() {
+    for folder in [".", "histories", "checker", "nemesis", "workloads"] {
+        let tests = root().join(folder).join("tests");
+        let main = std::fs::read_to_string(tests.join("main.rs")).expect("main.rs");
+        let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("manifest");
+        for entry in std::fs::read_dir(&tests).expect("tests") {
+            let path = entry.expect("entry").path();
+            let name = path.file_stem().expect("name").to_string_lossy().into_owned();
+            let is_part = name == "main"
+                || main.lines().any(|line| line == format!("mod {name};"))
+                || manifest.contains(&format!("path = \"tests/{name}.rs\""));
+            assert!(path.extension().is_none_or(|e| e != "rs") || is_part, "{} is in no program of tests", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_crate_has_a_front_page() {
     for krate in ["histories", "checker", "nemesis", "workloads", "harness"] {

@@ -20,6 +20,9 @@ mod interner;
 mod linear;
 mod sequential;
 mod shrink;
+#[cfg(test)]
+#[path = "../../tests/size.rs"]
+mod test_size;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
 mod together;

@@ -101,8 +101,7 @@ mod tests {
 
     /// Bytes at random, each as many events as fit.
     fn any_bytes(rule: Rule) {
-        let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().unwrap());
-        for seed in 0..(4_000.0 * size) as u64 {
+        for seed in 0..crate::test_size::times(4_000) {
             let mut rng = ChaCha8Rng::seed_from_u64(seed * 31 + rule as u64);
             let mut input = [0; 3 + 4 * OPS_MAX];
             rng.fill_bytes(&mut input);

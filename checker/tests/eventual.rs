@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::size::size;
 use histories::{Builder, History, Kind, Value};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -256,10 +257,9 @@ fn somewhere(object: Object, rng: &mut impl Rng) -> Vec<i64> {
 }
 
 fn agree(object: Object, count: usize, seed: u64) {
-    let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |size| size.parse().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut told = BTreeMap::new();
-    let count = (count as f64 * size) as usize;
+    let count = (count as f64 * size()) as usize;
     for number in 0..count {
         let case = random(object, &mut rng);
         let history = case.history();

@@ -1,5 +1,6 @@
 //! Generated histories and the checker: what a correct object did is valid, and every planted anomaly is found.
 
+use crate::size::times;
 use histories::generate::{self, Anomaly, Distinct, Model, Plan, Refused};
 use rashomon_checker::verdict::Summary;
 use rashomon_checker::{Algorithm, Budget, Options, check_linearizable};
@@ -11,8 +12,7 @@ fn answer(plan: &Plan, history: &histories::History) -> Summary {
 }
 
 fn seeds() -> u64 {
-    let size = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse::<f64>().ok()).unwrap_or(1.0);
-    (2.0 * size).max(1.0) as u64
+    times(2)
 }
 
 /// Plans of all models that are checked: values, keys, shares of unknown outcomes, seeds.

@@ -21,8 +21,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how much they tried")]
 
-mod switches;
-
+use crate::size::{size, times};
+use crate::switches;
 use histories::{Builder, History, Kind, OpId, Value};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
@@ -524,8 +524,7 @@ fn check_core(initial: &State, ops: &[Interval], events: usize, found: &Countere
 }
 
 fn many(object: Object) {
-    let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().expect("RASHOMON_TEST_SIZE is a number"));
-    let histories = (250_000.0 * size) as u64;
+    let histories = times(250_000);
     let tally = std::thread::scope(|scope| {
         let halves = [0, 1].map(|half| {
             scope.spawn(move || {
@@ -674,7 +673,7 @@ fn exhaust(object: Object, alphabet: &[Do], full: usize) {
 
 /// Whether there is time for histories of five ops.
 fn is_large() -> bool {
-    std::env::var("RASHOMON_TEST_SIZE").is_ok_and(|size| size.parse().is_ok_and(|size: f64| size >= 4.0))
+    size() >= 4.0
 }
 
 #[test]

@@ -16,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::size::size;
 use histories::{Builder, History, Kind, Value};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -365,10 +366,6 @@ fn random(of: Type, rng: &mut impl Rng) -> Case {
         }
     }
     case
-}
-
-fn size() -> f64 {
-    std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |size| size.parse().unwrap())
 }
 
 fn agree(of: Type, count: usize, seed: u64) {

@@ -10,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::size::{size, times};
 use histories::{Builder, History, Kind, Value};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -224,11 +225,10 @@ fn judged_right(ops: &[Op], proof: &Counterexample) {
     }
 }
 
-fn agree(kinds: Kinds, seed: u64, count: usize) {
-    let size: usize = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1);
+fn agree(kinds: Kinds, seed: u64, count: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut found = [0, 0];
-    for _ in 0..count * size {
+    for _ in 0..times(count) {
         let ops = random_ops(&mut rng, kinds);
         let history = history(&ops);
         let verdict = check(&history, Consistency::Sequential, &options(kinds), &Budget::unlimited()).unwrap();
@@ -257,7 +257,7 @@ fn agree(kinds: Kinds, seed: u64, count: usize) {
 /// is written, in any order. The oracle is the definition; here the answers come from what must come before what.
 #[test]
 fn all_small_histories() {
-    let large = std::env::var("RASHOMON_TEST_SIZE").is_ok_and(|size| size.parse().unwrap_or(1) > 1);
+    let large = size() > 1.0;
     let count = if large { 4 } else { 3 };
     let each: usize = 3 * 2 * (count + 2);
     let mut found = [0, 0];

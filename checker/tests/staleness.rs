@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::size::size;
 use histories::{Builder, History, Kind, Value};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -204,11 +205,10 @@ fn judge_all(told: &Staleness) {
 }
 
 fn agree(repeated: bool, count: usize, seed: u64) {
-    let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |size| size.parse().unwrap());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut ks, mut exact): (BTreeMap<usize, usize>, usize) = (BTreeMap::new(), 0);
     let options = Options { keyed: Some(true), initial: Some(Value::Int(0)), ..Options::from("register") };
-    let count = (count as f64 * size) as usize;
+    let count = (count as f64 * size()) as usize;
     for _ in 0..count {
         let case = random(repeated, &mut rng);
         let history = case.history();

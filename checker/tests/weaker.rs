@@ -14,6 +14,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::size::times;
 use histories::{Builder, History, Kind, OpId, Value};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -364,10 +365,6 @@ fn weaker() -> impl Iterator<Item = Consistency> {
     Consistency::ALL.into_iter().filter(|&c| c != Consistency::Linearizable && c.is_ordered())
 }
 
-fn size() -> usize {
-    std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1)
-}
-
 /// The ops of a counter-example alone, and without the reads of what the others wrote. Values are unique.
 fn alone(ops: &[Op], needed: &[OpId]) -> Vec<Op> {
     let mut few: Vec<Op> = needed.iter().map(|id| ops[id.0 as usize].clone()).collect();
@@ -418,10 +415,10 @@ fn agree(ops: &[Op], transactions: bool, repeated: bool, rng: &mut impl Rng, unk
     }
 }
 
-fn many(shape: Shape, seed: u64, count: usize) -> usize {
+fn many(shape: Shape, seed: u64, count: u64) -> usize {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut unknown = 0;
-    for _ in 0..count * size() {
+    for _ in 0..times(count) {
         let ops = random_ops(&mut rng, shape);
         agree(&ops, shape.transactions, shape.repeated, &mut rng, &mut unknown);
     }
@@ -441,7 +438,7 @@ fn short_plain_histories() {
 #[test]
 fn transactions() {
     let unknown = many(Shape { ops: 5, transactions: true, repeated: false }, 3, 40_000);
-    assert!(unknown < 40_000 * size() / 100, "{unknown} answers are unknown");
+    assert!(unknown < times(40_000) as usize / 100, "{unknown} answers are unknown");
 }
 
 #[test]

@@ -47,9 +47,6 @@ pub use read::{read, read_bytes, read_value};
 pub use value::{Value, ValueId, Values, View};
 pub use write::write;
 
-/// The number of cases of a property test: `RASHOMON_TEST_SIZE` times the given number.
 #[cfg(test)]
-fn test_cases(cases: u32) -> u32 {
-    let size = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse::<f64>().ok()).unwrap_or(1.0);
-    (f64::from(cases) * size).max(1.0) as u32
-}
+#[path = "../../tests/size.rs"]
+mod test_size;

@@ -244,7 +244,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(crate::test_cases(4_000)))]
+        #![proptest_config(ProptestConfig::with_cases(crate::test_size::times(4_000) as u32))]
         #[test]
         fn cut_texts_are_read_alike((format, text) in cases(), piece in 1_usize..200, pieces in 1_usize..5, head in 0_usize..100) {
             cuts_change_nothing(format, &text, piece, pieces, head);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(crate::test_cases(2_000)))]
+        #![proptest_config(ProptestConfig::with_cases(crate::test_size::times(2_000) as u32))]
         #[test]
         fn any_bytes(format in prop::sample::select(&Format::ALL[..]), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             any_input(format, &bytes);

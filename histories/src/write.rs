@@ -131,7 +131,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(crate::test_cases(1_000)))]
+        #![proptest_config(ProptestConfig::with_cases(crate::test_size::times(1_000) as u32))]
         #[test]
         fn our_own_format_holds_everything(history in history()) {
             let written = written(&history, Format::Jsonl);

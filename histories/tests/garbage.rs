@@ -84,7 +84,7 @@ fn garbage_costs_little_memory() {
     for format in Format::ALL {
         for (which, (name, ..)) in GARBAGE.iter().enumerate() {
             let output = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "read_what_was_told", "--nocapture"])
+                .args(["--exact", "garbage::read_what_was_told", "--nocapture"])
                 .env(TASK, format!("{format} {which}"))
                 .output()
                 .unwrap();

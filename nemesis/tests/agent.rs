@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod served;
-
+use crate::served::{Agent, LONG};
+use crate::size::times;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rashomon_nemesis::agent::protocol::{Greeting, LINE_BYTES_MAX, Question, Reply, Request};
 use rashomon_nemesis::agent::serve::{ServeOptions, serve};
 use rashomon_nemesis::{Command, Own, ProcessState, Program};
-use served::{Agent, LONG};
 use std::fs;
 use std::io::{BufReader, pipe};
 use std::path::Path;
@@ -84,11 +83,10 @@ fn long_requests_do_not_hold_up_short_ones() {
 fn garbage_is_answered_and_harms_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (mut agent, _) = Agent::at_work(directory.path(), LONG);
-    let size: u64 = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1);
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let ping = serde_json::to_vec(&Question { id: 1, ask: Request::Ping }).unwrap();
     let run = serde_json::to_vec(&Question { id: 1, ask: Request::Run(Command::new(["true"])) }).unwrap();
-    for round in 0..300 * size {
+    for round in 0..times(300) {
         let mut line: Vec<u8> = match round % 3 {
             0 => (0..rng.random_range(0..200)).map(|_| rng.random()).collect(),
             // A request cut short, or with a byte changed.

@@ -3,6 +3,7 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says what it measured and what it skipped")]
 
+use crate::size::times;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rashomon_nemesis::agent::vdso::{ClockError, Rewritten, Setting, now_ns, restore};
@@ -198,11 +199,6 @@ fn a_forked_child_follows_and_each_is_restored_by_itself() {
     assert!(Rewritten::find(child).unwrap().is_none());
 }
 
-/// How much is done: `RASHOMON_TEST_SIZE` times as much.
-fn size() -> u32 {
-    std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1)
-}
-
 #[test]
 fn threads_under_load_see_whole_settings_and_are_not_harmed() {
     let offsets = [0, 3_600_123_456_789, -3_599_876_543_211, 7];
@@ -212,7 +208,7 @@ fn threads_under_load_see_whole_settings_and_are_not_harmed() {
     let before = vdso(talk.pid());
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let (mut installs, mut sets, mut longest) = (0, 0, Duration::ZERO);
-    for _ in 0..100 * size() {
+    for _ in 0..times(100) {
         let start = Instant::now();
         let rewritten = Rewritten::install(talk.pid()).unwrap();
         longest = longest.max(start.elapsed());

@@ -3,14 +3,12 @@
 #![cfg(target_arch = "x86_64")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod served;
-
+use crate::served::{Agent, LONG};
 use rashomon_nemesis::agent::clock::Skew;
 use rashomon_nemesis::agent::protocol::{Reply, Request};
 use rashomon_nemesis::agent::vdso::{Reading, Rewritten, Setting};
 use rashomon_nemesis::{Own, ProcessState, Program};
 use rustix::process::{Pid, Signal, kill_process};
-use served::{Agent, LONG};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The agent of a host without a harness: for what is tested with other programs than the databases that there are runs of.
 
-use crate::bed::Bed;
-use crate::support::{RASHOMON, all_pids, signal, succeed};
+use super::bed::Bed;
+use super::support::{RASHOMON, all_pids, signal, succeed};
 use nemesis::agent::protocol::{Answer, Greeting, Outcome, Question, Reply, Request};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 /// An agent on a host, asked line by line.
 pub(crate) struct Agent {
+    /// Where the program is on the host: by this name it is found from outside, where other labs may have agents too.
+    program: String,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -17,7 +19,7 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts one that works in this directory.
     pub(crate) fn start(bed: &Bed, host: &str, directory: &str) -> Agent {
-        let program = program();
+        let program = format!("/tmp/rashomon-{}", bed.lab.name);
         // A host has its own /tmp, and may not see where this was built.
         let mut upload = bed.lab.command("ssh", &[host, &format!("test -x {program} || {{ cat >{program} && chmod +x {program}; }}")]);
         upload.stdin(File::open(RASHOMON).unwrap());
@@ -26,7 +28,7 @@ impl Agent {
         let mut command = bed.lab.command("ssh", &[host, &work]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut agent = Agent { child, input, output };
+        let mut agent = Agent { program, child, input, output };
         match serde_json::from_str(&agent.line()).unwrap() {
             Greeting::RashomonAgent(_) => agent,
             Greeting::RashomonRefusal(why) => panic!("{why}"),
@@ -52,7 +54,7 @@ impl Agent {
         let is_one = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words: Vec<&[u8]> = line.split(|b| *b == 0).collect();
-            words.first() == Some(&program().as_bytes()) && words.get(1) == Some(&b"agent".as_slice())
+            words.first() == Some(&self.program.as_bytes()) && words.get(1) == Some(&b"agent".as_slice())
         };
         let look_like_it: Vec<i32> = all_pids().into_iter().filter(is_one).collect();
         // What it is about to start does, too.
@@ -78,11 +80,6 @@ fn parent(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Field 4 of proc(5), counted from 1.
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// Where the program is on a host.
-fn program() -> String {
-    format!("/tmp/rashomon-{}", std::process::id())
 }
 
 impl Drop for Agent {

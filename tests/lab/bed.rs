@@ -1,6 +1,6 @@
 //! A lab with room for runs of etcd, and looking at what a run left on its hosts.
 
-use crate::support::*;
+use super::support::*;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Nodes are as they were before a run; and where they are not, it is seen.
 
-use crate::bed::*;
-use crate::support::*;
+use super::bed::*;
+use super::support::*;
 use std::process::Output;
 
 /// Rules and a qdisc of somebody else, beside those that a run makes.

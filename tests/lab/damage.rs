@@ -1,8 +1,8 @@
 //! Files of a program that only looks at them: damaged, seen by others, and put back by whoever is left to do so.
 
-use crate::agent::Agent;
-use crate::bed::{Bed, report};
-use crate::support::*;
+use super::agent::Agent;
+use super::bed::{Bed, report};
+use super::support::*;
 use nemesis::agent::damage::{Harm, Plan};
 use nemesis::agent::disk::DiskHarm;
 use nemesis::agent::protocol::{Reply, Request};

@@ -1,7 +1,7 @@
 //! `rashomon doctor` on hosts that have what they need, and on hosts that do not.
 
-use crate::bed::*;
-use crate::support::*;
+use super::bed::*;
+use super::support::*;
 use serde_json::Value;
 
 #[test]

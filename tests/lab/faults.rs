@@ -1,7 +1,7 @@
 //! Each class of faults on real hosts: injected, seen to take effect, seen to be gone; and gone when whoever injected it is.
 
-use crate::bed::*;
-use crate::support::*;
+use super::bed::*;
+use super::support::*;
 use std::fs;
 use std::time::{Duration, Instant};
 

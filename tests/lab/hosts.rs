@@ -1,6 +1,6 @@
 //! Making hosts, using them, and removing every trace of them.
 
-use crate::support::*;
+use super::support::*;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -116,8 +116,8 @@ fn up_again_starts_what_is_missing() {
 
     let said = fail(lab.command("up", &["2"]), 255);
     assert!(said.contains("is up with 3 hosts, not 2") && said.contains(&format!("lab down --name {}", lab.name)), "{said}");
-    let said = fail(lab.command("up", &["3", "--subnet", "10.94.84"]), 255);
-    assert!(said.contains("10.94.83.0/24") && said.contains("10.94.84.0/24"), "{said}");
+    let said = fail(lab.command("up", &["3", "--subnet", "10.94.200"]), 255);
+    assert!(said.contains(&format!("{}.0/24", lab.subnet)) && said.contains("10.94.200.0/24"), "{said}");
     assert_eq!(lab.keepers().len(), 4, "what was refused changed something");
 }
 
@@ -176,7 +176,7 @@ fn two_labs_do_not_meet_even_on_the_same_addresses() {
         succeed(lab.rashomon(&all))
     };
     lab.up(2);
-    other("up", &["1", "--subnet", lab.subnet]);
+    other("up", &["1", "--subnet", &lab.subnet]);
     lab.ssh("n1", "echo first > /tmp/which");
     other("ssh", &["n1", "echo second > /tmp/which"]);
     assert_eq!((lab.ssh("n1", "cat /tmp/which"), other("ssh", &["n1", "cat /tmp/which"])), ("first\n".into(), "second\n".into()));
@@ -246,7 +246,7 @@ fn killed_at_any_moment_nothing_is_left_that_down_does_not_remove() {
     lab.run("down", &[]);
     let rounds = times(20);
     for round in 0..rounds {
-        let mut up = Background::start(lab.command("up", &["3", "--subnet", lab.subnet]));
+        let mut up = Background::start(lab.command("up", &["3", "--subnet", &lab.subnet]));
         std::thread::sleep(whole * round / rounds);
         up.0.kill().unwrap();
         up.0.wait().unwrap();
@@ -273,7 +273,7 @@ fn killed_at_any_moment_nothing_is_left_that_down_does_not_remove() {
 #[test]
 fn commands_at_the_same_time_take_turns() {
     let Some(lab) = TestLab::new() else { return };
-    let ups: Vec<_> = (0..4).map(|_| lab.command("up", &["2", "--subnet", lab.subnet])).collect();
+    let ups: Vec<_> = (0..4).map(|_| lab.command("up", &["2", "--subnet", &lab.subnet])).collect();
     let outputs: Vec<_> = ups.into_iter().map(|up| std::thread::spawn(move || finish(up, PATIENCE))).collect();
     let outputs: Vec<_> = outputs.into_iter().map(|thread| thread.join().unwrap()).collect();
     for output in &outputs {
@@ -291,7 +291,7 @@ fn up_works_where_ci_runs_it_and_lets_go_of_everything() {
     // reads from it waits until all have let go.
     let script = "exec 3>&1; \"$0\" lab up 1 --name \"$1\" --subnet \"$2\" <&- >&- 2>&-; echo $?";
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", script, RASHOMON, &lab.name, lab.subnet]).env_clear().env("RASHOMON_LAB_DIR", &lab.folder).stdin(Stdio::null());
+    command.args(["-c", script, RASHOMON, &lab.name, &lab.subnet]).env_clear().env("RASHOMON_LAB_DIR", &lab.folder).stdin(Stdio::null());
     assert_eq!(succeed(command), "0\n");
     assert_eq!(lab.ssh("n1", "tty; env | grep -c RASHOMON; true").trim(), "not a tty\n0");
     assert_eq!(fs::read_link(format!("/proc/{}/cwd", lab.control())).unwrap(), Path::new("/"), "it keeps a folder from being unmounted");
@@ -304,7 +304,7 @@ fn disks_are_in_memory_where_the_folder_is() {
     let script = "set -e; mount -t tmpfs -o size=8m,noexec,nosuid,nodev none /mnt; export RASHOMON_LAB_DIR=/mnt/lab; \"$0\" lab up 2 --subnet \"$1\"; \
         \"$0\" lab ssh n1 'dd if=/dev/zero of=/var/lib/big bs=1M count=32 status=none; cp /bin/true /root/true; /root/true; cp /bin/true /var/lib/true; /var/lib/true; sync'; \
         \"$0\" lab crash n1; \"$0\" lab boot n1; \"$0\" lab ssh n1 stat -c %s /var/lib/big; \"$0\" lab down; test ! -e /mnt/lab";
-    let said = succeed(with_args(bare("unshare"), &["--mount", "--propagation", "private", "sh", "-c", script, RASHOMON, lab.subnet]));
+    let said = succeed(with_args(bare("unshare"), &["--mount", "--propagation", "private", "sh", "-c", script, RASHOMON, &lab.subnet]));
     assert!(said.contains("\n33554432\n"), "{said}");
 }
 
@@ -366,7 +366,7 @@ fn a_host_that_cannot_come_up_leaves_nothing() {
     // A machine whose sshd does not work: in a mount namespace of its own, so that the real one is not touched.
     let script = "mount --bind /bin/false /usr/sbin/sshd; exec \"$0\" lab up 1 --name \"$1\" --subnet \"$2\"";
     let mut command =
-        with_args(bare("unshare"), &["--mount", "--propagation", "private", "sh", "-c", script, RASHOMON, &lab.name, lab.subnet]);
+        with_args(bare("unshare"), &["--mount", "--propagation", "private", "sh", "-c", script, RASHOMON, &lab.name, &lab.subnet]);
     command.env("RASHOMON_LAB_DIR", &lab.folder);
     let said = fail(command, 255);
     assert!(said.contains("n1 did not come up") && said.contains("sshd does not answer"), "{said}");

@@ -1,8 +1,8 @@
 //! What operators do to a cluster while it serves, on real hosts: members that leave and come back, compaction, defragmenting, a leader
 //! that moves.
 
-use crate::bed::*;
-use crate::support::*;
+use super::bed::*;
+use super::support::*;
 
 /// The lines of the nemesis at which a fault of this class was seen to take effect, or to be gone.
 fn seen(history: &str, event: &str) -> Vec<String> {

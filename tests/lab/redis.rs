@@ -3,9 +3,9 @@
 //! A small workload of its own: one client adds numbers to a set, one after the other, and writes down what was acknowledged. The
 //! agent works on the host as in every test, and is told what to do over the channel that it always has.
 
-use crate::agent::Agent;
-use crate::bed::*;
-use crate::support::*;
+use super::agent::Agent;
+use super::bed::*;
+use super::support::*;
 use nemesis::agent::disk::DiskHarm;
 use nemesis::agent::protocol::Request;
 use nemesis::{DataDisk, Own, Program};

@@ -1,7 +1,7 @@
 //! Users who are not root, and become it by sudo: without a password, with one, and not at all.
 
-use crate::bed::*;
-use crate::support::*;
+use super::bed::*;
+use super::support::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

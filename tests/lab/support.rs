@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) const RASHOMON: &str = env!("CARGO_BIN_EXE_rashomon");
@@ -18,27 +18,57 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct TestLab {
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
-    pub(crate) subnet: &'static str,
-    _turn: MutexGuard<'static, ()>,
+    pub(crate) subnet: String,
+    test: String,
+    began: Instant,
+    /// Given back when the lab is down.
+    _place: Place,
+}
+
+/// How many labs there are at a time, each in a test of its own. They wait most of the time, and share two cores well.
+const LABS_MAX: u8 = 8;
+
+static TAKEN: Mutex<[bool; LABS_MAX as usize]> = Mutex::new([false; LABS_MAX as usize]);
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// One of the places that there are for labs; its number is part of the subnet. Labs do not meet even on the same addresses, but who
+/// reads the output of a test that failed can tell them apart.
+struct Place(u8);
+
+impl Place {
+    /// Waits until one is free.
+    fn take() -> Place {
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = GIVEN_BACK.wait_while(taken, |taken| taken.iter().all(|&t| t)).unwrap_or_else(PoisonError::into_inner);
+        let free = taken.iter().position(|&t| !t).unwrap();
+        taken[free] = true;
+        Place(free as u8)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(self.0)] = false;
+        GIVEN_BACK.notify_one();
+    }
 }
 
 impl TestLab {
     /// `None`, said loudly, if this machine cannot have labs; a panic if it must.
     pub(crate) fn new() -> Option<TestLab> {
-        static TURN: Mutex<()> = Mutex::new(());
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
         if let Some(why) = why_not() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
             assert!(!required(), "{test} cannot run, but RASHOMON_REQUIRE asks for it: {why}");
             // Not by eprintln: the output of a test that passes is thrown away.
             let _ = writeln!(std::io::stderr(), "NOT RUN: {test}: {why}");
             return None;
         }
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = Place::take();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}-{number}", std::process::id());
         let folder = Path::new("/tmp").join(format!("rashomon-lab-{name}"));
-        Some(TestLab { name, folder, subnet: "10.94.83", _turn: turn })
+        Some(TestLab { name, folder, subnet: format!("10.94.{}", 83 + place.0), test, began: Instant::now(), _place: place })
     }
 
     /// `rashomon lab COMMAND --name NAME ARGS`, not yet run.
@@ -61,7 +91,7 @@ impl TestLab {
     }
 
     pub(crate) fn up(&self, hosts: u32) -> String {
-        self.run("up", &[&hosts.to_string(), "--subnet", self.subnet])
+        self.run("up", &[&hosts.to_string(), "--subnet", &self.subnet])
     }
 
     /// A command on a host, over SSH, which must succeed; its output.
@@ -116,6 +146,8 @@ impl Drop for TestLab {
                 assert!(output.status.success(), "{}", text(&output));
             }
         }
+        // Without the time that it waited for a place.
+        let _ = writeln!(std::io::stderr(), "took: {} {:.1} s", self.test, self.began.elapsed().as_secs_f64());
     }
 }
 
@@ -303,10 +335,9 @@ impl Drop for Background {
     }
 }
 
-/// How often something is to be repeated: more often in CI.
-pub(crate) fn times(normal: u32) -> u32 {
-    let factor = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1);
-    normal * u32::max(factor, 1)
+/// How often something is to be repeated.
+pub(crate) fn times(usual: u32) -> u32 {
+    crate::size::times(usual.into()) as u32
 }
 
 fn required() -> bool {

@@ -15,6 +15,9 @@ pub mod etcd;
 pub mod generator;
 pub mod register;
 pub mod system;
+#[cfg(test)]
+#[path = "../../tests/size.rs"]
+mod test_size;
 pub mod workload;
 
 pub use client::{Client, Completion, Invocation, OpError};

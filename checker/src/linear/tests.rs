@@ -108,11 +108,10 @@ fn search(model: &CasRegister, problem: &Problem<Op>, unknowns: Unknowns, leave_
 #[test]
 fn all_procedures_agree() {
     const LIMIT: u64 = 20_000;
-    let size: f64 = std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().unwrap());
     let model = register();
     let (mut decided, mut invalid, mut by_zones) = (0, 0, 0);
     let (mut few_missed, mut lazy_missed, mut unlimited_missed) = (0, 0, 0);
-    for seed in 0..(12_000.0 * size) as u64 {
+    for seed in 0..crate::test_size::times(12_000) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let ops = rng.random_range(5..150);
         let problem = random_problem(&mut rng, ops);
@@ -146,8 +145,8 @@ fn all_procedures_agree() {
         }
         by_zones += 1;
     }
-    let scaled = |n: f64| (n * size) as u32;
-    assert!(decided > scaled(8_000.0) && invalid > scaled(1_200.0) && by_zones > scaled(4_000.0), "{decided} {invalid} {by_zones}");
+    let scaled = |n: u64| crate::test_size::times(n) as u32;
+    assert!(decided > scaled(8_000) && invalid > scaled(1_200) && by_zones > scaled(4_000), "{decided} {invalid} {by_zones}");
     // The cheap answers are worth their while only if they mostly answer.
     let missed = [few_missed, lazy_missed, unlimited_missed];
     assert!(few_missed < decided / 10 && lazy_missed < decided / 10 && unlimited_missed < invalid / 2, "{missed:?} of {decided}");

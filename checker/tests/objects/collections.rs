@@ -1,7 +1,7 @@
 //! Queues, stacks, sets, lists, counters.
 
-use crate::definition::{Object, Outcomes, State};
-use crate::{exhaust, int, many, vector};
+use super::definition::{Object, Outcomes, State};
+use super::{exhaust, int, many, vector};
 use histories::Value;
 use rashomon_checker::Options;
 

@@ -1,8 +1,8 @@
 //! Locks and ids.
 
-use crate::collections::object;
-use crate::definition::{Object, State};
-use crate::{exhaust, int, many};
+use super::collections::object;
+use super::definition::{Object, State};
+use super::{exhaust, int, many};
 use histories::Value;
 use rashomon_checker::Options;
 

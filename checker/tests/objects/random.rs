@@ -1,6 +1,6 @@
 //! Random histories: an object that does each call at a random moment, and lies now and then.
 
-use crate::definition::{Interval, Object, State};
+use super::definition::{Interval, Object, State};
 use histories::{Builder, History, Kind, OpId, Value};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

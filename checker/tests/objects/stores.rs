@@ -1,8 +1,8 @@
 //! Stores: strings with delete and cas, revisions, transactions, accounts.
 
-use crate::collections::object;
-use crate::definition::{Object, State};
-use crate::{exhaust, int, many};
+use super::collections::object;
+use super::definition::{Object, State};
+use super::{exhaust, int, many};
 use histories::Value;
 use rashomon_checker::{NilRead, Options};
 

@@ -191,7 +191,7 @@ fn accounts(history: &History) -> i64 {
 }
 
 fn size() -> u64 {
-    u64::from(crate::test_cases(3))
+    crate::test_size::times(3)
 }
 
 /// Small plans of every kind, without an anomaly.

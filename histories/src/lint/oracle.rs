@@ -340,7 +340,7 @@ fn assert_found(what: &str, history: &History, found: &Found, expected: &[(usize
 fn values_are_judged_as_defined() {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut seen = [0; 4];
-    for case in 0..crate::test_cases(30_000) {
+    for case in 0..crate::test_size::times(30_000) {
         let object = OBJECTS[case as usize % OBJECTS.len()];
         let transactions = matches!(object, Object::Transactions | Object::Lists);
         let keyed = !transactions && dice.one_in(2);

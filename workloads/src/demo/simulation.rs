@@ -49,8 +49,7 @@ const OP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many seeds a test tries: `RASHOMON_TEST_SIZE` times the number given.
 pub(super) fn seeds(count: u64) -> std::ops::Range<u64> {
-    let size = std::env::var("RASHOMON_TEST_SIZE").ok().and_then(|size| size.parse().ok()).unwrap_or(1);
-    0..count * size
+    0..crate::test_size::times(count)
 }
 
 /// What the checker says to each of some histories, and the number of reads and writes that ended ok in all of them.

@@ -1,7 +1,7 @@
 //! The lab, and what needs one: real hosts over real SSH, a real database, real faults.
 //!
 //! These tests need Linux, root, and the programs sshd, ip, nft and etcd. Where something is missing they say so on standard error and
-//! do nothing, unless `RASHOMON_REQUIRE` names `lab`: then they fail. They run one after the other, each in a lab of its own that is
+//! do nothing, unless `RASHOMON_REQUIRE` names `lab`: then they fail. Each runs in a lab of its own, several at a time, that is
 //! kept in a folder of its own, so that they never meet a lab of the user. Every command has a deadline, and runs without a
 //! terminal, with nothing on its standard input and an almost empty environment, as in CI.
 

@@ -9,16 +9,13 @@
 
 mod simulate;
 
+use crate::size::size;
 use histories::generate::{self, Model, Plan};
 use histories::{History, Value};
 use rashomon_checker::verdict::Summary;
 use rashomon_checker::{Algorithm, Answer, Budget, Options, Reason, check_linearizable};
 use rayon::prelude::*;
 use simulate::{OBJECTS, Object, Shape};
-
-fn size() -> f64 {
-    std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().expect("RASHOMON_TEST_SIZE is a number"))
-}
 
 /// What a procedure says; `None` if it does not cover the history or has no time.
 fn answer(object: &Object, history: &History, algorithm: Algorithm, steps: Option<u64>) -> Option<Summary> {

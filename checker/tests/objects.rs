@@ -19,9 +19,9 @@ mod definition;
 mod locks;
 mod random;
 mod stores;
-#[path = "../switches/mod.rs"]
-mod switches;
 
+use crate::size::size;
+use crate::switches;
 use definition::{Interval, Object, State, check_core, check_witness, order_exists};
 use histories::{Builder, History, Kind, OpId, Value};
 use rashomon_checker::{Answer, Budget, Options, check_linearizable};
@@ -32,10 +32,6 @@ struct Tally {
     invalid: usize,
     /// Histories times the switches they were judged under.
     checks: usize,
-}
-
-fn size() -> f64 {
-    std::env::var("RASHOMON_TEST_SIZE").ok().map_or(1.0, |s| s.parse().expect("RASHOMON_TEST_SIZE is a number"))
 }
 
 /// Compares the checker with the definition on one history, under some combinations of switches or under all.

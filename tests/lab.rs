@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 mod agent;
+mod all_faults;
 mod bed;
 mod chaos;
 mod clean;

@@ -206,7 +206,9 @@ impl Round<'_> {
             }
             Way::DiskFull => {
                 for host in self.on_hosts() {
-                    lab.ssh(&host, "dd if=/dev/zero of=/var/lib/rashomon/etcd/filler bs=1M 2>/dev/null; df -k /var/lib/rashomon | awk 'END {exit $4 > 0}'");
+                    // Most of it at once, and what is left, while others write too, byte by byte.
+                    lab.ssh(&host, "f=/var/lib/rashomon/etcd/filler; fallocate -l $(($(df -k --output=avail /var/lib/rashomon | tail -1) - 8192))k $f; \
+                         dd if=/dev/zero of=$f bs=64k oflag=append conv=notrunc 2>/dev/null; df -k /var/lib/rashomon | awk 'END {exit $4 > 0}'");
                 }
                 signal(harness.pid(), "KILL");
             }

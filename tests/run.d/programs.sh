@@ -94,7 +94,7 @@ every_program_ran() {
 }
 
 slowest() {
-  sed -n 's/^test \(.*\) \.\.\. .* <\([0-9.]*\)s>$/\2 \1/p' "$work/times" | sort -rn | head -n "$1" | sed 's/^\([0-9.]*\) /\1 s  /'
+  sed -n 's/^test \(.*\) \.\.\. .* <\([0-9.]*\)s>$/\2 \1/p' "$work/times" | sort -rn | sed -n "1,${1}p" | sed 's/^\([0-9.]*\) /\1 s  /'
 }
 
 # Ends with an error if anything has failed.

@@ -57,7 +57,7 @@ part() {
   [ $status = 0 ] || { failed+=("$1"); : >"$work/failed-$1"; }
 }
 
-background=
+declare -A background
 # Reads commands from standard input and runs them with what nobody else wants of the processors, in a session of their own: where
 # the kernel shares time between sessions first, being nice counts within one only.
 in_background() {
@@ -70,20 +70,21 @@ in_background() {
     printf '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; renice -n 19 -p $$ >/dev/null\n%s\n' "$commands"
   } >"$work/$1.sh"
   setsid bash "$work/$1.sh" >"$work/$1.log" 2>&1 </dev/null &
-  background=$!
+  background[$1]=$!
 }
 
 # Waits for it, with all of the processors from now on, and shows what it printed.
 await_background() {
-  { echo 0 >"/proc/$background/autogroup"; } 2>/dev/null || true
-  wait "$background" || failed+=("$1")
-  background=
+  { echo 0 >"/proc/${background[$1]}/autogroup"; } 2>/dev/null || true
+  wait "${background[$1]}" || failed+=("$1")
+  unset "background[$1]"
   cat "$work/$1.log"
 }
 
 # At the end, also where that is early: nothing goes on.
 end_background() {
-  [ -z "$background" ] || kill -- "-$background" 2>/dev/null || true
+  local pid
+  for pid in ${background[@]+"${background[@]}"}; do kill -- "-$pid" 2>/dev/null || true; done
 }
 
 every_program_ran() {

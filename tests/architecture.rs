@@ -245,7 +245,7 @@ const LICENCES: [&str; 14] = [
     "MPL-2.0",
 ];
 
-/// Crates that were given up, or have flaws that nobody mends, by the RustSec database: what can be known without it at hand.
+/// Crates that were given up, or have flaws that nobody mends, by the `RustSec` database: what can be known without it at hand.
 const GIVEN_UP: [&str; 9] = ["ansi_term", "atty", "bincode", "dotenv", "failure", "instant", "paste", "serde_yaml", "varisat"];
 
 #[test]

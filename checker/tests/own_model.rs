@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../examples/own_model.rs"]
-mod own_model;
+mod example;
 
 #[test]
 fn the_readme_shows_the_example() {

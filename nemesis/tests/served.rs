@@ -1,6 +1,6 @@
 //! An agent that is served over a pair of pipes in the test's own process.
 
-#![allow(dead_code, reason = "each file of tests uses some of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each file of tests uses some of it; a test fails by panicking")]
 
 use rashomon_nemesis::ProcessState;
 use rashomon_nemesis::agent::protocol::{About, Answer, Greeting, Outcome, Question, Reply, Request};

@@ -227,7 +227,7 @@ fn every_dependency_is_used() {
     assert!(!names("my_serde::X", "serde") && !names("x::serde::X", "serde") && !names("serde_json::X", "serde"));
 }
 
-/// Licences that ask for no more than their own text beside the binary.
+/// Licences that ask for no more than their own text beside the binary; or, MPL-2.0, for the source of changes to its own files.
 const LICENCES: [&str; 14] = [
     "0BSD",
     "Apache-2.0",

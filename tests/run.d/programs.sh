@@ -6,7 +6,7 @@ LABS=${RASHOMON_LABS:-5}
 # More than any of them takes on a machine four times as slow.
 PATIENCE_S=3600
 
-declare -A program folder ran
+declare -A program folder
 failed=()
 
 # Builds all, and notes where each is: a name is that of a package's program of tests, or NAME-lib for the tests in its sources.

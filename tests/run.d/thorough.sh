@@ -5,7 +5,7 @@ record=tests/thorough.tsv
 
 # name | files that it covers | command | a pattern for the lines that say what was measured
 parts() {
-  local module round at
+  local module round
   local checker="Cargo.lock histories/src checker"
   local nodes="Cargo.lock histories/src checker/src nemesis/src workloads/src harness"
   for module in oracle objects deciders weaker sequential eventual replicated staleness generated; do

@@ -226,8 +226,8 @@ fn empty(folder: &Folder) -> Result<(), LabError> {
 /// Ends every process of a lab, and with them its namespaces, mounts and links.
 fn end_processes(folder: &Folder, name: &str) -> Result<(), LabError> {
     let Some(state) = folder.state() else { return Ok(()) };
-    let inits = (1..=Subnet::HOSTS_MAX).filter_map(|host| read_json::<ProcessId>(&folder.host_file(host, "init.json"))?.open());
-    let keepers: Vec<Handle> = state.control.open().into_iter().chain(inits).collect();
+    let control: Vec<Handle> = state.control.open().into_iter().collect();
+    let keepers: Vec<Handle> = state.control.open().into_iter().chain(inits(folder)).collect();
     // Held open until the end: a namespace's number cannot be given to another one while we compare.
     let network = network_of(folder, &state)?;
     let id = network.as_ref().and_then(|file| NamespaceId::of_file(file).ok());
@@ -239,13 +239,20 @@ fn end_processes(folder: &Folder, name: &str) -> Result<(), LabError> {
     }
     await_end(&guests(id, &keepers), GRACE);
     let mut left = kill_guests(id, &keepers);
-    left.extend(kill_all(&keepers, DEATH_PATIENCE));
+    // The control process first: it may have started hosts meanwhile, and a host that still lives may still write.
+    left.extend(kill_all(&control, DEATH_PATIENCE));
+    left.extend(kill_all(&inits(folder), DEATH_PATIENCE));
     // What the control process had started itself, if it was killed while it made the lab.
     left.extend(kill_guests(id, &[]));
     if left.is_empty() {
         return Ok(());
     }
     Err(LabError::Remains { name: name.into(), what: format!("these processes do not die: {left:?}") })
+}
+
+/// The first processes of a lab's hosts.
+fn inits(folder: &Folder) -> Vec<Handle> {
+    (1..=Subnet::HOSTS_MAX).filter_map(|host| read_json::<ProcessId>(&folder.host_file(host, "init.json"))?.open()).collect()
 }
 
 /// The programs in a lab's network that are neither its keepers nor on its hosts.

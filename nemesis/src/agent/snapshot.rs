@@ -327,6 +327,7 @@ fn bounded(mut lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
 
     #[test]
     fn rules_stand_with_their_place_and_without_counters() {
@@ -378,10 +379,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let before = processes(folder.path());
         let mut child = std::process::Command::new("sh")
-            .args(["-c", "read x", "sh", &folder.path().display().to_string()])
+            .args(["-c", "echo; read x", "sh", &folder.path().display().to_string()])
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
+        // Its arguments can be read a moment after it was started only: once it runs, they can.
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let seen = processes(folder.path());
         child.kill().unwrap();
         child.wait().unwrap();

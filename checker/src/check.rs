@@ -32,7 +32,6 @@ pub(crate) fn check_linearizable(history: &History, options: &Options, budget: &
             check(&model, model.notes(), history, options, budget)
         }
         "kv" => check(&Kv::new(history, options), Vec::new(), history, options, budget),
-        "mutex" => check(&Mutex, Vec::new(), history, options, budget),
         other => {
             let model = any_model(other, history, options)?;
             check(&model, notes_on_nil(other, options), history, options, budget)
@@ -50,6 +49,7 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
         "fifo-queue" => AnyModel::FifoQueue(FifoQueue),
         "unordered-queue" => AnyModel::UnorderedQueue(UnorderedQueue),
         "stack" => AnyModel::Stack(Stack),
+        "mutex" => AnyModel::Mutex(Mutex),
         "priority-queue" => AnyModel::PriorityQueue(PriorityQueue),
         "reentrant-mutex" => AnyModel::ReentrantMutex(ReentrantMutex),
         "semaphore" => AnyModel::Semaphore(Semaphore::new(options)),

@@ -20,7 +20,7 @@ use crate::certify::order::Refused;
 use crate::certify::sequential::Claims;
 use crate::check::{any_model, located, notes_on_keys, notes_on_nil};
 use crate::linear::problem::Unread;
-use crate::model::{CasRegister, Kv, Model, Mutex, Register};
+use crate::model::{CasRegister, Kv, Model, Register};
 use crate::options::{FailedCas, Options};
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Summary, Verdict, Witness, Words};
 use crate::weaker::decode::Rules;
@@ -62,7 +62,6 @@ pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget:
             check_with(&model, model.notes(), history, options, per_key, budget)
         }
         "kv" => check_with(&Kv::new(history, options), Vec::new(), history, options, per_key, budget),
-        "mutex" => check_with(&Mutex, Vec::new(), history, options, per_key, budget),
         other => {
             let model = any_model(other, history, options)?;
             check_with(&model, notes_on_nil(other, options), history, options, per_key, budget)

@@ -5,7 +5,7 @@
 mod definition;
 mod objects;
 
-use crate::model::{CasRegister, Kv, Mutex, Register};
+use crate::model::{CasRegister, Kv, Register};
 use crate::rules::{Rule, Rules};
 use crate::verdict::Summary;
 use crate::{Budget, Options, check, check_linearizable};
@@ -82,7 +82,6 @@ fn by_definition(object: &Object, history: &History) -> Option<bool> {
         "register" => definition::order_exists(&Register::new(history, &options), history),
         "cas-register" => definition::order_exists(&CasRegister::new(history, &options), history),
         "kv" => definition::order_exists(&Kv::new(history, &options), history),
-        "mutex" => definition::order_exists(&Mutex, history),
         other => definition::order_exists(&check::any_model(other, history, &options).unwrap(), history),
     }
 }

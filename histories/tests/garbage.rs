@@ -38,25 +38,31 @@ const GARBAGE: &[(&str, &str, &str)] = &[
     ("an endless transaction's name", "r(1,1,1,1)\nr(1,1,1,", "1"),
 ];
 
+/// The first text once, then the other one without end, until so many bytes were read.
 struct Repeated {
     first: &'static [u8],
-    again: &'static [u8],
+    /// The other text, many times over.
+    again: Vec<u8>,
     /// In both.
     place: usize,
     left: u64,
 }
 
+impl Repeated {
+    fn new(first: &'static str, again: &'static str) -> Repeated {
+        Repeated { first: first.as_bytes(), again: again.as_bytes().repeat((1 << 16) / again.len()), place: 0, left: LENGTH }
+    }
+}
+
 impl Read for Repeated {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = buffer.len().min(usize::try_from(self.left).unwrap());
-        for byte in &mut buffer[..length] {
-            let (next, place) = match self.place.checked_sub(self.first.len()) {
-                None => (self.first[self.place], self.place + 1),
-                Some(place) if place + 1 == self.again.len() => (self.again[place], self.first.len()),
-                Some(place) => (self.again[place], self.place + 1),
-            };
-            (*byte, self.place) = (next, place);
-        }
+        let next = match self.place.checked_sub(self.first.len()) {
+            None => &self.first[self.place..],
+            Some(place) => &self.again[place % self.again.len()..],
+        };
+        let length = buffer.len().min(next.len()).min(usize::try_from(self.left).unwrap());
+        buffer[..length].copy_from_slice(&next[..length]);
+        self.place += length;
         self.left -= length as u64;
         Ok(length)
     }
@@ -68,8 +74,7 @@ fn read_what_was_told() {
     let Ok(task) = std::env::var(TASK) else { return };
     let (format, which) = task.split_once(' ').unwrap();
     let (_, first, again) = GARBAGE[which.parse::<usize>().unwrap()];
-    let input = Repeated { first: first.as_bytes(), again: again.as_bytes(), place: 0, left: LENGTH };
-    let outcome = match read(input, Some(format.parse().unwrap())) {
+    let outcome = match read(Repeated::new(first, again), Some(format.parse().unwrap())) {
         Ok(history) => format!("{} events", history.len()),
         Err(error) => error.to_string().replace('\n', " "),
     };

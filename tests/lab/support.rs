@@ -227,12 +227,15 @@ pub(crate) fn signal(pid: i32, name: &str) {
     succeed(with_args(bare("kill"), &[&format!("-{name}"), &pid.to_string()]));
 }
 
-/// Waits until something is so; panics if it never is.
+/// Waits until something is so; panics if it never is. It looks less and less often: many a look is a login, and many tests wait at
+/// the same time.
 pub(crate) fn eventually(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + within;
+    let mut pause = Duration::from_millis(10);
     while !so() {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(Duration::from_millis(300));
     }
 }
 

@@ -1,7 +1,7 @@
 //! One model for many: what the engine is compiled for once, whatever the object.
 
 use super::{
-    Bank, Call, Collection, Counter, Decoded, Deed, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister,
+    Bank, Call, Collection, Counter, Decoded, Deed, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister, Mutex,
     PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, TwoPhaseSet, UnorderedQueue,
 };
 use crate::verdict::{Others, Words};
@@ -165,6 +165,7 @@ any!(
     TwoPhaseSet,
     ListAppend,
     Counter,
+    Mutex,
     ReentrantMutex,
     Semaphore,
     FencingLock,

@@ -15,13 +15,15 @@
 //! it is done. Nobody has to remember what the other ops did, so the set stays small whatever the length of the history.
 //!
 //! Some contradictions are of another kind: there are too few writes of a value for all who saw it. Then the weaker claim is
-//! made that lets each of the other updates take effect **at most once** ([`Others::AtMostOnce`]), which module `once` decides.
+//! made that lets each of the other updates take effect **at most once** ([`Others::AtMostOnce`]), which module `once` decides;
+//! where numbers are added up, module `sums` looks first whether a read is out of their reach.
 //! In a collection the ops on other values can also be left out altogether ([`Others::SameValues`]): see `same_values`.
 
 mod once;
 pub(crate) mod order;
 mod same_values;
 pub(crate) mod sequential;
+mod sums;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};
@@ -189,6 +191,11 @@ impl<'a, M: Model> Claims<'a, M> {
         self.ops.len()
     }
 
+    /// The state that an op leaves, if it is one only, whatever was before.
+    fn leaves(&self, index: usize) -> Option<M::State> {
+        self.model.leaves(&self.kinds[self.ops[index].kind as usize])
+    }
+
     fn are_needed(&self, needed: &[OpId], effort: &mut Effort<'_>) -> Result<Vec<bool>, Unanswered> {
         // To read the question costs something too.
         effort.take((self.ops.len() + needed.len()) as u64 / 8)?;
@@ -208,7 +215,7 @@ impl<'a, M: Model> Claims<'a, M> {
         let is_needed = self.are_needed(needed, effort)?;
         match others {
             Others::AnyNumber => self.contradict_any_number(&is_needed, effort),
-            Others::AtMostOnce => once::contradict(self, &is_needed, effort),
+            Others::AtMostOnce => Ok(sums::contradict(self, &is_needed, effort)? || once::contradict(self, &is_needed, effort)?),
             Others::SameValues => same_values::contradict(self, &is_needed, effort),
             // No contradiction to linearizability is of this kind.
             Others::AsRecorded => Err(Unanswered::TooHard),

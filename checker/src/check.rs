@@ -4,7 +4,7 @@ use crate::budget::{Account, Budget, Limit};
 use crate::certify::Claims;
 use crate::certify::order::{self, Refused};
 use crate::explain::{Crossing, Explainer};
-use crate::linear::problem::{Problem, Unread, decode};
+use crate::linear::problem::{Problem, Read, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
 use crate::model::{
     AnyModel, Bank, CasRegister, Counter, EtcdKv, FencingLock, FifoQueue, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
@@ -112,22 +112,73 @@ pub(crate) fn check<M: Model>(
         return Err(located(history, op, why));
     }
     budget.keys_total.store(read.len() as u64, Ordering::Relaxed);
-    verdict.keys = (keys.groups().par_iter().zip(read))
-        .map(|(group, read)| {
-            let key = match read {
-                Ok((_account, problem)) => decide_key(model, history, &keys, group, &problem, options, budget),
-                Err(Unread::Out(limit)) => unknown(group, limit),
-                // Refused above.
-                Err(Unread::Malformed(..)) => unknown(group, Limit::Steps),
-            };
-            budget.keys_done.fetch_add(1, Ordering::Relaxed);
-            budget.ops_done.fetch_add(group.ops.len() as u64, Ordering::Relaxed);
-            key
-        })
-        .collect();
+    verdict.keys = in_rounds(keys.groups(), read, options, budget, &|group, problem, steps| {
+        decide_key(model, history, &keys, group, problem, options, budget, steps)
+    });
     certify_orders(&order::Of { model, history, keys: &keys }, &mut verdict.keys, budget);
     verdict.answer = Verdict::compose(verdict.reason.as_ref(), &verdict.keys);
     Ok(verdict)
+}
+
+/// How many steps a key may take in the first round, and how many times as many in each that follows.
+const STEPS_IN_FIRST_ROUND: u64 = 1 << 16;
+const GROWTH: u64 = 8;
+
+/// Decides the keys, what is easy first: in rounds, each with more steps for every key that is still undecided. Once a key is
+/// invalid the others get no more than they had, unless all are asked for. Rounds are counted in steps, so that which keys are
+/// decided is the same on every machine.
+fn in_rounds<O: Send + Sync>(
+    groups: &[KeyOps],
+    read: Vec<Read<'_, O>>,
+    options: &Options,
+    budget: &Budget,
+    decide: &(impl Fn(&KeyOps, &Problem<O>, u64) -> KeyVerdict + Sync),
+) -> Vec<KeyVerdict> {
+    let limit = budget.steps.unwrap_or(u64::MAX);
+    let mut decided: Vec<Option<KeyVerdict>> = Vec::new();
+    decided.resize_with(groups.len(), || None);
+    let mut open: Vec<(usize, Read<'_, O>)> = read.into_iter().enumerate().collect();
+    let mut steps = if groups.len() == 1 { limit } else { STEPS_IN_FIRST_ROUND.min(limit) };
+    while !open.is_empty() {
+        let found: Vec<_> = open.into_par_iter().map(|(at, read)| (at, round(&groups[at], read, steps, limit, budget, decide))).collect();
+        open = Vec::new();
+        for (at, (verdict, read)) in found {
+            decided[at] = Some(verdict);
+            open.extend(read.map(|read| (at, read)));
+        }
+        let is_refuted = || decided.iter().flatten().any(|key| matches!(key.answer, Answer::Invalid(_)));
+        if !options.all_keys && !open.is_empty() && is_refuted() {
+            for (at, _) in open.drain(..) {
+                let key = decided[at].as_mut().filter(|key| matches!(key.answer, Answer::Unknown(Reason::Steps { .. })));
+                key.into_iter().for_each(|key| key.answer = Answer::Unknown(Reason::OtherKey));
+            }
+        }
+        steps = steps.saturating_mul(GROWTH).min(limit);
+    }
+    decided.into_iter().flatten().collect()
+}
+
+/// A key's verdict, and the key again if more steps may decide it.
+fn round<'b, O>(
+    group: &KeyOps,
+    read: Read<'b, O>,
+    steps: u64,
+    limit: u64,
+    budget: &Budget,
+    decide: &impl Fn(&KeyOps, &Problem<O>, u64) -> KeyVerdict,
+) -> (KeyVerdict, Option<Read<'b, O>>) {
+    let verdict = match &read {
+        Ok((_, problem)) => decide(group, problem, steps),
+        Err(Unread::Out(limit)) => unknown(group, *limit),
+        // Refused before.
+        Err(Unread::Malformed(..)) => unknown(group, Limit::Steps),
+    };
+    if read.is_ok() && steps < limit && matches!(verdict.answer, Answer::Unknown(Reason::Steps { .. })) {
+        return (verdict, Some(read));
+    }
+    budget.keys_done.fetch_add(1, Ordering::Relaxed);
+    budget.ops_done.fetch_add(group.ops.len() as u64, Ordering::Relaxed);
+    (verdict, None)
 }
 
 /// Takes back every `valid` whose order does not hold.
@@ -217,6 +268,8 @@ fn unknown(group: &KeyOps, limit: Limit) -> KeyVerdict {
     KeyVerdict { key: group.key, ops: group.ops.len(), answer, algorithm: "none", steps: 0, undecided }
 }
 
+/// The verdict on a key, with so many steps at most where it has to be searched.
+#[allow(clippy::too_many_arguments, reason = "a key is a part of all of these")]
 pub(crate) fn decide_key<M: Model>(
     model: &M,
     history: &History,
@@ -225,15 +278,16 @@ pub(crate) fn decide_key<M: Model>(
     problem: &Problem<M::Op>,
     options: &Options,
     budget: &Budget,
+    steps: u64,
 ) -> KeyVerdict {
     let rules = options.rules;
-    let Decision { found, algorithm, steps, undecided } = linear::decide(model, problem, options.algorithm, rules, budget);
+    let Decision { found, algorithm, steps, undecided } = linear::decide(model, problem, options.algorithm, rules, budget, steps);
     let explainer = Explainer { model, history, keys, group, problem };
     let answer = match found {
         linear::Answer::Unknown(reason) => Answer::Unknown(reason),
         // Not to be believed yet.
         linear::Answer::Order(order) => Answer::Valid(Witness { order, ..Witness::default() }),
-        linear::Answer::Stuck(stuck) => match counterexample(&explainer, &stuck, rules, budget) {
+        linear::Answer::Stuck(stuck) => match counterexample(&explainer, &stuck, steps, rules, budget) {
             Ok(Some(found)) => Answer::Invalid(Box::new(found)),
             Ok(None) => {
                 let why = "a contradiction was found, but not a small one that could be checked by itself";
@@ -250,7 +304,7 @@ fn returned_before<O>(problem: &Problem<O>, blocked: u32) -> usize {
     problem.entries.iter().filter(|e| e.ret < end).count()
 }
 
-/// The contradiction behind a search that got stuck. What proves it comes first; all that only explains it is left out if the
+/// The contradiction behind a search that got stuck after so many steps. What proves it comes first; all that only explains it is left out if the
 /// budget ends before it is found. `None` if nothing was found that could be certified.
 ///
 /// # Errors
@@ -258,6 +312,7 @@ fn returned_before<O>(problem: &Problem<O>, blocked: u32) -> usize {
 fn counterexample<M: Model>(
     explainer: &Explainer<'_, M>,
     stuck: &Stuck,
+    searched: u64,
     rules: Rules,
     budget: &Budget,
 ) -> Result<Option<Counterexample>, Limit> {
@@ -285,7 +340,7 @@ fn counterexample<M: Model>(
         let mut account = Account::new(budget);
         // Rather a contradiction at the first op that is blocked than one about something later.
         let earlier = (account.hold(Candidates::bytes(problem.entries.len())))
-            .and_then(|()| shrink(&claims, &Candidates::new(model, problem, blocked), budget));
+            .and_then(|()| shrink(&claims, &Candidates::new(model, problem, blocked), searched, budget));
         match earlier {
             Ok(Some(earlier)) => core = Some(earlier),
             Err(limit) if core.is_none() => return Err(limit),

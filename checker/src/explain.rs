@@ -6,6 +6,7 @@ mod crossing;
 mod possible;
 mod steps;
 
+use crate::describe::many;
 use crate::linear::problem::{Entry, Problem};
 use crate::model::{Call, Decoded, Model, Role, Sees};
 use crate::shrink::Core;
@@ -22,7 +23,7 @@ const SOURCES_SHOWN: usize = 2;
 const NEEDED_WITH_SOURCES: usize = 64;
 
 /// Ops that the plainest sentence names; the rest are counted.
-const OTHERS_NAMED: usize = 12;
+const OTHERS_NAMED: usize = 6;
 
 /// What the explanation is made from.
 pub(crate) struct Explainer<'a, M: Model> {
@@ -318,8 +319,11 @@ impl<M: Model> Explainer<'_, M> {
             words.extend([text(", which completed at "), Words::Completed(stuck.id)]);
         }
         let others: Vec<Entry> = needed.iter().filter(|e| e.id != stuck.id).copied().collect();
-        let more = others.len().saturating_sub(OTHERS_NAMED);
-        for (i, other) in others.iter().take(OTHERS_NAMED).enumerate() {
+        if others.len() > OTHERS_NAMED {
+            words.push(Words::Text(format!(", together with {} that contradict it.", many(others.len(), "other operation"))));
+            return words;
+        }
+        for (i, other) in others.iter().enumerate() {
             let lead = if i == 0 {
                 ", together with "
             } else if i + 1 == others.len() {
@@ -328,9 +332,6 @@ impl<M: Model> Explainer<'_, M> {
                 ", "
             };
             words.extend([text(lead), Words::Op(other.id), text(" of "), Words::Who(other.id)]);
-        }
-        if more > 0 {
-            words.push(Words::Text(format!(" and {more} more operations")));
         }
         words.push(text("."));
         words

@@ -83,14 +83,9 @@ const PREFIX_ROUNDS: usize = 8;
 /// Steps that may be spent on finding out which states were possible.
 const SURVEY_STEPS: u64 = 1 << 19;
 
-/// Decides whether the ops of one object can be ordered. The algorithm is one that [fits](procedures), the search, or all of
-/// these in turn.
-pub(crate) fn decide<M: Model>(model: &M, problem: &Problem<M::Op>, algorithm: Algorithm, rules: Rules, budget: &Budget) -> Decision {
-    decide_within(model, problem, algorithm, rules, budget, budget.steps.unwrap_or(u64::MAX))
-}
-
-/// The same, with so many steps at most where it has to be searched.
-pub(crate) fn decide_within<M: Model>(
+/// Decides whether the ops of one object can be ordered. The algorithm is one that [fits](procedures), the search with so many steps
+/// at most, or all of these in turn.
+pub(crate) fn decide<M: Model>(
     model: &M,
     problem: &Problem<M::Op>,
     algorithm: Algorithm,

@@ -97,6 +97,15 @@ pub trait Model: Sync {
         if self.is_blind_write(op) { Sees::Nothing } else { Sees::Something }
     }
 
+    /// The state after `op`, if that is one only whatever the state was before.
+    fn leaves(&self, op: &Self::Op) -> Option<Self::State> {
+        match self.sees(op) {
+            Sees::Nothing => self.step(&self.init(), op),
+            Sees::Only(state) => self.step(&state, op),
+            Sees::AllBut(_) | Sees::Total | Sees::Something => None,
+        }
+    }
+
     /// Whether [total](Sees::Total) ops may lead from one state to another. Must be reflexive and transitive.
     fn may_become(&self, from: &Self::State, to: &Self::State) -> bool {
         let _ = (from, to);

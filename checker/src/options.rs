@@ -20,6 +20,8 @@ pub struct Options {
     pub failed_cas: Option<FailedCas>,
     /// The permits of a semaphore.
     pub permits: Option<u32>,
+    /// Whether all keys are decided where one is invalid already. Otherwise the others get only as many steps as each had by then.
+    pub all_keys: bool,
     /// Switches for tests and benchmarks; no answer depends on them.
     pub rules: Rules,
     /// Which procedure decides. What it does not cover is then unknown.

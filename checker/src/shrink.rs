@@ -12,10 +12,17 @@ use crate::model::Model;
 use crate::verdict::Others;
 use histories::OpId;
 
-/// Steps that one question may take, per op of the key and besides; and how many such questions there may be in all.
+/// Steps that one question may take, per op of the key and besides.
 const STEPS_PER_OP: u64 = 50;
 const STEPS_AT_LEAST: u64 = 1_000_000;
-const HARD_QUESTIONS: u64 = 20;
+
+/// How many questions as hard as that may be asked to find a small contradiction: at first; and where there is no large one either.
+const HARD_QUESTIONS: u64 = 4;
+const MORE_HARD_QUESTIONS: u64 = 20;
+
+/// How many steps the question about all ops may take for each that the search took: it is the same search without what made that
+/// one quick.
+const WHOLE_STEPS: u64 = 16;
 
 /// Contradictions of more ops than this are hard to follow: another kind is tried.
 const EASY: usize = 10;
@@ -40,9 +47,9 @@ struct Questions<'c, 'a, 'b, M: Model> {
 
 impl<'c, 'a, 'b, M: Model> Questions<'c, 'a, 'b, M> {
     /// `ops` is the number of ops of the key: it bounds the steps.
-    fn new(claims: &'c Claims<'a, M>, others: Others, ops: usize, budget: &'b Budget) -> Self {
+    fn new(claims: &'c Claims<'a, M>, others: Others, ops: usize, hard: u64, budget: &'b Budget) -> Self {
         let each = STEPS_AT_LEAST + STEPS_PER_OP * ops as u64;
-        Questions { claims, others, budget, each, left: each * HARD_QUESTIONS }
+        Questions { claims, others, budget, each, left: each * hard }
     }
 
     fn contradict(&mut self, needed: &[OpId]) -> Result<bool, Unanswered> {
@@ -83,6 +90,8 @@ pub(crate) struct Candidates {
     reads: Vec<OpId>,
     /// All ops, the last to return first; then those in flight, of which matters only that they happen at most once.
     all: Vec<OpId>,
+    /// How many of `all` have returned.
+    returned: usize,
 }
 
 impl Candidates {
@@ -96,6 +105,7 @@ impl Candidates {
         Candidates {
             reads: returned.iter().filter(|e| is_pure(e)).map(|e| e.id).collect(),
             all: returned.iter().chain(in_flight).map(|e| e.id).collect(),
+            returned: returned.len(),
         }
     }
 
@@ -105,13 +115,41 @@ impl Candidates {
     }
 }
 
-/// Finds a minimal contradiction. `None` if none is found with the steps allowed.
+/// Finds a contradiction: a minimal one with a share of the steps; else one of all ops that returned, which took a search so many
+/// steps to find; else, with more steps, a minimal one again. `None` if none of these is found.
 ///
 /// # Errors
 /// The budget ended before any contradiction was found. If it ends later, what was found by then is the answer.
-pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, budget: &Budget) -> Result<Option<Core>, Limit> {
+pub(crate) fn shrink<M: Model>(
+    claims: &Claims<'_, M>,
+    candidates: &Candidates,
+    searched: u64,
+    budget: &Budget,
+) -> Result<Option<Core>, Limit> {
+    if let Some(core) = small(claims, candidates, HARD_QUESTIONS, budget)? {
+        return Ok(Some(core));
+    }
+    match whole(claims, candidates, searched, budget)? {
+        Some(core) => Ok(Some(core)),
+        None => small(claims, candidates, MORE_HARD_QUESTIONS, budget),
+    }
+}
+
+/// All ops that returned before the search got stuck contradict each other: what it found out, asked once more in the plainest way.
+fn whole<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, searched: u64, budget: &Budget) -> Result<Option<Core>, Limit> {
+    let needed = &candidates.all[..candidates.returned];
+    let steps = STEPS_AT_LEAST + STEPS_PER_OP * candidates.all.len() as u64 + WHOLE_STEPS * searched;
+    match claims.contradict(needed, Others::AtMostOnce, &mut Effort::new(steps, budget)) {
+        Ok(true) => Ok(Some(Core { needed: needed.to_vec(), others: Others::AtMostOnce, minimal: needed.len() == 1 })),
+        Ok(false) | Err(Unanswered::TooHard) => Ok(None),
+        Err(Unanswered::Out(limit)) => Err(limit),
+    }
+}
+
+/// A minimal contradiction, or one from which the steps did not suffice to leave out more.
+fn small<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, hard: u64, budget: &Budget) -> Result<Option<Core>, Limit> {
     let core = |others| {
-        let mut questions = Questions::new(claims, others, candidates.all.len(), budget);
+        let mut questions = Questions::new(claims, others, candidates.all.len(), hard, budget);
         for list in [&candidates.reads, &candidates.all] {
             if let Some(found) = first_window(&mut questions, list)? {
                 return Ok(Some(minimize(&mut questions, found)));
@@ -136,7 +174,7 @@ pub(crate) fn shrink<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, 
 pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], ops: usize, budget: &Budget) -> Option<Core> {
     // The first kind is the most convincing.
     let others = claims.model().contradictions().first().copied().unwrap_or(Others::AtMostOnce);
-    let mut questions = Questions::new(claims, others, ops, budget);
+    let mut questions = Questions::new(claims, others, ops, MORE_HARD_QUESTIONS, budget);
     if let Some(focused) = questions.focused(suspects) {
         let core = questions.about(&focused, |questions| {
             (questions.contradict(suspects) == Ok(true)).then(|| minimize_among(questions, suspects.to_vec()))

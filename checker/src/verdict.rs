@@ -395,6 +395,8 @@ pub enum Reason {
     },
     /// A person stopped the check.
     Interrupted,
+    /// Another key is invalid, and this one was not decided with as many steps as each key got by then.
+    OtherKey,
     /// The history itself makes any answer meaningless, and this is how: a sentence.
     History(String),
     /// The proof of the answer could not be re-checked within the budget: the answer is withheld.
@@ -414,6 +416,7 @@ impl Reason {
             Reason::Memory { ops_ordered, states } => limited("memory limit", *ops_ordered, *states),
             Reason::Steps { ops_ordered, states } => limited("limit of steps", *ops_ordered, *states),
             Reason::Interrupted => "the check was interrupted.".into(),
+            Reason::OtherKey => "another key is invalid already, and this one is not easily decided; --all-keys decides it too.".into(),
             Reason::History(why) => why.clone(),
             Reason::Uncertified(why) => format!("an answer was found, but its proof could not be checked again: {why}"),
         }

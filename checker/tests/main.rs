@@ -8,6 +8,7 @@ mod deadline;
 mod deciders;
 mod eventual;
 mod generated;
+mod keys;
 mod lattice;
 mod objects;
 mod oracle;

@@ -5,6 +5,9 @@
 //! outcome: so a key that is contradicted once stays so, and the whole run is judged again at the end, with its proof. A
 //! key is asked again only when it has grown by an eighth, which keeps the work over a run within a small multiple of one
 //! check at its end.
+//!
+//! A key on which nothing happens any more is judged once more and forgotten: a run that goes from key to key takes no more memory
+//! the longer it lasts. Should such a key come back (at the final reads it may), it is judged at the end only.
 
 use anyhow::Context as _;
 use checker::budget::Stop;
@@ -14,6 +17,7 @@ use histories::history::NO_TIME;
 use histories::{Builder, Event, Format, History, Kind, Row, Value};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -26,6 +30,9 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// Configurations that one look at one key may visit. A key that needs more is judged at the end.
 const STEPS: u64 = 1 << 18;
+
+/// Looks in a row at which nothing has happened on a key, until it is forgotten: ten seconds.
+const QUIET_LOOKS: u64 = 20;
 
 /// What is known so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,7 +150,41 @@ struct Sorter {
     options: Options,
     /// By the key as it is written; `None` is the whole of a history without keys.
     keys: BTreeMap<Option<String>, Key>,
+    forgotten: Forgotten,
+    looks: u64,
     so_far: SoFar,
+}
+
+/// Which keys were forgotten: a filter of fixed size (Bloom 1970). It knows each of them, and takes a few others for one, which are
+/// then judged at the end only.
+struct Forgotten(Box<[u64]>);
+
+impl Forgotten {
+    const WORDS: u64 = 1 << 15;
+
+    fn new() -> Forgotten {
+        Forgotten(vec![0; Self::WORDS as usize].into())
+    }
+
+    /// The bits of a key: word, and bit in it.
+    fn bits(key: &str) -> [(usize, u64); 2] {
+        [0u8, 1].map(|which| {
+            let mut hasher = DefaultHasher::new();
+            (which, key).hash(&mut hasher);
+            let hash = hasher.finish();
+            ((hash / 64 % Self::WORDS) as usize, 1 << (hash % 64))
+        })
+    }
+
+    fn add(&mut self, key: &str) {
+        for (word, bit) in Self::bits(key) {
+            self.0[word] |= bit;
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        Self::bits(key).iter().all(|&(word, bit)| self.0[word] & bit != 0)
+    }
 }
 
 /// One event of a key, its key taken off.
@@ -162,11 +203,15 @@ struct Key {
     /// It has been answered since then.
     answered: bool,
     broken: bool,
+    /// Ops in flight.
+    open: usize,
+    /// At which look something had happened on it last.
+    touched: u64,
 }
 
 impl Sorter {
     fn new(options: Options) -> Sorter {
-        Sorter { options, keys: BTreeMap::new(), so_far: SoFar::default() }
+        Sorter { options, keys: BTreeMap::new(), forgotten: Forgotten::new(), looks: 0, so_far: SoFar::default() }
     }
 
     /// Adds the events of clients. Lines of a file that are cut anywhere between two events are a history by themselves, if
@@ -178,16 +223,27 @@ impl Sorter {
                 Some((key, value)) => (Some(lines.values.display(key)), value),
                 None => (None, value),
             };
+            if key.as_deref().is_some_and(|key| !self.keys.contains_key(&Some(key.to_owned())) && self.forgotten.has(key)) {
+                continue;
+            }
             let (key, value) = (self.keys.entry(key).or_default(), lines.values.get(value));
             key.answered |= kind == Kind::Ok;
+            key.touched = self.looks;
+            key.open = if kind == Kind::Invoke { key.open + 1 } else { key.open.saturating_sub(1) };
+            if key.broken {
+                continue;
+            }
             key.events.push(Taken { process: lines.values.get(process), kind, f: f.to_owned(), value });
         }
     }
 
     /// Judges the keys that have grown.
     fn judge(&mut self, budget: &Budget) {
+        self.looks += 1;
         let options = Options { keyed: Some(false), ..self.options.clone() };
-        let ready = |key: &Key| key.answered && !key.broken && key.events.len() - key.judged > key.judged / 8;
+        let looks = self.looks;
+        let is_quiet = |key: &Key| key.open == 0 && looks - key.touched > QUIET_LOOKS;
+        let ready = |key: &Key| key.answered && !key.broken && (key.events.len() - key.judged > key.judged / 8 || is_quiet(key));
         for (name, key) in self.keys.iter_mut().filter(|(_, key)| ready(key)) {
             if budget.stopped().is_some() {
                 return;
@@ -205,6 +261,14 @@ impl Sorter {
                 self.so_far.broken.push(name.clone());
             }
         }
+        let forgotten = &mut self.forgotten;
+        self.keys.retain(|name, key| {
+            let goes = name.is_some() && !key.broken && !key.answered && is_quiet(key);
+            if let Some(name) = name.as_deref().filter(|_| goes) {
+                forgotten.add(name);
+            }
+            !goes
+        });
     }
 }
 
@@ -282,6 +346,37 @@ mod tests {
         }
         assert!(live.so_far().in_words().starts_with("so far unknown: the history"), "{}", live.so_far().in_words());
         assert!(Live::watch(&folder.path().join("none"), options(), |_| {}).is_err());
+    }
+
+    /// A run that goes from key to key: what is held at its end is what the last keys take, and a key that comes back is no lie.
+    #[test]
+    fn keys_on_which_nothing_happens_are_forgotten() {
+        let mut sorter = Sorter::new(options());
+        let budget = Budget::unlimited();
+        let lines = |key: u64, read: u64| {
+            let ops = [("write", "1", "1"), ("read", "null", &*read.to_string())];
+            let line = |kind: &str, (f, value): (&str, &str)| {
+                format!("{{\"process\":0,\"type\":\"{kind}\",\"f\":\"{f}\",\"value\":[{key},{value}]}}\n")
+            };
+            let text: String = ops.iter().flat_map(|&(f, asked, got)| [line("invoke", (f, asked)), line("ok", (f, got))]).collect();
+            histories::read_bytes(format!("{{\"rashomon\":1,\"keyed\":true}}\n{text}").as_bytes(), Some(Format::Jsonl)).unwrap()
+        };
+        for key in 0..1000 {
+            sorter.take(&lines(key, 1));
+            sorter.judge(&budget);
+            assert!(sorter.keys.len() as u64 <= QUIET_LOOKS + 2, "{} keys are held", sorter.keys.len());
+        }
+        assert!(sorter.so_far.keys >= 990, "{} keys were judged", sorter.so_far.keys);
+        // Not from what it was last, but from nothing: it must not be judged.
+        sorter.take(&lines(3, 0));
+        sorter.judge(&budget);
+        assert_eq!(sorter.so_far.broken, Vec::new());
+        // A lie that is told at the end of a key is found before it is forgotten.
+        sorter.take(&lines(5000, 0));
+        for _ in 0..QUIET_LOOKS + 2 {
+            sorter.judge(&budget);
+        }
+        assert_eq!(sorter.so_far.broken, [Some("5000".into())]);
     }
 
     #[test]

@@ -7,6 +7,11 @@
 //! * of pending ops of one kind and role, the one that returns first is used first (swap the two in any order that does not);
 //! * of two ways to the same point, one that used a part of what the other used is as good (it can go on in every way the
 //!   other can).
+//!
+//! Where a needed op leaves one state only, whatever was before (a read of all balances), what came before it is asked later only:
+//! first the history is taken to begin there, with each needed op that overlaps it done already or not, and all others unused.
+//! Every order of all ends in such an order, so if there is none, that is a contradiction; and the many ways to get there, which
+//! make such questions hard, are not followed.
 
 use super::{Claims, Effort, FxMap, Unanswered};
 use crate::linear::problem::NEVER;
@@ -21,13 +26,70 @@ type Point<S> = (S, Ops);
 /// Everything that can be, and what it took of the optional ops.
 type Ways<S> = FxMap<Point<S>, Vec<Ops>>;
 
+/// How many needed ops may overlap the one at which a history is taken to begin: each is done by then or not.
+const OVERLAPPING_MAX: usize = 8;
+
+/// Where the history is taken to begin.
+struct Start<S> {
+    /// The place of its first event.
+    event: usize,
+    ways: Ways<S>,
+    /// In flight then, by return.
+    pending: Vec<u32>,
+}
+
 /// Whether no order of the needed ops exists, see [`super::Claims::contradict`].
 pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
-    let is_optional = |i: u32| !is_needed[i as usize] || claims.ops[i as usize].ret == NEVER;
+    if let Some(start) = known_state(claims, is_needed, effort)?
+        && contradict_from(claims, is_needed, start, effort)?
+    {
+        return Ok(true);
+    }
     let mut ways: Ways<M::State> = FxMap::default();
     ways.insert((claims.model.init(), Vec::new()), vec![Vec::new()]);
-    let mut pending: Vec<u32> = Vec::new();
-    for &(at, index) in &claims.events {
+    contradict_from(claims, is_needed, Start { event: 0, ways, pending: Vec::new() }, effort)
+}
+
+/// Where the first needed op begins that leaves one state only.
+fn known_state<M: Model>(
+    claims: &Claims<'_, M>,
+    is_needed: &[bool],
+    effort: &mut Effort<'_>,
+) -> Result<Option<Start<M::State>>, Unanswered> {
+    effort.take(claims.ops.len() as u64 / 8)?;
+    let leaves = |i: usize| if is_needed[i] && claims.ops[i].ret != NEVER { claims.leaves(i) } else { None };
+    let Some((pin, state)) = (0..claims.ops.len()).find_map(|i| Some((i, leaves(i)?))) else { return Ok(None) };
+    let Some(event) = claims.events.iter().position(|&(at, i)| i as usize == pin && at == claims.ops[pin].call) else { return Ok(None) };
+    let overlaps = |i: &u32| {
+        let (item, pinned) = (claims.ops[*i as usize], claims.ops[pin]);
+        *i as usize != pin && item.call < pinned.ret && item.ret > pinned.call
+    };
+    let is_left = |i: &u32| is_needed[*i as usize] || !claims.model.is_pure(&claims.kinds[claims.ops[*i as usize].kind as usize]);
+    let around: Vec<u32> = (0..claims.ops.len() as u32).filter(|i| is_left(i) && overlaps(i)).collect();
+    let undecided: Vec<u32> = around.iter().copied().filter(|&i| is_needed[i as usize] && claims.ops[i as usize].ret != NEVER).collect();
+    if undecided.len() > OVERLAPPING_MAX {
+        return Ok(None);
+    }
+    let mut ways: Ways<M::State> = FxMap::default();
+    for chosen in 0..1usize << undecided.len() {
+        let mut done: Ops = undecided.iter().enumerate().filter(|(bit, _)| chosen >> bit & 1 == 1).map(|(_, &i)| i).collect();
+        done.insert(done.partition_point(|&i| i < pin as u32), pin as u32);
+        ways.insert((state.clone(), done), vec![Vec::new()]);
+    }
+    let mut pending: Vec<u32> = around.into_iter().filter(|&i| claims.ops[i as usize].call < claims.ops[pin].call).collect();
+    pending.sort_by_key(|&i| claims.ops[i as usize].ret);
+    Ok(Some(Start { event, ways, pending }))
+}
+
+fn contradict_from<M: Model>(
+    claims: &Claims<'_, M>,
+    is_needed: &[bool],
+    start: Start<M::State>,
+    effort: &mut Effort<'_>,
+) -> Result<bool, Unanswered> {
+    let is_optional = |i: u32| !is_needed[i as usize] || claims.ops[i as usize].ret == NEVER;
+    let Start { event, mut ways, mut pending } = start;
+    for &(at, index) in &claims.events[event..] {
         effort.take(1 + pending.len() as u64 / 16)?;
         let item = claims.ops[index as usize];
         if !is_needed[index as usize] && claims.model.is_pure(&claims.kinds[item.kind as usize]) {

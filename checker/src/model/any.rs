@@ -97,6 +97,13 @@ macro_rules! any {
                 }
             }
 
+            fn leaves(&self, op: &AnyOp) -> Option<AnyState> {
+                match (self, op) {
+                    $((AnyModel::$name(model), AnyOp::$name(op)) => model.leaves(op).map(AnyState::$name),)+
+                    _ => None,
+                }
+            }
+
             fn may_become(&self, from: &AnyState, to: &AnyState) -> bool {
                 match (self, from, to) {
                     $((AnyModel::$name(model), AnyState::$name(from), AnyState::$name(to)) => model.may_become(from, to),)+

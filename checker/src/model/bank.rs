@@ -143,6 +143,13 @@ impl Model for Bank {
         self.initial.is_some() && matches!(op, Op::Read(_))
     }
 
+    fn leaves(&self, op: &Op) -> Option<State> {
+        match op {
+            Op::Read(seen) => Some(State::Known(seen.clone())),
+            Op::Transfer(..) => None,
+        }
+    }
+
     fn tell_op(&self, op: &Op, _: bool, values: &Values) -> Vec<Words> {
         match op {
             Op::Transfer(from, to, amount) => vec![text(&format!("moved {amount} from {from} to {to}"))],

@@ -25,9 +25,7 @@ pub(super) fn order<M: Model>(model: &M, history: &History, keys: &Keys, budget:
     let mut orders = Vec::new();
     for read in decode(model, history, keys, keys.groups(), budget) {
         let (_account, problem) = read.ok()?;
-        match linear::decide_within(model, &problem, Algorithm::Auto, Rules::default(), budget, budget.steps.unwrap_or(STEPS).min(STEPS))
-            .found
-        {
+        match linear::decide(model, &problem, Algorithm::Auto, Rules::default(), budget, budget.steps.unwrap_or(STEPS).min(STEPS)).found {
             Answer::Order(order) => orders.push(order),
             Answer::Stuck(_) | Answer::Unknown(_) => return None,
         }

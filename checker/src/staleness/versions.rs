@@ -47,7 +47,8 @@ pub(super) fn least(
     let Some(read_ops) = decode(model, history, keys, std::slice::from_ref(group), budget).pop() else { return Ok((bounds, read)) };
     let (_held, problem) = read_ops?;
     while !bounds.is_exact() && bounds.least <= K_MAX {
-        let found = decide_key(&model.with(bounds.least as usize), history, keys, group, &problem, &Options::default(), budget);
+        let model = model.with(bounds.least as usize);
+        let found = decide_key(&model, history, keys, group, &problem, &Options::default(), budget, budget.steps.unwrap_or(u64::MAX));
         match found.answer {
             Answer::Valid(witness) if shows(&witness.order, bounds.least) => bounds.most = bounds.least,
             Answer::Invalid(_) => bounds.least += 1,

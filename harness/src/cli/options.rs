@@ -105,6 +105,9 @@ pub(super) struct ModelArgs {
     /// that fit the model, the search last
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(super) algorithm: Algorithm,
+    /// Decide every key. By default, once a key is invalid, the others get no more steps than each had by then
+    #[arg(long)]
+    pub(super) all_keys: bool,
 }
 
 /// Refuses an algorithm where nobody asks whether a history is linearizable: it would decide nothing.
@@ -130,6 +133,7 @@ impl ModelArgs {
             failed_cas: self.failed_cas.map(Into::into),
             permits: self.permits,
             algorithm: self.algorithm,
+            all_keys: self.all_keys,
             ..Options::default()
         }
     }

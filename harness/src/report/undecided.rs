@@ -115,7 +115,7 @@ fn pressure(view: &View<'_>, place: usize, reason: &Reason) -> Markup {
     }
     let ordered = match reason {
         Reason::Time { ops_ordered, .. } | Reason::Memory { ops_ordered, .. } | Reason::Steps { ops_ordered, .. } => *ops_ordered,
-        Reason::Interrupted | Reason::History(_) | Reason::Uncertified(_) => 0,
+        Reason::Interrupted | Reason::OtherKey | Reason::History(_) | Reason::Uncertified(_) => 0,
     };
     let mut ends: Vec<i64> = ops.iter().filter_map(|&op| view.end(op)).collect();
     ends.sort_unstable();

@@ -271,6 +271,9 @@ fn meanwhile(run: &Run, rows: &[Row], bounds: &[u32], names: usize, console: Con
     told.collect()
 }
 
+/// The longest list: more than that nobody reads here, and the report has all.
+const LISTED_MAX: usize = 20;
+
 /// The core as a list, where the grid would be too wide.
 fn list(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
     let history = &run.history;
@@ -281,7 +284,9 @@ fn list(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
         let label = elide(&describe::label(history, is_by_key(&run.verdict), op));
         console.fit(&format!("  {:>9} to {ends:9}  {:28}{label}{sign}", mark(history, shape.invoke), describe::who(history, op)))
     };
-    proof.core.iter().map(line).collect()
+    let left_out = proof.core.len().saturating_sub(LISTED_MAX);
+    let gap = (left_out > 0).then(|| console.fit(&format!("  … and {} before these", many(left_out, "operation"))));
+    gap.into_iter().chain(proof.core[left_out..].iter().map(line)).collect()
 }
 
 /// Lines of coloured characters.

@@ -156,9 +156,8 @@ fn interval(value: &Value, line: u32) -> Result<(Interval, bool), String> {
     };
     let time = |value: &Value| match value {
         Value::Int(time) => Ok(Some(*time)),
-        Value::Float(time) => Ok(Some(time.round() as i64)),
         Value::Nil => Ok(None),
-        other => Err(format!("the time of an operation is {other}")),
+        other => Err(format!("the time of an operation is {other}; times are whole numbers of nanoseconds, of 64 bits")),
     };
     let call = field(object, &["call", "calltime", "start", "invoke"]).map(time).transpose()?.flatten();
     let call = call.ok_or("this operation has no time of its call")?;

@@ -157,7 +157,7 @@ pub(crate) fn json_integer(token: &str) -> Option<Number> {
 
 /// A double as plain JSON writes it, so that it is read as the same number: without a fraction where it has none.
 pub(crate) fn json_float(x: f64) -> String {
-    const PLAIN_MAX: f64 = 1e39;
+    const PLAIN_MAX: f64 = 1e40;
     if x == 0.0 {
         "0".into()
     } else if x.fract() == 0.0 && x.abs() < PLAIN_MAX {
@@ -217,7 +217,15 @@ mod tests {
         for text in ["1.5", "1e-1", "1e300", "1e9999999999999999999"] {
             assert_eq!(json_integer(text), None, "{text}");
         }
-        for (x, text) in [(-0.0, "0"), (1.0, "1"), (-1e20, "-100000000000000000000"), (1.5, "1.5"), (1e300, "1e300")] {
+        for (x, text) in [
+            (-0.0, "0"),
+            (1.0, "1"),
+            (-1e20, "-100000000000000000000"),
+            (9.5e39, "9500000000000000000000000000000000000000"),
+            (1e40, "1e40"),
+            (1.5, "1.5"),
+            (1e300, "1e300"),
+        ] {
             assert_eq!(json_float(x), text);
         }
     }

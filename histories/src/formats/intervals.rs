@@ -219,6 +219,8 @@ fn output(output: &Value, f: &str, argument: &Value) -> (Value, Outcome) {
     match value {
         Value::Bool(false) if !is_read => (argument.clone(), Outcome::Fail),
         Value::Bool(true) | Value::Nil if !is_read => (argument.clone(), Outcome::Ok),
+        // What Go makes of a result that was never set.
+        Value::Int(0) if matches!(f, "write" | "put" | "append") => (argument.clone(), Outcome::Ok),
         value => (value, Outcome::Ok),
     }
 }
@@ -315,6 +317,11 @@ mod tests {
         let history = read_bytes(rust.as_bytes(), None).unwrap();
         assert_eq!(told(&history), ["7 invoke cas [1 2]", "8 invoke write 3", "7 fail cas [1 2]"]);
         assert_eq!(history.line(1), 2);
+
+        let register = r#"[{"ClientId":0,"Input":{"Op":false,"Value":100},"Call":0,"Output":0,"Return":9}]"#;
+        let history = read_bytes(register.as_bytes(), None).unwrap();
+        assert_eq!(told(&history), ["0 invoke write 100", "0 ok write 100"]);
+        assert_eq!(crate::lint::refusal(&history), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod causal_corpus;
 mod deadline;
 mod deciders;
 mod eventual;
+mod failed_writes;
 mod generated;
 mod keys;
 mod lattice;

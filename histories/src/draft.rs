@@ -98,12 +98,37 @@ impl<'t> Draft<'t> {
     }
 }
 
-/// The nanoseconds that a value of a time field stands for; doubles are rounded. `None` if it is no number.
-pub(crate) fn time_of(values: &Values, id: ValueId) -> Option<i64> {
-    match values.view(id) {
-        View::Int(i) => Some(i),
-        View::Float(x) if x.is_finite() => Some(x.round() as i64),
-        View::Number(text) => text.trim_end_matches(['M', 'N']).parse::<f64>().ok().map(|x| x.round() as i64),
-        _ => None,
+/// What the value of a time field stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Time {
+    /// Whole units, or [`NO_TIME`].
+    Whole(i64),
+    /// Units and a fraction.
+    Fraction(f64),
+}
+
+impl Time {
+    /// `None`: it is no number, or out of range.
+    pub(crate) fn of(values: &Values, id: ValueId) -> Option<Time> {
+        match values.view(id) {
+            View::Nil => Some(Time::Whole(NO_TIME)),
+            View::Int(i) => Some(Time::Whole(i)),
+            View::Float(x) => Time::of_float(x),
+            View::Number(text) => text.trim_end_matches('M').parse().ok().and_then(Time::of_float),
+            _ => None,
+        }
     }
+
+    pub(crate) fn of_float(x: f64) -> Option<Time> {
+        // The bounds of 64 bits, as doubles.
+        let in_range = (i64::MIN as f64..i64::MAX as f64).contains(&x);
+        let time = if x.fract() == 0.0 { Time::Whole(x as i64) } else { Time::Fraction(x) };
+        in_range.then_some(time)
+    }
+}
+
+/// What is wrong with a time field whose value is shown as `text`.
+pub(crate) fn no_time(at: usize, text: &str) -> Fault {
+    const HELP: &str = "times are whole numbers of nanoseconds: 1.5 seconds are 1500000000";
+    Fault::event(at, format!("the time of an event is {text}")).help(HELP)
 }

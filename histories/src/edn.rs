@@ -7,10 +7,11 @@
 //! Wider than the EDN specification where Jepsen's files are: `\x` characters and `#"..."` patterns, `#<...>` of old Clojure
 //! versions, `0x1f`, ratios and `##NaN`, bare symbols such as `<init>` and `a$b__1`, metadata (passed over).
 
-use crate::draft::{Draft, Field, time_of};
+use crate::draft::{Draft, Field, Time, no_time};
 use crate::error::Fault;
-use crate::history::{Builder, Kind, NO_TIME};
-use crate::notation::{KEYWORD_TAG, SYMBOL_TAG, TAGGED_TAG};
+use crate::history::{Builder, Kind};
+use crate::notation::{self, KEYWORD_TAG, SYMBOL_TAG, TAGGED_TAG};
+use crate::number::Number;
 use crate::sink::{NESTING_MAX, Nowhere, Sink};
 use crate::text::{Container, SMALL_DIGITS_MAX, leading_digits, newlines, unescape};
 use crate::value::{ValueId, Values, View};
@@ -323,12 +324,9 @@ impl<'t> Reader<'t> {
         let at = self.at;
         let mut values = Values::new();
         let id = if let Some(id) = self.small_int() { id } else { self.value(&mut values)? };
-        match time_of(&values, id) {
-            Some(time) => Ok(time),
-            None if id.is_nil() => Ok(NO_TIME),
-            None => {
-                Err(Fault::event(at, format!("the time of an event is {}", values.display(id))).help("times are numbers of nanoseconds"))
-            }
+        match Time::of(&values, id) {
+            Some(Time::Whole(time)) => Ok(time),
+            Some(Time::Fraction(_)) | None => Err(no_time(at, &values.display(id))),
         }
     }
 
@@ -582,12 +580,12 @@ impl<'t> Reader<'t> {
         match Number::of(token) {
             Some(Number::Int(i)) => Ok(sink.int(i)),
             Some(Number::Float(x)) => Ok(sink.float(x)),
-            Some(Number::Other) => Ok(sink.number(token)),
+            Some(Number::Other(text)) => Ok(sink.number(&text)),
             None => Err(Fault::syntax(at, format!("{token:?} is no number"))),
         }
     }
 
-    /// `\a`, `\newline`, `\u0041`: kept as the symbol that writes it.
+    /// `\a`, `\newline`, `\u0041`: kept as the symbol that writes it, one for equal characters.
     fn character<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
         let start = self.at;
         let Some(c) = self.text[start + 1..].chars().next() else {
@@ -595,7 +593,11 @@ impl<'t> Reader<'t> {
         };
         self.at += 1 + c.len_utf8();
         self.token();
-        Ok(sink.symbol(&self.text[start..self.at]))
+        let text = &self.text[start..self.at];
+        Ok(match notation::character(text) {
+            Some(one) => sink.symbol(&one),
+            None => sink.symbol(text),
+        })
     }
 
     /// The text between two quotes, its escapes left as they are.
@@ -637,54 +639,6 @@ impl<'t> Reader<'t> {
         self.scratch = text;
         id
     }
-}
-
-/// What a token that begins with a digit, or with a sign and a digit, denotes.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Number {
-    Int(i64),
-    Float(f64),
-    /// A number that neither holds: kept as it is written.
-    Other,
-}
-
-impl Number {
-    pub(crate) fn of(token: &str) -> Option<Number> {
-        let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
-        let sign = &token[..token.len() - digits.len()];
-        let all_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-        let integer = digits.strip_suffix('N').unwrap_or(digits);
-        if all_digits(integer) {
-            let is_octal = integer.len() > 1 && integer.starts_with('0');
-            let is_number = !is_octal || integer.bytes().all(|b| b < b'8');
-            let decimal = if is_octal { None } else { format!("{sign}{integer}").parse().ok() };
-            return is_number.then_some(decimal.map_or(Number::Other, Number::Int));
-        }
-        if is_radix(integer) && (integer == digits || integer.starts_with("0x") || integer.starts_with("0X")) {
-            return Some(Number::Other);
-        }
-        if let Some((numerator, denominator)) = digits.split_once('/') {
-            let divides = denominator.bytes().any(|b| b != b'0');
-            return (all_digits(numerator) && all_digits(denominator) && divides).then_some(Number::Other);
-        }
-        let decimal = digits.strip_suffix('M').unwrap_or(digits);
-        let is_decimal = decimal.starts_with(|c: char| c.is_ascii_digit())
-            && decimal.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-        let float = if is_decimal { format!("{sign}{decimal}").parse().ok() } else { None };
-        float.map(|x| if decimal == digits { Number::Float(x) } else { Number::Other })
-    }
-}
-
-/// `0x1f`, `2r1011`, `36rZZ`.
-fn is_radix(digits: &str) -> bool {
-    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
-    if let Some(hexadecimal) = hexadecimal {
-        return !hexadecimal.is_empty() && hexadecimal.bytes().all(|b| b.is_ascii_hexdigit());
-    }
-    digits.split_once(['r', 'R']).is_some_and(|(radix, digits)| {
-        let radix = radix.parse().ok().filter(|radix| (2..=36).contains(radix) && digits.is_ascii());
-        radix.is_some_and(|radix| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)))
-    })
 }
 
 const TOKEN: u8 = 0;
@@ -731,12 +685,12 @@ mod tests {
             "nil",
             "[1 -2 9223372036854775807 -9223372036854775808]",
             "12345678901234567890",
-            "[1.5 -0.0 1e300 ##NaN ##Inf ##-Inf]",
-            "[-0.0955M 1/3 0x1a 0x1aN 2r101 017 -017N 1e5M]",
+            "[1.5 0.0 1e300 ##NaN ##Inf ##-Inf]",
+            "[-0.0955M 1/3 100M]",
             "(:a/b :c \"d\\n\\\"\\\\\" e <init> a$b__1 -> - +x \\a \\newline)",
             "{:from 5, :to #{1 2}, nil []}",
-            "#inst \"2020-01-01\"",
-            "#object [org.joda.time.DateTime 0x6ac81443 \"2015\"]",
+            "#inst \"2020-01-01T00:00:00.000-00:00\"",
+            "#object [org.joda.time.DateTime 1 \"2015\"]",
             "#:ns {:a 1}",
             "#a #b c",
             "[#rashomon/keyword \"a b\" #rashomon/symbol \"\" #rashomon/tagged [\"a b\" [1]]]",
@@ -748,7 +702,11 @@ mod tests {
     #[test]
     fn values_print_as_what_they_mean() {
         for (text, meaning) in [
-            ("5N", "5"),
+            ("[0x1a 0x1aN 2r101 017 -017N 5N 4/2 -0.0]", "[26 26 5 15 -15 5 2 0.0]"),
+            ("[1e5M 2/6]", "[100000M 1/3]"),
+            ("[\\u0041 \\u000a \\newline \\o101 \\space \\u0020]", "[\\A \\newline \\newline \\A \\space \\space]"),
+            ("#inst \"2020-01-01T01:00+01:00\"", "#inst \"2020-01-01T00:00:00.000-00:00\""),
+            ("#uuid \"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11\"", "#uuid \"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\""),
             ("+5", "5"),
             ("[1,2]", "[1 2]"),
             ("[1 #_ 2 #_ #_ 3 4 5]", "[1 5]"),
@@ -800,6 +758,12 @@ mod tests {
             ("[{:type :ok}] {:type :ok}", "1:15: something follows"),
             ("{:type :ok :value \"a\\q\"}", "1:21: an unknown escape"),
             ("{:type :ok :time :now}", "1:18: the time of an event is :now"),
+            ("{:type :ok :time 1.5}", "1:18: the time of an event is 1.5"),
+            ("{:type :ok :time 0.25M}", "1:18: the time of an event is 0.25M"),
+            ("{:type :ok :time 3/2}", "1:18: the time of an event is 3/2"),
+            ("{:type :ok :time 1e300}", "1:18: the time of an event is 1e300"),
+            ("{:type :ok :time ##Inf}", "1:18: the time of an event is ##Inf"),
+            ("{:type :ok :time 99999999999999999999}", "1:18: the time of an event is 99999999999999999999"),
             ("{:type :ok :value {1}}", "1:19: a map has a key without a value"),
             ("{:type :ok :value ##Nan}", "1:19: unknown symbolic value"),
             ("{:type :ok :value [1 #_]}", "1:24: ']' inside a discarded value"),

@@ -343,20 +343,17 @@ impl History {
         if self.meta.keyed != other.meta.keyed {
             return Some(format!("keyed {:?}, {:?}", self.meta.keyed, other.meta.keyed));
         }
-        let mut equal = hashbrown::HashSet::<(ValueId, ValueId), rustc_hash::FxBuildHasher>::default();
+        // Equal values have equal words in an arena that holds both histories' values.
+        let (mut both, mut words) = (Values::new(), [Vec::new(), Vec::new()]);
+        for (history, words) in [self, other].into_iter().zip(&mut words) {
+            both.absorb(&history.values, words);
+        }
         (0..self.len() as u32).find_map(|event| {
             let (mine, theirs) = (self.row(event), other.row(event));
-            let values = |row: &Row<'_>| [Some(row.process), Some(row.value), row.error];
-            let same_values = values(&mine).into_iter().zip(values(&theirs)).all(|pair| match pair {
-                (Some(a), Some(b)) => {
-                    equal.contains(&(a, b))
-                        || (self.values.display(a) == other.values.display(b) && {
-                            equal.insert((a, b));
-                            true
-                        })
-                }
-                (a, b) => a == b,
-            });
+            let values = |row: &Row<'_>, words: &[ValueId]| {
+                [Some(row.process), Some(row.value), row.error].map(|value| value.map(|value| value.translated(words)))
+            };
+            let same_values = values(&mine, &words[0]) == values(&theirs, &words[1]);
             let rest = |row: &Row<'_>| (row.kind, row.f.to_owned(), row.time, row.node.map(str::to_owned), row.thread);
             if same_values && rest(&mine) == rest(&theirs) {
                 return None;

@@ -4,11 +4,11 @@
 //! Our own files begin with a header object (`{"rashomon":1,...}`). After it, and only after it, the stand-ins of `FORMAT.md`
 //! for what JSON lacks are understood: `":keyword"`, `["#set",1,2]` and so on. In everybody else's files a string is a string.
 
-use crate::draft::{Draft, Field, time_of};
-use crate::edn;
+use crate::draft::{Draft, Field, Time, no_time};
 use crate::error::Fault;
-use crate::history::{Builder, Kind};
+use crate::history::{Builder, Kind, NO_TIME};
 use crate::jsonl::VERSION;
+use crate::number::{self, Number};
 use crate::sink::{NESTING_MAX, Nowhere, Sink};
 use crate::text::{Container, SMALL_DIGITS_MAX, leading_digits, newlines, unescape};
 use crate::value::{ValueId, Values};
@@ -162,6 +162,7 @@ impl<'t> Reader<'t> {
         self.at += 1;
         let mut draft = Draft::new(line);
         let mut shouts = false;
+        let mut time = (0, Time::Whole(NO_TIME));
         self.blank();
         let mut more = !self.skip(b'}');
         while more {
@@ -174,7 +175,7 @@ impl<'t> Reader<'t> {
                 Field::Key => draft.key = Some(self.value(builder.values())?),
                 Field::Error => draft.error = Some(self.value(builder.values())?),
                 Field::Node => draft.node = Some(self.value(builder.values())?).filter(|id| !id.is_nil()),
-                Field::Time => draft.time = self.time()?,
+                Field::Time => time = (self.at, self.time()?),
                 Field::Thread => {
                     let thread = self.value(&mut Values::new())?;
                     draft.thread = thread.as_small_int().and_then(|i| u32::try_from(i).ok());
@@ -187,6 +188,9 @@ impl<'t> Reader<'t> {
             }
             more = self.another(b'}', start, "an event")?;
         }
+        let unit_ns = if shouts { NANOS_PER_MILLI } else { 1 };
+        draft.time =
+            nanoseconds(time.1, unit_ns).ok_or_else(|| no_time(time.0, self.text[time.0..].split([',', '}']).next().unwrap_or("")))?;
         if shouts {
             soften(&mut draft);
         }
@@ -217,17 +221,11 @@ impl<'t> Reader<'t> {
         Ok((!id.is_nil()).then(|| Cow::Owned(values.display(id))))
     }
 
-    fn time(&mut self) -> Parsed<i64> {
+    fn time(&mut self) -> Parsed<Time> {
         let at = self.at;
         let mut values = Values::new();
         let id = self.value(&mut values)?;
-        match time_of(&values, id) {
-            Some(time) => Ok(time),
-            None if id.is_nil() => Ok(crate::history::NO_TIME),
-            None => {
-                Err(Fault::event(at, format!("the time of an event is {}", values.display(id))).help("times are numbers of nanoseconds"))
-            }
-        }
+        Time::of(&values, id).ok_or_else(|| no_time(at, &values.display(id)))
     }
 
     /// A key and its colon; `at` is where the object begins.
@@ -477,10 +475,10 @@ impl<'t> Reader<'t> {
         }
         match (name, &*text) {
             ("#str", text) => Ok(sink.str(text)),
-            ("#number", text) => match edn::Number::of(text) {
-                Some(edn::Number::Int(i)) => Ok(sink.int(i)),
-                Some(edn::Number::Float(x)) => Ok(sink.float(x)),
-                Some(edn::Number::Other) => Ok(sink.number(text)),
+            ("#number", text) => match Number::of(text) {
+                Some(Number::Int(i)) => Ok(sink.int(i)),
+                Some(Number::Float(x)) => Ok(sink.float(x)),
+                Some(Number::Other(text)) => Ok(sink.number(&text)),
                 None => Err(Fault::syntax(at, format!("{text:?} is no number"))),
             },
             ("#symbol", text) => Ok(sink.symbol(text)),
@@ -491,7 +489,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A number: an integer if it is written as one and fits 64 bits, a double if it has a fraction or an exponent.
+    /// A number: in our own files an integer if it is written as one, a double if it has a fraction or an exponent; in all others
+    /// an integer if it is one.
     #[inline]
     fn number<S: Sink>(&mut self, sink: &mut S) -> Parsed<ValueId> {
         let (digits, negative) = match &self.bytes[self.at..] {
@@ -526,7 +525,12 @@ impl<'t> Reader<'t> {
                 Ok(i) => sink.int(i),
                 Err(_) => sink.number(token),
             }),
-            Some(x) => Ok(sink.float(x)),
+            // Others than our own files know one kind of number.
+            Some(x) => Ok(match number::json_integer(token).filter(|_| !self.ours) {
+                Some(Number::Int(i)) => sink.int(i),
+                Some(Number::Other(text)) => sink.number(&text),
+                Some(Number::Float(_)) | None => sink.float(x),
+            }),
             None if self.at == self.bytes.len() => Err(Fault::ended(start, "a number")),
             None => Err(Fault::syntax(start, format!("{token:?} is no number"))),
         }
@@ -556,13 +560,26 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What differs in the upper-case dialect: its functions are in capitals, its times are milliseconds, and its reads are invoked with a placeholder.
-fn soften(draft: &mut Draft<'_>) {
-    const NANOS_PER_MILLI: i64 = 1_000_000;
-    draft.f = draft.f.take().map(|name| Cow::Owned(name.to_lowercase()));
-    if draft.time != crate::history::NO_TIME {
-        draft.time = draft.time.saturating_mul(NANOS_PER_MILLI);
+/// The unit of times in the upper-case dialect.
+const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// A time in some unit as nanoseconds; `None` if they are not whole, or out of range. Units of more than one may have a
+/// fraction: of that, as much counts as a double tells.
+fn nanoseconds(time: Time, unit_ns: i64) -> Option<i64> {
+    match time {
+        Time::Whole(NO_TIME) => Some(NO_TIME),
+        Time::Whole(time) => time.checked_mul(unit_ns),
+        Time::Fraction(_) if unit_ns == 1 => None,
+        Time::Fraction(time) => match Time::of_float((time * unit_ns as f64).round())? {
+            Time::Whole(time) => Some(time),
+            Time::Fraction(_) => None,
+        },
     }
+}
+
+/// What else differs in the upper-case dialect: its functions are in capitals, and its reads are invoked with a placeholder.
+fn soften(draft: &mut Draft<'_>) {
+    draft.f = draft.f.take().map(|name| Cow::Owned(name.to_lowercase()));
     if draft.kind == Some(Kind::Invoke) && draft.f.as_deref() == Some("read") {
         draft.value = None;
     }
@@ -606,7 +623,7 @@ mod tests {
             assert_eq!(value(text, true), ours);
             assert_eq!(value(text, false), theirs);
         }
-        assert_eq!(value(r#" [ 1 , -2.5e3, true,null, "\u00e9\/" ] "#, false), r#"[1 -2500.0 true nil "é/"]"#);
+        assert_eq!(value(r#" [ 1 , -2.5e3, true,null, "\u00e9\/" ] "#, false), r#"[1 -2500 true nil "é/"]"#);
         assert_eq!(value("[NaN,-Infinity,18446744073709551616,-0]", false), "[##NaN ##-Inf 18446744073709551616 0]");
     }
 
@@ -620,6 +637,8 @@ mod tests {
         assert!(history.input(op).is_nil());
         assert_eq!(history.output(op), ValueId::small_int(3));
         assert_eq!(history.time(0), Some(1_600_000_000_000_000_000));
+        let fraction = super::tests::history(&text.replace("1.6E12", "1.5")).unwrap();
+        assert_eq!(fraction.time(0), Some(1_500_000));
         assert_eq!(history.meta.passed_over, ["latency".into()]);
     }
 
@@ -655,6 +674,9 @@ mod tests {
             ("[{\"type\":\"ok\"}", "1:15: the file ends inside the history"),
             ("{\"type\":\"ok\"} 3", "1:15: this is no event"),
             ("{\"type\" \"ok\"}", "1:9: expected a colon"),
+            ("{\"time\":1.5,\"type\":\"ok\"}", "1:9: the time of an event is 1.5"),
+            ("{\"type\":\"ok\",\"time\":1e300}", "1:21: the time of an event is 1e300"),
+            ("{\"type\":\"OK\",\"time\":9223372036854775807}", "1:21: the time of an event is 9223372036854775807"),
         ] {
             let refusal = crate::read_bytes(text.as_bytes(), Some(crate::Format::Jsonl)).unwrap_err().to_string();
             assert!(refusal.starts_with(error), "{text}: {refusal}");

@@ -3,6 +3,7 @@
 
 use crate::history::{History, Kind, Meta, NO_TIME, Row};
 use crate::notation::write_int;
+use crate::number::{is_whole, json_float};
 use crate::tree::{Look, Stored, Tree};
 use crate::value::Value;
 use std::io::{self, Write};
@@ -220,7 +221,8 @@ pub(crate) fn write_value<'a, T: Tree<'a>>(line: &mut Vec<u8>, value: T, strictn
         Look::Bool(b) => line.extend_from_slice(if b { b"true" } else { b"false" }),
         Look::Int(i) => write_int(line, i),
         // Writing into memory cannot fail.
-        Look::Float(x) if x.is_finite() => drop(write!(line, "{x:?}")),
+        Look::Float(x) if ours && x.is_finite() => drop(write!(line, "{x:?}")),
+        Look::Float(x) if x.is_finite() => line.extend_from_slice(json_float(x).as_bytes()),
         Look::Float(x) => {
             let name = if x.is_nan() {
                 "NaN"
@@ -231,6 +233,7 @@ pub(crate) fn write_value<'a, T: Tree<'a>>(line: &mut Vec<u8>, value: T, strictn
             };
             if ours { write_scalar(line, "#float", name) } else { write_string(line, name) }
         }
+        Look::Number(text) if is_whole(text) => line.extend_from_slice(text.as_bytes()),
         Look::Number(text) if ours => write_scalar(line, "#number", text),
         Look::Symbol(text) if ours => write_scalar(line, "#symbol", text),
         Look::Str(text) if ours && text.starts_with(':') => write_scalar(line, "#str", text),

@@ -9,6 +9,7 @@
 //! are commonly taken to mean; one function that is not known, and nothing is claimed. All of it is linear in the size of the
 //! file, up to hashing.
 
+mod answers;
 mod fields;
 mod keys;
 mod meaning;
@@ -85,6 +86,7 @@ pub fn lint(history: &History, assume: &Assume) -> Vec<Finding> {
     pairing::lint(&mut report);
     fields::lint(&mut report);
     outcomes::lint(&mut report);
+    answers::lint(&mut report);
     times::lint(&mut report);
     if !history.ops().is_empty() {
         let keys = Keys::split(history, assume.keyed);
@@ -97,8 +99,13 @@ pub fn lint(history: &History, assume: &Assume) -> Vec<Finding> {
 }
 
 /// Why no verdict on this history would mean anything: the first of its errors, in a sentence; `None` if it has none.
-/// O(misuses).
+/// Linear in the number of ops.
 pub fn refusal(history: &History) -> Option<String> {
+    let (event, what) = misuse(history).or_else(|| contradiction(history))?;
+    Some(format!("{what} ({}); no verdict on such a history means anything", place_name(history, event)))
+}
+
+fn misuse(history: &History) -> Option<(u32, String)> {
     let misuse = history.misuses().iter().find(|m| pairing::rule(m.kind).severity() == Severity::Error)?;
     let process = process_name(history, misuse.event);
     let f = history.name(history.function(misuse.event));
@@ -108,7 +115,14 @@ pub fn refusal(history: &History) -> Option<String> {
         MisuseKind::OtherFunction => format!("process {process} completes {f}, but invoked something else"),
         MisuseKind::GoesOnAfterInfo => format!("process {process} goes on after an unknown outcome"),
     };
-    Some(format!("{what} ({}); no verdict on such a history means anything", place_name(history, misuse.event)))
+    Some((misuse.event, what))
+}
+
+fn contradiction(history: &History) -> Option<(u32, String)> {
+    let (op, why) = answers::contradictions(history).next()?;
+    let of = |event| call(history, event, history.value(event));
+    let process = process_name(history, op.complete);
+    Some((op.complete, format!("process {process} invokes {} and completes {}: {why}", of(op.invoke), of(op.complete))))
 }
 
 /// `line 12`, or `event 4` where the file has no lines.

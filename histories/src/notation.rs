@@ -172,16 +172,45 @@ fn is_symbol(text: &str) -> bool {
     is_word(text) && !is_something_else && !matches!(text, "nil" | "true" | "false")
 }
 
+/// Characters that have names.
+const NAMED: [(&str, char); 6] =
+    [("newline", '\n'), ("space", ' '), ("tab", '\t'), ("backspace", '\u{8}'), ("formfeed", '\u{c}'), ("return", '\r')];
+
 /// `\a`, `\newline`, `\u0041`.
 fn is_character(text: &str) -> bool {
     let Some(name) = text.strip_prefix('\\') else { return false };
     let mut chars = name.chars();
-    let is_one = matches!((chars.next(), chars.next()), (Some('!'..='\u{7e}' | '\u{a1}'..='\u{1fff}'), None));
+    let is_one = matches!((chars.next(), chars.next()), (Some(c), None) if is_shown(c));
     let is_code = name.len() == 5
         && name.strip_prefix('u').is_some_and(|code| code.bytes().all(|b| b.is_ascii_hexdigit()) && !code.starts_with(['d', 'D']));
-    is_one && !name.contains(char::is_whitespace)
-        || is_code
-        || matches!(name, "newline" | "space" | "tab" | "backspace" | "formfeed" | "return")
+    is_one || is_code || NAMED.iter().any(|named| named.0 == name)
+}
+
+/// Whether a character stands for itself after a backslash.
+fn is_shown(c: char) -> bool {
+    matches!(c, '!'..='\u{7e}' | '\u{a1}'..='\u{1fff}') && !c.is_whitespace()
+}
+
+/// The one notation of all that denote the same character: `\A` for `\u0041`. `None` for what is no character that Clojure
+/// knows.
+pub(crate) fn character(text: &str) -> Option<String> {
+    let name = text.strip_prefix('\\')?;
+    let mut chars = name.chars();
+    let first = chars.next()?;
+    let code = |digits: &str, base| u32::from_str_radix(digits, base).ok().and_then(char::from_u32);
+    let c = match (NAMED.iter().find(|named| named.0 == name), chars.as_str()) {
+        (Some(named), _) => named.1,
+        (None, "") => first,
+        (None, digits) if first == 'u' && digits.len() == 4 => code(digits, 16)?,
+        (None, digits) if first == 'o' && digits.len() <= 3 => code(digits, 8)?,
+        (None, _) => return None,
+    };
+    let named = NAMED.iter().find(|named| named.1 == c);
+    Some(match named {
+        Some((name, _)) => format!("\\{name}"),
+        None if is_shown(c) => format!("\\{c}"),
+        None => format!("\\u{:04x}", u32::from(c)),
+    })
 }
 
 /// Appends a string in quotes.

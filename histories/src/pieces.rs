@@ -94,7 +94,7 @@ impl Syntax {
                 Parsed { consumed: reader.position(), lines: reader.lines(), fault }
             }
             Syntax::Lines(lines) => {
-                let fault = tuples::read(text, lines, builder, first_line).err();
+                let fault = tuples::read(text, lines, builder, &mut state.container, first_line).err();
                 Parsed { consumed: text.len(), lines: newlines(text.as_bytes()), fault }
             }
         }

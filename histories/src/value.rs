@@ -4,16 +4,23 @@
 //! for a value inside a history's arena [`Values`]: small integers, nil and booleans are in the word itself, everything else
 //! is stored once (hash-consed), so that **equal words are equal values** and comparing two values of a million-op history
 //! costs one instruction.
+//!
+//! Values are equal as in EDN, and JSON's are read so that this is their own equality: sets and maps whatever the order of their
+//! parts, a list and a vector with the same elements, integers and decimals in any notation, `0.0` and
+//! `-0.0`, `#inst`s of one moment. Besides, what is not a number is equal to itself, so that it can be read after it was written.
+//! Of equal values the form that was met first is kept (of a list and a vector the vector).
 
-use crate::notation;
+use crate::number::{self, Number};
 use crate::tree::Stored;
+use crate::{identity, notation};
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// An owned value tree: the data model of EDN, of which JSON is a part.
-#[derive(Clone, Debug, PartialEq)]
+/// An owned value tree: the data model of EDN, of which JSON is a part. Equality is that of the values, not of their form.
+#[derive(Clone, Debug)]
 pub enum Value {
     /// `nil`, JSON's `null`.
     Nil,
@@ -23,7 +30,7 @@ pub enum Value {
     Int(i64),
     /// A double.
     Float(f64),
-    /// A number that fits neither (`-0.0955M`, `12345678901234567890N`, `1/3`): its source text.
+    /// A number that fits neither (`-0.0955M`, `12345678901234567890N`, `1/3`): its text.
     Number(Box<str>),
     /// `"text"`.
     Str(Box<str>),
@@ -57,11 +64,37 @@ impl Value {
         }
     }
 
+    /// Whether it is equal to values of its own variant only.
+    fn has_one_form(&self) -> bool {
+        match self {
+            Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Keyword(_) | Value::Symbol(_) => true,
+            Value::Number(_) | Value::List(_) | Value::Vector(_) | Value::Set(_) | Value::Map(_) | Value::Tagged(..) => false,
+        }
+    }
+
     /// The integer, if it is one.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(i) => Some(*i),
             _ => None,
+        }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Nil, Value::Nil) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) | (Value::Keyword(a), Value::Keyword(b)) | (Value::Symbol(a), Value::Symbol(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
+            (a, b) if a.has_one_form() && b.has_one_form() => false,
+            // What equality is, is said once: by the arena.
+            (a, b) => {
+                let mut values = Values::new();
+                values.insert(a) == values.insert(b)
+            }
         }
     }
 }
@@ -156,7 +189,7 @@ pub enum View<'a> {
     Int(i64),
     /// A double.
     Float(f64),
-    /// Any other number: its source text.
+    /// Any other number: its text, the same for equal numbers.
     Number(&'a str),
     /// A string.
     Str(&'a str),
@@ -168,9 +201,9 @@ pub enum View<'a> {
     List(&'a [ValueId]),
     /// A vector.
     Vector(&'a [ValueId]),
-    /// A set, in source order.
+    /// A set, in the order that was met first.
     Set(&'a [ValueId]),
-    /// A map: key, value, key, value, in source order.
+    /// A map: key, value, key, value, in the order that was met first.
     Map(&'a [ValueId]),
     /// A tag and the value under it.
     Tagged(&'a str, ValueId),
@@ -240,14 +273,26 @@ impl Values {
         ValueId::small_int(i).unwrap_or_else(|| self.word(Shape::Int, i as u64))
     }
 
-    /// The word for a double. Bit-wise: `-0.0` and `0.0` differ.
+    /// The word for a double.
     pub fn float(&mut self, x: f64) -> ValueId {
-        self.word(Shape::Float, x.to_bits())
+        let one = if x.is_nan() {
+            f64::NAN
+        } else if x == 0.0 {
+            0.0
+        } else {
+            x
+        };
+        self.word(Shape::Float, one.to_bits())
     }
 
-    /// The word for any other number, by its source text.
+    /// The word for any other number, by its text in EDN notation. What is no number is kept as it is.
     pub fn number(&mut self, text: &str) -> ValueId {
-        self.text(Shape::Number, text)
+        match Number::of(text) {
+            Some(Number::Int(i)) => self.int(i),
+            Some(Number::Float(x)) => self.float(x),
+            Some(Number::Other(text)) => self.text(Shape::Number, &text),
+            None => self.text(Shape::Number, text),
+        }
     }
 
     /// The word for a string.
@@ -272,18 +317,21 @@ impl Values {
 
     /// The word for a vector.
     pub fn vector(&mut self, items: &[ValueId]) -> ValueId {
-        self.seq(Shape::Vector, items)
+        let id = self.seq(Shape::Vector, items);
+        // The form does not depend on which of the two came first.
+        self.nodes[(id.0 >> 2) as usize].shape = Shape::Vector;
+        id
     }
 
-    /// The word for a set; the order given is kept, and part of its identity.
+    /// The word for a set, in whatever order. The order that is given first is kept.
     pub fn set(&mut self, items: &[ValueId]) -> ValueId {
-        self.seq(Shape::Set, items)
+        self.unordered::<1>(Shape::Set, items)
     }
 
-    /// The word for a map, from `key, value, key, value`; the order given is kept, and part of its identity.
+    /// The word for a map, from `key, value, key, value` in whatever order of the keys. The order that is given first is kept.
     pub fn map(&mut self, flat: &[ValueId]) -> ValueId {
         assert!(flat.len().is_multiple_of(2), "a map has a value for every key");
-        self.seq(Shape::Map, flat)
+        self.unordered::<2>(Shape::Map, flat)
     }
 
     /// The word for a tagged value.
@@ -294,6 +342,13 @@ impl Values {
 
     /// The word for a tagged value; `tag` is the word of a symbol.
     pub(crate) fn tagged_with(&mut self, tag: ValueId, value: ValueId) -> ValueId {
+        let value = match self.view(value) {
+            View::Str(text) => match identity::of_tagged(self.name(tag), text) {
+                Cow::Borrowed(_) => value,
+                Cow::Owned(one) => self.str(&one),
+            },
+            _ => value,
+        };
         self.seq(Shape::Tagged, &[value, tag])
     }
 
@@ -439,15 +494,16 @@ impl Values {
             + self.table.capacity() * (size_of::<Slot>() + 1)
     }
 
-    /// Whether any of the values is of a kind that JSON lacks. The nemesis's name, which every JSON dialect has, is none.
+    /// Whether any of the values is of a kind that JSON lacks, which has one kind of number. The nemesis's name, which every JSON dialect has, is none.
     pub(crate) fn exceed_json(&self) -> bool {
         let is_text = |&key: &ValueId| matches!(self.view(key), View::Str(_));
         self.nodes.iter().any(|&node| match node.shape {
             Shape::Int | Shape::Str | Shape::Vector => false,
-            Shape::Float => !f64::from_bits(node.start).is_finite(),
+            Shape::Float => !f64::from_bits(node.start).is_finite() || f64::from_bits(node.start).fract() == 0.0,
             Shape::Keyword => self.text_of(node) != "nemesis",
             Shape::Map => !self.children_of(node).iter().step_by(2).all(is_text),
-            Shape::Number | Shape::Symbol | Shape::List | Shape::Set | Shape::Tagged => true,
+            Shape::Number => !number::is_whole(self.text_of(node)),
+            Shape::Symbol | Shape::List | Shape::Set | Shape::Tagged => true,
         })
     }
 
@@ -476,13 +532,25 @@ impl Values {
     }
 
     fn seq(&mut self, shape: Shape, items: &[ValueId]) -> ValueId {
-        let hash = hash_of(shape, |h| items.iter().for_each(|item| h.write_u64(item.0)));
-        let found = self.find(hash, |values, node| node.shape == shape && values.children_of(node) == items);
-        found.unwrap_or_else(|| {
-            let start = self.children.len() as u64;
-            self.children.extend_from_slice(items);
-            self.push(hash, Node { start, len: items.len() as u32, shape })
-        })
+        let kind = |shape| if shape == Shape::List { Shape::Vector } else { shape };
+        let hash = hash_of(kind(shape), |h| items.iter().for_each(|item| h.write_u64(item.0)));
+        let found = self.find(hash, |values, node| kind(node.shape) == kind(shape) && values.children_of(node) == items);
+        found.unwrap_or_else(|| self.push_items(hash, shape, items))
+    }
+
+    /// Parts of `N` words each, in whatever order.
+    fn unordered<const N: usize>(&mut self, shape: Shape, items: &[ValueId]) -> ValueId {
+        let (parts, _) = items.as_chunks::<N>();
+        let sum = parts.iter().fold(0_u64, |sum, part| sum.wrapping_add(part.iter().fold(0, |hash, item| mixed(hash ^ item.0))));
+        let hash = hash_of(shape, |h| h.write_u64(sum));
+        let found = self.find(hash, |values, node| node.shape == shape && have_same_parts::<N>(values.children_of(node), items));
+        found.unwrap_or_else(|| self.push_items(hash, shape, items))
+    }
+
+    fn push_items(&mut self, hash: u32, shape: Shape, items: &[ValueId]) -> ValueId {
+        let start = self.children.len() as u64;
+        self.children.extend_from_slice(items);
+        self.push(hash, Node { start, len: items.len() as u32, shape })
     }
 
     fn find(&self, hash: u32, is_it: impl Fn(&Values, Node) -> bool) -> Option<ValueId> {
@@ -510,7 +578,12 @@ impl Values {
                 Shape::List | Shape::Vector | Shape::Set | Shape::Map | Shape::Tagged => {
                     items.clear();
                     items.extend(other.children_of(node).iter().map(|child| child.translated(words)));
-                    self.seq(node.shape, &items)
+                    match node.shape {
+                        Shape::Vector => self.vector(&items),
+                        Shape::Set => self.set(&items),
+                        Shape::Map => self.map(&items),
+                        _ => self.seq(node.shape, &items),
+                    }
                 }
             };
             words.push(word);
@@ -524,6 +597,23 @@ impl Values {
         self.children.clear();
         self.table.clear();
     }
+}
+
+/// Whether two sets or maps hold the same parts of `N` words. A key that a map holds twice has its values in order.
+fn have_same_parts<const N: usize>(a: &[ValueId], b: &[ValueId]) -> bool {
+    let sorted = |items: &[ValueId]| {
+        let mut parts = items.as_chunks::<N>().0.to_vec();
+        parts.sort_by_key(|part| part[0]);
+        parts
+    };
+    a == b || (a.len() == b.len() && sorted(a) == sorted(b))
+}
+
+/// A word whose bits depend on all bits of another, so that sums of them differ (the finaliser of SplitMix64).
+fn mixed(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_add(0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    word ^ (word >> 31)
 }
 
 fn hash_of(shape: Shape, with: impl FnOnce(&mut FxHasher)) -> u32 {
@@ -545,6 +635,7 @@ impl fmt::Display for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn equal_values_have_equal_words() {
@@ -567,5 +658,116 @@ mod tests {
         assert_ne!(values.str("a"), values.keyword("a"));
         assert_eq!(values.view(ValueId::small_int(-7).unwrap()), View::Int(-7));
         assert_eq!(ValueId::small_int(i64::MAX), None);
+    }
+
+    /// Values of few kinds, so that two of them are often equal, or nearly so.
+    fn few() -> impl Strategy<Value = Value> {
+        let number =
+            prop::sample::select(&["1", "0x1", "1N", "2/2", "1M", "1.0M", "1/2", "2/4", "9223372036854775808", "0x8000000000000000"][..]);
+        let inst = prop::sample::select(&["2020", "2020-01-01T01:00+01:00", "2020-01-02", "x"][..]);
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            (0_i64..3).prop_map(Value::Int),
+            prop::sample::select(&[0.0, -0.0, 1.0, f64::NAN, -f64::NAN][..]).prop_map(Value::Float),
+            number.prop_map(|text| Value::Number(text.into())),
+            inst.prop_map(|text| Value::Tagged("inst".into(), Box::new(Value::Str(text.into())))),
+            prop::sample::select(&["1", "2020"][..]).prop_map(|text| Value::Str(text.into())),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            let many = || prop::collection::vec(inner.clone(), 0..3);
+            prop_oneof![
+                many().prop_map(Value::List),
+                many().prop_map(Value::Vector),
+                many().prop_map(Value::Set),
+                prop::collection::vec((inner.clone(), inner.clone()), 0..3).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    /// A leaf by what it means, told by hand for each that [`few`] makes.
+    fn meaning(leaf: &Value) -> String {
+        match leaf {
+            Value::Number(text) => match &**text {
+                "1" | "0x1" | "1N" | "2/2" => "1",
+                "1M" | "1.0M" => "one, decimal",
+                "1/2" | "2/4" => "half",
+                _ => "2^63",
+            }
+            .into(),
+            Value::Float(x) if x.is_nan() => "nan".into(),
+            Value::Float(x) => format!("double {}", x.abs()),
+            Value::Tagged(_, text) => match text.to_string().as_str() {
+                "\"2020\"" | "\"2020-01-01T01:00+01:00\"" => "new year".into(),
+                other => format!("inst {other}"),
+            },
+            Value::Str(text) => format!("text {text}"),
+            other => other.to_string(),
+        }
+    }
+
+    /// Equality by its definition: parts in order, or any matching of the parts.
+    fn are_equal(a: &Value, b: &Value) -> bool {
+        // Any match will do: what is equal to one is equal to all that are.
+        fn match_up<T>(a: &[T], b: &[T], equal: impl Fn(&T, &T) -> bool) -> bool {
+            let mut rest: Vec<&T> = b.iter().collect();
+            let found = |one: &T| rest.iter().position(|other| equal(one, other)).map(|at| rest.remove(at));
+            a.len() == b.len() && a.iter().map(found).all(|found| found.is_some())
+        }
+        match (a, b) {
+            (Value::List(a) | Value::Vector(a), Value::List(b) | Value::Vector(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| are_equal(a, b))
+            }
+            (Value::Set(a), Value::Set(b)) => match_up(a, b, are_equal),
+            (Value::Map(a), Value::Map(b)) => match_up(a, b, |a, b| are_equal(&a.0, &b.0) && are_equal(&a.1, &b.1)),
+            (a, b) if a.elements().is_none() && b.elements().is_none() => {
+                !matches!((a, b), (Value::Map(_), _) | (_, Value::Map(_))) && meaning(a) == meaning(b)
+            }
+            _ => false,
+        }
+    }
+
+    fn has_a_key_twice(value: &Value) -> bool {
+        match value {
+            Value::Map(entries) => {
+                let twice = |i: usize| entries[..i].iter().any(|(key, _)| are_equal(key, &entries[i].0));
+                (0..entries.len()).any(twice) || entries.iter().any(|(key, value)| has_a_key_twice(key) || has_a_key_twice(value))
+            }
+            other => other.elements().unwrap_or_default().iter().any(has_a_key_twice),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(crate::test_size::times(20_000) as u32))]
+        #[test]
+        fn words_are_equal_exactly_if_values_are(mut all in prop::collection::vec(few(), 2..5)) {
+            // What such a map means, no format says.
+            all.retain(|value| !has_a_key_twice(value));
+            let mut values = Values::new();
+            let ids: Vec<ValueId> = all.iter().map(|value| values.insert(value)).collect();
+            // In another arena, and put together with it.
+            let (mut other, mut words) = (Values::new(), Vec::new());
+            let rest: Vec<ValueId> = all.iter().rev().map(|value| other.insert(value)).collect();
+            values.absorb(&other, &mut words);
+            for (i, a) in all.iter().enumerate() {
+                prop_assert_eq!(rest[all.len() - 1 - i].translated(&words), ids[i]);
+                for (j, b) in all.iter().enumerate() {
+                    prop_assert_eq!(ids[i] == ids[j], are_equal(a, b), "{} {}", a, b);
+                    prop_assert_eq!(a == b, are_equal(a, b), "{} {}", a, b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_met_first_is_kept() {
+        let read = |text: &str, values: &mut Values| values.insert(&crate::read_value(text).unwrap());
+        let mut values = Values::new();
+        let set = read("#{3 1 2}", &mut values);
+        assert_eq!(set, read("#{1 2 3}", &mut values));
+        assert_eq!(values.display(set), "#{3 1 2}");
+        let list = read("(1 (2))", &mut values);
+        assert_eq!(values.display(list), "(1 (2))");
+        assert_eq!(list, read("[1 (2)]", &mut values));
+        assert_eq!(values.display(list), "[1 (2)]");
     }
 }

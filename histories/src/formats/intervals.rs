@@ -156,9 +156,8 @@ fn interval(value: &Value, line: u32) -> Result<(Interval, bool), String> {
     };
     let time = |value: &Value| match value {
         Value::Int(time) => Ok(Some(*time)),
-        Value::Float(time) => Ok(Some(time.round() as i64)),
         Value::Nil => Ok(None),
-        other => Err(format!("the time of an operation is {other}")),
+        other => Err(format!("the time of an operation is {other}; times are whole numbers of nanoseconds, of 64 bits")),
     };
     let call = field(object, &["call", "calltime", "start", "invoke"]).map(time).transpose()?.flatten();
     let call = call.ok_or("this operation has no time of its call")?;
@@ -220,6 +219,8 @@ fn output(output: &Value, f: &str, argument: &Value) -> (Value, Outcome) {
     match value {
         Value::Bool(false) if !is_read => (argument.clone(), Outcome::Fail),
         Value::Bool(true) | Value::Nil if !is_read => (argument.clone(), Outcome::Ok),
+        // What Go makes of a result that was never set.
+        Value::Int(0) if matches!(f, "write" | "put" | "append") => (argument.clone(), Outcome::Ok),
         value => (value, Outcome::Ok),
     }
 }
@@ -316,6 +317,11 @@ mod tests {
         let history = read_bytes(rust.as_bytes(), None).unwrap();
         assert_eq!(told(&history), ["7 invoke cas [1 2]", "8 invoke write 3", "7 fail cas [1 2]"]);
         assert_eq!(history.line(1), 2);
+
+        let register = r#"[{"ClientId":0,"Input":{"Op":false,"Value":100},"Call":0,"Output":0,"Return":9}]"#;
+        let history = read_bytes(register.as_bytes(), None).unwrap();
+        assert_eq!(told(&history), ["0 invoke write 100", "0 ok write 100"]);
+        assert_eq!(crate::lint::refusal(&history), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::edn;
 use crate::error::Fault;
 use crate::history::{Builder, Kind};
 use crate::sink::Nowhere;
+use crate::text::Container;
 use crate::value::View;
 
 /// What may stand on the lines that are no ops.
@@ -22,15 +23,27 @@ pub(crate) enum Lines {
     EtcdLog,
 }
 
+/// What Knossos says, at the end of a log, before it prints the ops that the log holds already.
+const PRINTED_AGAIN: &str = "Linearizable prefix was:";
+
 /// Reads op lines to the end of the text, which ends between lines. `Err` holds a fault in a line that must be an op and is
-/// none.
-pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, first_line: u32) -> Result<(), Fault> {
+/// none. In a log, the container is closed where Knossos begins to print ops again: none of what follows happened then.
+pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, container: &mut Container, first_line: u32) -> Result<(), Fault> {
     let mut at = 0;
     for (line, content) in (first_line..).zip(text.split_inclusive('\n')) {
         let trimmed = content.trim();
+        if lines != Lines::Ops && trimmed.ends_with(PRINTED_AGAIN) {
+            *container = Container::Closed;
+        }
         if !trimmed.is_empty() && !trimmed.starts_with(';') {
             let op = find_op(trimmed);
             match op {
+                Some(start) if *container == Container::Closed => {
+                    if is_logged(&trimmed[..start]) {
+                        let help = "a history is one run: cut the log in two where the next test begins";
+                        return Err(Fault::event(at, "the log goes on with another test, behind the verdict on the first").help(help));
+                    }
+                }
                 Some(start) if lines != Lines::Ops || start == 0 => {
                     let offset = at + content.len() - content.trim_start().len() + start;
                     read_op(&trimmed[start..], lines, builder, line).map_err(|fault| in_line(fault, offset))?;
@@ -45,6 +58,11 @@ pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, first_line: 
         at += content.len();
     }
     Ok(())
+}
+
+/// Whether what stands before an op is a logger's: `INFO [2017-09-20 13:41] jepsen worker 3 - jepsen.util`.
+fn is_logged(before: &str) -> bool {
+    before.contains("jepsen.util") || before.contains("INFO")
 }
 
 /// A fault in a line that begins at `offset`. A line is whole: where it ends too early, no more text will mend it.
@@ -148,6 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn ops_printed_again_are_none_wherever_the_log_is_cut() {
+        let line = |i: usize| format!("INFO  jepsen.util - {i}\t:invoke\t:write\t{i}\nINFO  jepsen.util - {i}\t:ok\t:write\t{i}\n");
+        let ops: String = (0..40).map(line).collect();
+        let again = ops.replace("INFO  jepsen.util - ", "");
+        let log = format!("{ops}Not linearizable. Linearizable prefix was:\n{again}\n3\t:invoke\t:read\tnil\n");
+        for format in [Format::PorcupineEtcd, Format::Console] {
+            assert_eq!(read_bytes(log.as_bytes(), Some(format)).unwrap().len(), 80);
+            for part in [1, 30, 64, 500, 2_000, 3_000] {
+                crate::testing::cuts_change_nothing(format, log.as_bytes(), part, 1, 0);
+                crate::testing::cuts_change_nothing(format, log.as_bytes(), part, 4, 0);
+            }
+        }
+    }
+
+    #[test]
     fn op_lines() {
         let text = "0\t:invoke\t:write\t[1 2]\n; a comment\n\n0 :fail :write [1 2] :timeout\n:nemesis\t:info\t:start\tCut off n1 (again)\n";
         assert_eq!(told(text, None), ["0 invoke write [1 2]", "0 fail write [1 2] :timeout", ":nemesis info start \"Cut off n1 (again)\""]);
@@ -160,6 +193,14 @@ mod tests {
         let console = "Starting up: 3 things\nINFO [2017-09-20 13:41] jepsen worker 3 - jepsen.util 3\t:invoke\t:cas\t[3 1]\n\tat foo.clj:12\n\
                        INFO [2017-09-20 13:42] jepsen worker 3 - jepsen.util 3\t:info\t:cas\t[3 1]\t:timeout\n";
         assert_eq!(told(console, None), ["3 invoke cas [3 1]", "3 info cas [3 1] :timeout"]);
+        let failed = format!(
+            "{console}FAIL in (test)\nNot linearizable. Linearizable prefix was:\n3\t:invoke\t:cas\t[3 1]\n\nFollowed by:\n3 :ok :read 1\n"
+        );
+        assert_eq!(told(&failed, None), told(console, None));
+        let twice = read_bytes(format!("{failed}{console}").as_bytes(), None).unwrap_err().to_string();
+        assert!(twice.starts_with("12:1: the log goes on with another test"), "{twice}");
+        // Where every line is an op, none of them is Knossos's.
+        assert!(read_bytes(b"0 :invoke :read nil\nLinearizable prefix was:\n", Some(Format::Tuples)).is_err());
         let etcd = "INFO  jepsen.util - 4\t:invoke\t:write\t0\nINFO  jepsen.util - 4\t:info\t:write\t:timed-out\n";
         assert_eq!(told(etcd, None), ["4 invoke write 0", "4 info write nil :timed-out"]);
     }

@@ -1,8 +1,9 @@
 //! Keys that are missing, or mixed up.
 
-use super::{Assume, PLACES_MAX, Report, Rule, call, many, told};
+use super::{Assume, PLACES_MAX, Report, Rule, answers, call, many, told};
 use crate::history::{History, NO_EVENT, Op, OpId};
 use crate::keyed::{self, Keys};
+use hashbrown::HashSet;
 
 /// Fewer ops tell nothing of a habit.
 const HABIT_OPS: usize = 20;
@@ -41,8 +42,10 @@ fn has(n: usize) -> String {
 fn other_key(report: &mut Report<'_>) {
     let history = report.history;
     let key = |event| history.values.as_pair(history.value(event)).map(|pair| pair.0);
+    // What contradicts its invocation was told.
+    let told_already: HashSet<u32> = answers::contradictions(history).map(|(op, _)| op.complete).collect();
     let is_other = |op: &&Op| {
-        let answers = op.invoke != NO_EVENT && history.output(**op).is_some();
+        let answers = op.invoke != NO_EVENT && history.output(**op).is_some() && !told_already.contains(&op.complete);
         answers && matches!((key(op.invoke), key(op.complete)), (Some(asked), Some(answered)) if asked != answered)
     };
     let count = history.ops().iter().filter(is_other).count();

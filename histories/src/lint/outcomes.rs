@@ -1,7 +1,8 @@
 //! What became of the ops: nothing there, nothing succeeded, nothing ended, nothing overlapped.
 
 use super::{PLACES_MAX, Report, Rule, Severity, many, told};
-use crate::history::{History, NO_EVENT, Outcome};
+use crate::formats::dbcop::{FAILED_WRITE, READ_FAILED_WRITE};
+use crate::history::{History, NO_EVENT, Op, Outcome};
 use crate::stat::{self, FunctionStat};
 
 /// From this many ops of a function without one success on, it is no accident of a short run.
@@ -26,6 +27,31 @@ pub(super) fn lint(report: &mut Report<'_>) {
     never_ok(report, &functions);
     unfinished(report, &functions);
     no_overlap(report);
+    failed_in_transactions(report);
+}
+
+/// What the reader of a format says of writes that failed in transactions that committed.
+fn failed_in_transactions(report: &mut Report<'_>) {
+    let history = report.history;
+    if !history.has_errors() {
+        return;
+    }
+    let ops_that_say = |what: &str| {
+        let says = |op: &&Op| history.error(history.first_event(**op)).is_some_and(|error| history.values.name(error) == what);
+        history.ops().iter().filter(says).map(|op| history.first_event(*op)).collect::<Vec<u32>>()
+    };
+    let places = |events: &[u32]| events.iter().take(PLACES_MAX).map(|&event| (event, told(history, event))).collect();
+    let failed = ops_that_say(FAILED_WRITE);
+    let writes = failed.iter().map(|&event| history.values.elements(history.value(event)).map_or(1, <[_]>::len)).sum();
+    if writes > 0 {
+        let sentence = format!("{} failed in transactions that committed, and did not happen.", many(writes, "write"));
+        report.add(Rule::FailedInTransaction, writes, sentence, places(&failed));
+    }
+    let read = ops_that_say(READ_FAILED_WRITE);
+    if !read.is_empty() {
+        let sentence = format!("{} committed with a write that failed, and was read: it counts as done.", many(read.len(), "transaction"));
+        report.add(Rule::FailedWriteWasRead, read.len(), sentence, places(&read));
+    }
 }
 
 fn never_ok(report: &mut Report<'_>, functions: &[FunctionStat]) {

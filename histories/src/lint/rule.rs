@@ -84,6 +84,12 @@ rules! {
         "two clients share one process number, and their events are mixed",
         "the client fills in the function of the completion wrongly"
     ], "Give every client thread a process number of its own.";
+    /// A completion that contradicts its invocation.
+    AnswersSomethingElse = "answers-something-else", Error, [
+        "the client mixes up the answers of several requests",
+        "an op that did not succeed (a cas that answers false) is recorded as ok",
+        "the client fills in the value of the completion wrongly"
+    ], "Let a completion repeat the value of its invocation, with what was read filled in; and record as fail what did not succeed.";
     /// An invocation of a process whose last op ended `info`.
     GoesOnAfterInfo = "goes-on-after-info", Warning, [
         "the harness does not give the thread a new process number after an unknown outcome",
@@ -143,6 +149,13 @@ rules! {
         "the file was sorted by something else: by process, by key",
         "the clock was set back during the run"
     ], "The order in the file decides: bring the events into the order in which they happened (sort by time if one clock stamped them all).";
+    /// Times that cannot be nanoseconds of one run.
+    TimesInAnotherUnit = "times-in-another-unit", Warning, [
+        "the times are seconds, milliseconds or microseconds, or positions, and not nanoseconds",
+        "some times count from the start of the run and some from 1970",
+        "the history is made up"
+    ], "Record nanoseconds. Verdicts rest on the order in the file; but staleness, timelines and everything else that is told in seconds is \
+        wrong by the same factor.";
     /// Times that run backwards without consequence.
     TimesRunBackwards = "times-run-backwards", Note, [
         "events are stamped before they are queued for writing, so that neighbours swap",
@@ -181,6 +194,14 @@ rules! {
         "a read saw what was undone later (an aborted read)"
     ], "Let the client say fail only for what certainly did not happen, and info for every other error. If the error is definite, the \
         store broke its word.";
+    /// Writes that failed in transactions that committed.
+    FailedInTransaction = "failed-in-transaction", Note, [
+        "the store refused single writes and committed what was left"
+    ], "Nothing need be done: such a write did not happen, and is a failed op of its own.";
+    /// Writes that failed in transactions that committed, and were read.
+    FailedWriteWasRead = "failed-write-was-read", Warning, [
+        "the client calls an error a failure that leaves the outcome unknown"
+    ], "Such a write counts as done, in its transaction. If the error is definite, the store broke its word.";
     /// A value that was read before anybody asked to write it.
     ReadBeforeWritten = "read-before-written", Warning, [
         "events of several clients were merged, and their clocks differ",

@@ -3,8 +3,14 @@
 use super::{PLACES_MAX, Report, Rule, many, place_name, told};
 use crate::history::{History, NO_EVENT, Outcome};
 
+/// A run that is over sooner is none: a single op takes longer.
+const SHORT_NS: i64 = 1_000;
+/// A run that takes longer is none.
+const LONG_NS: i64 = 365 * 24 * 60 * 60 * 1_000_000_000;
+
 pub(super) fn lint(report: &mut Report<'_>) {
     let history = report.history;
+    unit(report);
     if !runs_backwards(history) {
         return;
     }
@@ -31,6 +37,28 @@ pub(super) fn lint(report: &mut Report<'_>) {
             "stamped earlier than one before it in the file; no op as a whole changes its place.",
         );
     }
+}
+
+/// Whether the times can be nanoseconds of a run, by how far the earliest and the latest are apart.
+fn unit(report: &mut Report<'_>) {
+    let history = report.history;
+    let clients = (0..history.len() as u32).filter(|&event| history.is_client(history.process(event)));
+    let timed = clients.filter_map(|event| Some((history.time(event)?, event)));
+    let (mut first, mut last, mut count) = (None, None, 0);
+    for time in timed {
+        first = Some(first.map_or(time, |first| time.min(first)));
+        last = Some(last.map_or(time, |last| time.max(last)));
+        count += 1;
+    }
+    let (Some((first, earliest)), Some((last, latest))) = (first, last) else { return };
+    let span_ns = last.saturating_sub(first);
+    if count < 2 || (SHORT_NS..=LONG_NS).contains(&span_ns) {
+        return;
+    }
+    let lasts = if span_ns < SHORT_NS { format!("{span_ns} ns") } else { format!("{} days", span_ns / (LONG_NS / 365)) };
+    let place = |event, time| (event, format!("{} at {time} ns", told(history, event)));
+    let sentence = format!("By its times the whole history lasts {lasts}.");
+    report.add(Rule::TimesInAnotherUnit, count, sentence, vec![place(earliest, first), place(latest, last)]);
 }
 
 /// Places where something is wrong, and how many there are.

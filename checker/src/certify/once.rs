@@ -27,10 +27,11 @@ pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], e
     let mut ways: Ways<M::State> = FxMap::default();
     ways.insert((claims.model.init(), Vec::new()), vec![Vec::new()]);
     let mut pending: Vec<u32> = Vec::new();
+    let matters = claims.matter(is_needed, effort)?;
     for &(at, index) in &claims.events {
         effort.take(1 + pending.len() as u64 / 16)?;
         let item = claims.ops[index as usize];
-        if !is_needed[index as usize] && claims.model.is_pure(&claims.kinds[item.kind as usize]) {
+        if !is_needed[index as usize] && !matters[item.kind as usize] {
             continue;
         }
         if at == item.call {

@@ -182,7 +182,7 @@ impl<'a, M: Model> Claims<'a, M> {
 
     /// Whether it is a key whose changes are numbered.
     pub(crate) fn is_numbered(&self) -> bool {
-        self.model.tally() == Some(Tally::Revisions)
+        self.model.tally() == Some(Tally::Revisions { told: true })
     }
 
     /// The kinds of contradictions worth looking for, the most convincing first.

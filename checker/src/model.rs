@@ -294,8 +294,11 @@ pub enum Tally {
     Holds,
     /// A lock that anybody gives back, whose tokens grow.
     Tokens,
-    /// The changes of a key, some of which are known by number.
-    Revisions,
+    /// The changes of a key.
+    Revisions {
+        /// Whether some are known by number.
+        told: bool,
+    },
 }
 
 /// What an op does where something is counted, to one element of a set, or to a key whose changes are numbered.

@@ -34,7 +34,7 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mu
     // The classes of unknown outcome by the state they lead to.
     let mut sources: HashMap<M::State, Vec<usize>, FxBuildHasher> = HashMap::default();
     let none = vec![false; problem.classes.len()];
-    if model.tally() == Some(Tally::Revisions) {
+    if model.tally() == Some(Tally::Revisions { told: true }) {
         return Ok(unseen_values(model, problem, &crashed, &returned, account)?.unwrap_or(none));
     }
     for (class, op) in problem.classes.iter().enumerate() {

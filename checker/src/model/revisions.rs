@@ -164,7 +164,7 @@ impl Model for EtcdKv {
     }
 
     fn tally(&self) -> Option<Tally> {
-        self.is_numbered.then_some(Tally::Revisions)
+        Some(Tally::Revisions { told: self.is_numbered })
     }
 
     fn deed(&self, op: &Op) -> Deed {

@@ -21,13 +21,14 @@
 
 mod once;
 pub(crate) mod order;
+mod revisions;
 mod same_values;
 pub(crate) mod sequential;
 mod sums;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};
-use crate::model::{Model, Sees};
+use crate::model::{Deed, Model, Sees, Tally};
 use crate::verdict::Others;
 use hashbrown::{HashMap, HashSet};
 use histories::keyed::{KeyOps, Keys};
@@ -150,11 +151,6 @@ impl<'a, M: Model> Claims<'a, M> {
         Ok(claims)
     }
 
-    /// The model.
-    pub(crate) fn model(&self) -> &'a M {
-        self.model
-    }
-
     /// The same without the ops that make no difference where these are needed, or some of them, and the others may happen any
     /// number of times. *Why it does not matter that these may be fewer later:* fewer needed ops can tell fewer states apart, so
     /// what makes no difference to all makes none to some.
@@ -163,7 +159,7 @@ impl<'a, M: Model> Claims<'a, M> {
     /// See [`Unanswered`].
     pub(crate) fn focused(&self, needed: &[OpId], effort: &mut Effort<'_>) -> Result<Claims<'a, M>, Unanswered> {
         let is_needed = self.are_needed(needed, effort)?;
-        let matters = Sweep::new(self, &is_needed, effort)?.matters;
+        let matters = if self.is_numbered() { self.matter(&is_needed, effort)? } else { Sweep::new(self, &is_needed, effort)?.matters };
         let stays = |index: usize| is_needed[index] || matters[self.ops[index].kind as usize];
         let many = (0..self.ops.len()).filter(|&index| stays(index)).count();
         // Each may be of its own kind.
@@ -184,6 +180,30 @@ impl<'a, M: Model> Claims<'a, M> {
         }
         focused.events.sort_unstable();
         Ok(focused)
+    }
+
+    /// Whether it is a key whose changes are numbered.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.model.tally() == Some(Tally::Revisions { told: true })
+    }
+
+    /// The kinds of contradictions worth looking for, the most convincing first.
+    pub(crate) fn contradictions(&self) -> &'static [Others] {
+        if self.is_numbered() { &[Others::AnyNumber, Others::AtMostOnce] } else { self.model.contradictions() }
+    }
+
+    fn deed(&self, kind: u32) -> Deed {
+        self.model.deed(&self.kinds[kind as usize])
+    }
+
+    /// By kind, whether other ops of it can make a difference.
+    fn matter(&self, is_needed: &[bool], effort: &mut Effort<'_>) -> Result<Vec<bool>, Unanswered> {
+        effort.take(self.kinds.len() as u64 / 8)?;
+        if !self.is_numbered() {
+            return Ok(self.kinds.iter().map(|op| !self.model.is_pure(op)).collect());
+        }
+        let names = revisions::Names::new(self, is_needed, effort)?;
+        Ok((0..self.kinds.len() as u32).map(|kind| names.matters(self.deed(kind))).collect())
     }
 
     /// How many ops there are.
@@ -214,6 +234,7 @@ impl<'a, M: Model> Claims<'a, M> {
     pub(crate) fn contradict(&self, needed: &[OpId], others: Others, effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
         let is_needed = self.are_needed(needed, effort)?;
         match others {
+            Others::AnyNumber if self.is_numbered() => revisions::contradict(self, &is_needed, effort),
             Others::AnyNumber => self.contradict_any_number(&is_needed, effort),
             Others::AtMostOnce => Ok(sums::contradict(self, &is_needed, effort)? || once::contradict(self, &is_needed, effort)?),
             Others::SameValues => same_values::contradict(self, &is_needed, effort),

@@ -56,7 +56,7 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
         "fencing-lock" => AnyModel::FencingLock(FencingLock),
         "id-generator" => AnyModel::IdGenerator(IdGenerator),
         "multi-register" => AnyModel::MultiRegister(MultiRegister::new(history, options)?),
-        "etcd-kv" => AnyModel::EtcdKv(EtcdKv),
+        "etcd-kv" => AnyModel::EtcdKv(EtcdKv::new(history, options)),
         "bank" => AnyModel::Bank(Bank::new(options)?),
         other => {
             let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();

@@ -38,6 +38,7 @@ pub use queue::FifoQueue;
 pub use reentrant_mutex::ReentrantMutex;
 pub use register::Register;
 pub use revisions::EtcdKv;
+pub(crate) use revisions::without_revision;
 pub use semaphore::Semaphore;
 pub use set::Set;
 pub use stack::Stack;
@@ -167,7 +168,7 @@ pub trait Model: Sync {
         None
     }
 
-    /// What `op` does where something is counted, or to one element of a set.
+    /// What `op` does where something is counted, to one element of a set, or to a key whose changes are numbered.
     fn deed(&self, op: &Self::Op) -> Deed {
         let _ = op;
         Deed::Other
@@ -302,9 +303,14 @@ pub enum Tally {
     Holds,
     /// A lock that anybody gives back, whose tokens grow.
     Tokens,
+    /// The changes of a key.
+    Revisions {
+        /// Whether some are known by number.
+        told: bool,
+    },
 }
 
-/// What an op does where something is counted, or to one element of a set.
+/// What an op does where something is counted, to one element of a set, or to a key whose changes are numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// Adds to the number.
@@ -333,6 +339,19 @@ pub enum Deed {
     Leave(ValueId, Option<bool>),
     /// Whether an element is there.
     Has(ValueId, bool),
+    /// Saw what the key holds, and the revision of the change that stored it if that is known.
+    Show(ValueId, Option<i64>),
+    /// Changes what the key holds.
+    Store {
+        /// What it must hold before, if that matters.
+        from: Option<ValueId>,
+        /// What it holds then.
+        to: ValueId,
+        /// The revision of the change, if it is known.
+        revision: Option<i64>,
+    },
+    /// Takes away what the key holds; changes nothing where it holds nothing.
+    Clear(Option<i64>),
     /// Not one of these.
     Other,
 }

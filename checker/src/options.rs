@@ -87,11 +87,13 @@ pub enum Algorithm {
     TokenOrder,
     /// Counters.
     CounterSums,
+    /// Keys whose changes are numbered.
+    RevisionOrder,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 15] = [
+    pub const ALL: [Algorithm; 16] = [
         Algorithm::Auto,
         Algorithm::Search,
         Algorithm::Zones,
@@ -107,6 +109,7 @@ impl Algorithm {
         Algorithm::HoldIntervals,
         Algorithm::TokenOrder,
         Algorithm::CounterSums,
+        Algorithm::RevisionOrder,
     ];
 
     /// The name, as verdicts tell it. On the command line hyphens may stand for the spaces.
@@ -127,6 +130,7 @@ impl Algorithm {
             Algorithm::HoldIntervals => "hold intervals",
             Algorithm::TokenOrder => "token order",
             Algorithm::CounterSums => "counter sums",
+            Algorithm::RevisionOrder => "revision order",
         }
     }
 }

@@ -158,7 +158,7 @@ fn small<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, hard: u64, b
         Ok(None)
     };
     let mut found: Vec<Core> = Vec::new();
-    for &others in claims.model().contradictions() {
+    for &others in claims.contradictions() {
         match core(others) {
             Err(limit) if found.is_empty() => return Err(limit),
             Err(_) | Ok(None) => {}
@@ -172,8 +172,13 @@ fn small<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, hard: u64, b
 /// A minimal contradiction among these few ops, if they contradict each other. `ops` is the number of ops of the key: it
 /// bounds the steps.
 pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], ops: usize, budget: &Budget) -> Option<Core> {
-    // The first kind is the most convincing.
-    let others = claims.model().contradictions().first().copied().unwrap_or(Others::AtMostOnce);
+    // The first kind is the most convincing; of numbered changes there may also be more than were made.
+    let kinds = if claims.is_numbered() { 2 } else { 1 };
+    claims.contradictions().iter().take(kinds).find_map(|&others| shrink_of(claims, others, suspects, ops, budget))
+}
+
+/// The same for one kind of contradiction.
+fn shrink_of<M: Model>(claims: &Claims<'_, M>, others: Others, suspects: &[OpId], ops: usize, budget: &Budget) -> Option<Core> {
     let mut questions = Questions::new(claims, others, ops, MORE_HARD_QUESTIONS, budget);
     if let Some(focused) = questions.focused(suspects) {
         let core = questions.about(&focused, |questions| {

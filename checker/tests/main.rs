@@ -16,6 +16,7 @@ mod oracle;
 mod own_model;
 mod recorder;
 mod replicated;
+mod revisions;
 mod sequential;
 #[path = "../../tests/size.rs"]
 mod size;

@@ -1,5 +1,6 @@
 //! From a recorded history to a judged [`Run`]: of a stored run, or of a file alone.
 
+use crate::findings::Findings;
 use crate::judge::{self, Judgement, Limits};
 use crate::progress::{Progress, bar};
 use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts};
@@ -49,6 +50,7 @@ pub fn judge_run(
     let mut run = Run {
         title: format!("{}, {}", facts.database, facts.workload),
         coverage: coverage::of_run(&history, &facts, &windows, &phases),
+        findings: dir.read_findings()?,
         windows,
         phases,
         logs: dir.node_logs(&nodes),
@@ -247,6 +249,7 @@ fn bare(history: History, path: PathBuf, judgement: Judgement, limits: Limits, p
         test: None,
         verdict,
         coverage: Coverage::default(),
+        findings: Findings::default(),
         windows: Vec::new(),
         phases: Vec::new(),
         logs: Vec::new(),

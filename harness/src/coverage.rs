@@ -1,8 +1,9 @@
 //! Coverage decides validity: a run in which nothing succeeded, or no fault took effect, has not shown that a store keeps its
 //! word. Its answer is `unknown`, with the reason; an invalid one stays invalid.
 
-use crate::run::{Coverage, FaultCoverage, FaultWindow, Phase, PhaseSpan, TestFacts};
+use crate::run::{Availability, Coverage, FaultCoverage, FaultWindow, Phase, PhaseSpan, TestFacts};
 use crate::words::many;
+use histories::keyed::Keys;
 use histories::{History, Outcome};
 use std::collections::BTreeSet;
 
@@ -22,7 +23,22 @@ pub fn of_run(history: &History, test: &TestFacts, windows: &[FaultWindow], phas
         gaps.push("no final read ended ok after the faults were healed, so lost writes would have gone unseen".into());
     }
     gaps.extend(faults.iter().filter(|fault| fault.observed == 0).map(|fault| unseen(fault, windows)));
-    Coverage { gaps, final_reads, ops_during_faults: ops_during(history, windows, end_ns), faults }
+    let mut notes = Vec::new();
+    let availability = availability(history, phases, end_ns);
+    match availability {
+        Some(share) if share.percent() < ANSWERED_PERCENT_MIN => gaps.push(rarely_answered(share)),
+        Some(share) if share.percent() < ANSWERED_PERCENT_USUAL => notes.push(rarely_answered(share)),
+        _ => {}
+    }
+    let missing = final_reads.and_then(|_| final_reads_missing(history, test, phases)).filter(|&missing| missing > 0);
+    notes.extend(missing.map(|missing| {
+        format!(
+            "{} were left out or not answered: not every key was read at every node (--final-reads and --recovery-time say how many are tried)",
+            many(missing, "final read")
+        )
+    }));
+    let ops_during_faults = ops_during(history, windows, end_ns);
+    Coverage { gaps, notes, availability, final_reads, final_reads_missing: missing, ops_during_faults, faults }
 }
 
 fn unseen(fault: &FaultCoverage, windows: &[FaultWindow]) -> String {
@@ -32,6 +48,56 @@ fn unseen(fault: &FaultCoverage, windows: &[FaultWindow]) -> String {
     }
     let why = windows.iter().find(|w| &w.fault == name).map(|w| w.seen.as_str()).unwrap_or_default();
     format!("the fault {name} was injected {} and never seen to take effect: {why}", times(fault.injected))
+}
+
+/// Below this share of answered tenths of a second a run has shown too little; below the other, a reader should know.
+const ANSWERED_PERCENT_MIN: usize = 20;
+const ANSWERED_PERCENT_USUAL: usize = 50;
+
+fn rarely_answered(share: Availability) -> String {
+    format!(
+        "an operation succeeded in only {} % of the time that clients asked ({} of {} tenths of a second): a store that answers nobody \
+         breaks no promise; shorter faults (--nemesis-down) and longer pauses between them (--nemesis-up), or fewer faults, show more",
+        share.percent(),
+        share.answered,
+        share.asked
+    )
+}
+
+/// A slice of the main phase, in nanoseconds.
+const SLICE_NS: i64 = 100_000_000;
+
+/// Fewer slices say nothing.
+const SLICES_MIN: i64 = 10;
+
+/// How much of the main phase was of use: of the slices in which an op was in flight (with few ops a second there are others), those in
+/// which one ended `ok`.
+fn availability(history: &History, phases: &[PhaseSpan], end_ns: i64) -> Option<Availability> {
+    let main = phases.iter().find(|span| span.phase == Phase::Main)?;
+    let slices = (main.to_ns.unwrap_or(end_ns) - main.from_ns) / SLICE_NS;
+    if slices < SLICES_MIN {
+        return None;
+    }
+    let slice = |time: i64| (time - main.from_ns).div_euclid(SLICE_NS);
+    let mut answered = vec![false; slices as usize];
+    // How many more ops are in flight than in the slice before.
+    let mut begun = vec![0i64; slices as usize + 1];
+    for &op in history.ops() {
+        let start = history.time(history.first_event(op)).map(slice);
+        let end = if op.complete == histories::history::NO_EVENT { None } else { history.time(op.complete).map(slice) };
+        let Some(start) = start.filter(|start| (0..slices).contains(start)) else { continue };
+        begun[start as usize] += 1;
+        begun[(end.unwrap_or(slices) + 1).clamp(start + 1, slices) as usize] -= 1;
+        if let Some(end) = end.filter(|end| history.outcome(op) == Outcome::Ok && (0..slices).contains(end)) {
+            answered[end as usize] = true;
+        }
+    }
+    let in_flight = begun.iter().scan(0, |sum, change| {
+        *sum += change;
+        Some(*sum)
+    });
+    let asked = in_flight.zip(&answered).filter(|(in_flight, _)| *in_flight > 0).count();
+    Some(Availability { answered: answered.iter().filter(|answered| **answered).count(), asked }).filter(|share| share.asked > 0)
 }
 
 fn times(n: usize) -> String {
@@ -50,6 +116,20 @@ fn of_fault(fault: &str, windows: &[FaultWindow], end_ns: i64) -> FaultCoverage 
         active_ms: u64::try_from(active_ns / 1_000_000).unwrap_or(0),
         nodes: nodes.into_iter().cloned().collect(),
     }
+}
+
+/// Of every key at every node, those that no final read that ended `ok` read. `None` where there are no keys.
+fn final_reads_missing(history: &History, test: &TestFacts, phases: &[PhaseSpan]) -> Option<usize> {
+    let keys = Keys::split(history, Some(test.judged.keyed?));
+    let from = phases.iter().find(|span| span.phase == Phase::FinalReads).map(|span| span.from_ns)?;
+    let mut read = 0;
+    for group in keys.groups().iter().filter(|group| group.key.is_some()) {
+        let ok = group.ops.iter().map(|&id| history.op(id)).filter(|&op| history.outcome(op) == Outcome::Ok);
+        let last = ok.filter(|&op| history.time(history.first_event(op)).is_some_and(|time| time >= from));
+        read += last.filter_map(|op| history.node(history.op_process(op))).collect::<BTreeSet<_>>().len();
+    }
+    let all = keys.groups().iter().filter(|group| group.key.is_some()).count() * test.nodes.len();
+    Some(all.saturating_sub(read))
 }
 
 fn final_reads(history: &History, phases: &[PhaseSpan]) -> usize {
@@ -144,6 +224,60 @@ mod tests {
         assert_eq!(coverage.gaps, Vec::<String>::new());
         assert_eq!((coverage.final_reads, coverage.ops_during_faults), (Some(1), 2));
         assert_eq!((coverage.faults[0].injected, coverage.faults[0].observed), (1, 1));
+    }
+
+    /// One op after another, in so many of 100 slices each.
+    fn answered_in(ok: i64, refused: i64) -> Coverage {
+        let ops: Vec<(&str, Kind, i64, i64)> = (0..100)
+            .filter(|slice| slice % 100 < ok + refused)
+            .map(|slice| {
+                let at = slice * SLICE_NS + 5;
+                ("read", if slice < ok { Kind::Ok } else { Kind::Fail }, at, at + 1000)
+            })
+            .collect();
+        let phases = [PhaseSpan { phase: Phase::Main, from_ns: 0, to_ns: Some(100 * SLICE_NS) }];
+        let test = TestFacts { nemesis: vec![], judged: Judged::default(), ..test() };
+        of_run(&history(&ops), &test, &[], &phases)
+    }
+
+    #[test]
+    fn a_run_that_was_rarely_answered_has_shown_little() {
+        let often = answered_in(50, 50);
+        assert_eq!((often.availability, often.gaps.len(), often.notes.len()), (Some(Availability { answered: 50, asked: 100 }), 0, 0));
+        let less = answered_in(49, 51);
+        assert!(less.gaps.is_empty() && less.notes[0].contains("49 %"), "{less:?}");
+        assert!(answered_in(20, 80).gaps.is_empty());
+        let rarely = answered_in(19, 81);
+        assert!(rarely.gaps[0].contains("19 %") && rarely.gaps[0].contains("--nemesis-up") && rarely.notes.is_empty(), "{rarely:?}");
+    }
+
+    #[test]
+    fn time_in_which_nobody_asked_does_not_count_and_an_op_without_an_end_does() {
+        assert_eq!(answered_in(5, 0).availability, Some(Availability { answered: 5, asked: 5 }));
+        let open = history(&[("read", Kind::Ok, 0, 9), ("write", Kind::Info, 50 * SLICE_NS + 1, 60 * SLICE_NS)]);
+        let phases = |to| [PhaseSpan { phase: Phase::Main, from_ns: 0, to_ns: Some(to) }];
+        let share = |to| of_run(&open, &test(), &[], &phases(to)).availability;
+        assert_eq!(share(100 * SLICE_NS), Some(Availability { answered: 1, asked: 12 }));
+        assert_eq!(share(5 * SLICE_NS), None, "too short to say");
+    }
+
+    #[test]
+    fn every_key_is_to_be_read_at_every_node() {
+        let mut b = Builder::new();
+        let pair = |key: i64| Value::pair(key, Value::Nil);
+        for (process, key, time) in [(0, 1, 0), (1, 2, 0), (0, 1, 50), (1, 1, 60)] {
+            let client = b.values().insert(&Value::Int(process));
+            b.node(client, ["n1", "n2"][process as usize]);
+            b.event(process, Kind::Invoke, "read", &pair(key), time);
+            b.event(process, Kind::Ok, "read", &pair(key), time + 1);
+        }
+        let nodes = ["n1", "n2"].map(|name| NodeFacts { name: name.into(), address: String::new() }).to_vec();
+        let judged = Judged { keyed: Some(true), final_reads: true, ..Judged::default() };
+        let test = TestFacts { nodes, nemesis: vec![], judged, ..test() };
+        let phases = [PhaseSpan { phase: Phase::FinalReads, from_ns: 40, to_ns: None }];
+        let coverage = of_run(&b.finish(), &test, &[], &phases);
+        assert_eq!((coverage.final_reads, coverage.final_reads_missing), (Some(2), Some(2)), "key 2, at both nodes");
+        assert!(coverage.notes[0].contains("2 final reads were left out"), "{:?}", coverage.notes);
     }
 
     #[test]

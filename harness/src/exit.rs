@@ -1,10 +1,11 @@
 //! Exit codes: what scripts and CI build on.
 
+use crate::run::Run;
 use checker::verdict::Summary;
 
 /// Everything that was judged is valid.
 pub const VALID: u8 = 0;
-/// Something is invalid.
+/// Something is invalid, or something was found beside the history.
 pub const INVALID: u8 = 1;
 /// Nothing is invalid, and something could not be decided.
 pub const UNKNOWN: u8 = 2;
@@ -20,6 +21,11 @@ pub fn of(answer: Summary) -> u8 {
         Summary::Invalid => INVALID,
         Summary::Unknown => UNKNOWN,
     }
+}
+
+/// The exit code of a run: its answer's, and at least that of invalid if anything was found beside the history.
+pub fn of_run(run: &Run) -> u8 {
+    if run.findings.found.is_empty() { of(run.summary()) } else { worse(of(run.summary()), INVALID) }
 }
 
 /// The worse of two codes: valid, unknown, invalid, usage, crash, in this order.

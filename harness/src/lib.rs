@@ -15,6 +15,7 @@ pub mod coverage;
 pub mod demo;
 pub mod exit;
 pub mod faults;
+pub mod findings;
 pub mod guess;
 pub mod interpreter;
 pub mod interrupt;

@@ -20,6 +20,8 @@ pub fn of_run(run: &Run) -> Json {
         "checker": run.verdict.answer,
         "notes": run.verdict.notes,
         "coverage": run.coverage,
+        "findings": run.findings.found,
+        "looked_at": run.findings.notes,
         "counts": run.counts,
         "errors": run.errors,
         "keys": run.verdict.keys.iter().map(|key| key_summary(run, key)).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 //! This is plain data. The test's life fills it ([`crate::test`]), `analyze` fills it from a stored run, `check` from a file
 //! alone; [`crate::report`] and [`crate::terminal`] only read it. What is not known is absent, never made up.
 
+use crate::findings::Findings;
 use crate::ladder::Rung;
 use checker::verdict::Summary;
 use checker::{KeyVerdict, Verdict};
@@ -24,6 +25,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// What the run really put to the test.
     pub coverage: Coverage,
+    /// What was found beside the history.
+    pub findings: Findings,
     /// When faults were active, in order of their start.
     pub windows: Vec<FaultWindow>,
     /// The phases of the run, in order.
@@ -250,12 +253,34 @@ pub struct ClockReading {
 pub struct Coverage {
     /// Why a `valid` would claim too much, in sentences; empty if nothing is missing. Not empty: the run is at best `unknown`.
     pub gaps: Vec<String>,
+    /// What a reader should know of how much was tested although it changes no verdict, in sentences.
+    pub notes: Vec<String>,
+    /// How much of the main phase was of use; `None` if it was too short to say.
+    pub availability: Option<Availability>,
+    /// Final reads that were to be made, of every key at every node, and were not answered.
+    pub final_reads_missing: Option<usize>,
     /// The faults that were asked for, each with its counts, in the order asked.
     pub faults: Vec<FaultCoverage>,
     /// Final reads that ended `ok`; `None` if the workload has none.
     pub final_reads: Option<usize>,
     /// Ops that were in flight while an observed fault was active.
     pub ops_during_faults: usize,
+}
+
+/// The tenths of a second of the main phase in which any client asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Availability {
+    /// In how many an op ended `ok`.
+    pub answered: usize,
+    /// How many there are.
+    pub asked: usize,
+}
+
+impl Availability {
+    /// The share with an op that ended `ok`, in percent.
+    pub fn percent(self) -> usize {
+        100 * self.answered / self.asked.max(1)
+    }
 }
 
 /// How often a fault was injected and seen.

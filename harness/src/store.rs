@@ -6,6 +6,7 @@
 //! | `history.jsonl` | every event, appended while the run goes on |
 //! | `log.jsonl` | what the harness did; its first line is the command line that repeats the run |
 //! | `schedule.toml` | the schedule of the faults, if it was given by a file |
+//! | `findings.json` | what was found beside the history |
 //! | `results.json` | the verdict, per key, with coverage and counts |
 //! | `report.html` | the same for people |
 //! | `before.json` | what the nodes were like before the run: `rashomon verify-clean` compares |
@@ -13,6 +14,7 @@
 //! | `n1/`, `n2/`, ... | the nodes' logs |
 
 use crate::clean::{Footprints, Pictures};
+use crate::findings::Findings;
 use crate::run::{NodeLog, TestFacts};
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -130,6 +132,17 @@ impl RunDir {
     pub fn read_footprints(&self) -> anyhow::Result<Option<Footprints>> {
         let path = self.path.join("footprint.json");
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes what was found beside the history.
+    pub fn write_findings(&self, findings: &Findings) -> anyhow::Result<()> {
+        write_json(&self.path.join("findings.json"), findings)
+    }
+
+    /// Reads what was found beside the history: nothing, if nobody lived to look.
+    pub fn read_findings(&self) -> anyhow::Result<Findings> {
+        let path = self.path.join("findings.json");
+        if path.exists() { read_json(&path) } else { Ok(Findings::default()) }
     }
 
     /// Writes the facts about the test.

@@ -34,6 +34,11 @@ pub fn verdict(run: &Run, report: Option<&Path>, console: Console) -> String {
         Summary::Unknown => unknown(run, &mut block),
     }
     block.line("");
+    for finding in &run.findings.found {
+        let text = format!("! FOUND BESIDE THE HISTORY ({}): {}.", finding.id, finding.text);
+        block.inked(2, 2, &text, Some(Ink::Red));
+        block.line("");
+    }
     facts(run, report, &mut block);
     block.out
 }
@@ -271,12 +276,23 @@ fn facts(run: &Run, report: Option<&Path>, block: &mut Block) {
     if let Some(faults) = faults(run) {
         block.fact("faults", &faults, true);
     }
+    if let Some(share) = run.coverage.availability {
+        let [answered, asked] = [share.answered, share.asked].map(|n| count(n as u64, false));
+        block.fact(
+            "answered",
+            &format!("in {} % of the time that clients asked ({answered} of {asked} tenths of a second)", share.percent()),
+            true,
+        );
+    }
     block.fact("model", &format!("{}, {}", run.verdict.model, algorithms(run)), true);
     if let Some(others) = others(run) {
         block.fact("also", &others, true);
     }
-    for note in &run.verdict.notes {
+    for note in run.verdict.notes.iter().chain(&run.coverage.notes) {
         block.fact("note", note, true);
+    }
+    for note in &run.findings.notes {
+        block.fact("nodes", note, true);
     }
     if let Some(try_this) = advice(run) {
         block.fact("try", try_this, true);

@@ -10,6 +10,7 @@ use crate::analysis;
 use crate::clean;
 use crate::clock::Clock;
 use crate::faults::PHASE;
+use crate::findings::Findings;
 use crate::interpreter::{Ended, Interpreter, Setup, Tally};
 use crate::interrupt::Interrupt;
 use crate::judge::Limits;
@@ -144,6 +145,9 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
     stage.open(&system, &cluster, facts.concurrency, op_timeout);
     let mut unhealed = stage.main_phase(&bed, workload.main, time_limit, progress)?;
     stage.final_phase(&bed, workload.last, recovery_time, progress)?;
+    if interrupt.times() < 2 {
+        look_beside(system.as_ref(), &cluster, dir, progress)?;
+    }
     stage.close()?;
     fetch_logs(&bed, dir, progress);
     tear_down(&bed, progress);
@@ -497,6 +501,22 @@ impl Stage {
             Err(recorder) => recorder.flushed().map_err(|failure| anyhow!(failure)),
         }
     }
+}
+
+/// Looks for what no store should show, whatever the clients were told, while the nodes still run.
+fn look_beside(system: &dyn System, cluster: &Cluster, dir: &RunDir, progress: &Progress) -> anyhow::Result<()> {
+    progress.begin("nodes");
+    progress.update(|| "comparing what they hold".into());
+    let findings = Findings::from(system.findings(cluster));
+    for finding in &findings.found {
+        tracing::warn!(id = finding.id, text = finding.text, "finding");
+    }
+    match (findings.found.as_slice(), findings.notes.as_slice()) {
+        ([], []) => progress.clear(),
+        ([], notes) => progress.end(&notes.join("; ")),
+        (found, _) => progress.end(&found.iter().map(|finding| finding.text.as_str()).collect::<Vec<_>>().join("; ")),
+    }
+    dir.write_findings(&findings)
 }
 
 /// Copies the nodes' logs into the run's directory; what cannot be had is said and missed.

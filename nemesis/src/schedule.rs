@@ -46,6 +46,31 @@ pub enum Mix {
     Rounds,
 }
 
+/// How long the faults of a class are active and away, where it starts and ends by turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From its start to its end.
+    pub down: Gap,
+    /// From its end to the next start.
+    pub up: Gap,
+}
+
+impl Timing {
+    /// As long active as away, on average.
+    pub fn even(interval: Duration) -> Timing {
+        Timing { down: Gap::About(interval), up: Gap::About(interval) }
+    }
+}
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Always this.
+    Exactly(Duration),
+    /// This on average: uniform below twice as much.
+    About(Duration),
+}
+
 /// A fault that was asked for at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -63,10 +88,7 @@ pub struct Schedule {
 }
 
 enum Kind {
-    FlipFlop {
-        interval: Duration,
-        classes: Vec<Turns>,
-    },
+    FlipFlop(Vec<Turns>),
     Shifting(Box<Shifting>),
     Rounds(Box<Rounds>),
     /// What is left, the last first.
@@ -80,17 +102,25 @@ impl Schedule {
     /// [0, 2 × `interval`). By `Shifting`, a period is twice the interval long, and whatever starts in it ends in it. By `Rounds`, a
     /// class begins every `interval`.
     pub fn drawn(mix: Mix, classes: &[&str], interval: Duration, seed: u64) -> Schedule {
-        let turns = |class: &&str| {
-            let mut turns = Turns { gaps: stream(seed, class, GAPS), phase: Phase::Start, at: Duration::ZERO };
-            turns.advance(interval);
-            turns
-        };
         let kind = match mix {
-            Mix::FlipFlop => Kind::FlipFlop { interval, classes: classes.iter().map(turns).collect() },
+            Mix::FlipFlop => {
+                let timed: Vec<(&str, Timing)> = classes.iter().map(|&class| (class, Timing::even(interval))).collect();
+                return Schedule::by_turns(&timed, seed);
+            }
             Mix::Rounds => return Schedule::rounds(&vec![1; classes.len()], interval, seed),
             Mix::Shifting => Kind::Shifting(Box::new(Shifting::new(classes.len(), interval, seed))),
         };
         Schedule { kind }
+    }
+
+    /// By turns, each class with its own lengths of time, drawn from the seed.
+    pub fn by_turns(classes: &[(&str, Timing)], seed: u64) -> Schedule {
+        let turns = |&(class, timing): &(&str, Timing)| {
+            let mut turns = Turns { gaps: stream(seed, class, GAPS), timing, phase: Phase::Start, at: Duration::ZERO };
+            turns.advance();
+            turns
+        };
+        Schedule { kind: Kind::FlipFlop(classes.iter().map(turns).collect()) }
     }
 
     /// Rounds in which each class begins so many times, one class every `interval`. Two turns of a class do not overlap.
@@ -114,7 +144,7 @@ impl Iterator for Schedule {
     /// The next action. `None` if there are no classes, or at the end of a script.
     fn next(&mut self) -> Option<Action> {
         match &mut self.kind {
-            Kind::FlipFlop { interval, classes } => {
+            Kind::FlipFlop(classes) => {
                 // Of two at the same time, that of the earlier class.
                 let (fault, turns) = classes.iter_mut().enumerate().min_by_key(|(_, turns)| turns.at)?;
                 let action = Action { fault, phase: turns.phase, at: turns.at };
@@ -122,7 +152,7 @@ impl Iterator for Schedule {
                     Phase::Start => Phase::Stop,
                     Phase::Stop => Phase::Start,
                 };
-                turns.advance(*interval);
+                turns.advance();
                 Some(action)
             }
             Kind::Shifting(shifting) => shifting.next(),
@@ -135,14 +165,24 @@ impl Iterator for Schedule {
 /// A class that starts and ends by turns.
 struct Turns {
     gaps: ChaCha8Rng,
+    timing: Timing,
+    /// What comes next, and when.
     phase: Phase,
     at: Duration,
 }
 
 impl Turns {
-    fn advance(&mut self, interval: Duration) {
-        let gap_max = (2 * interval).as_nanos().clamp(1, u128::from(u64::MAX)) as u64;
-        self.at = self.at.saturating_add(Duration::from_nanos(self.gaps.random_range(0..gap_max)));
+    /// Draws how long it is until what comes next.
+    fn advance(&mut self) {
+        let gap = match self.phase {
+            Phase::Start => self.timing.up,
+            Phase::Stop => self.timing.down,
+        };
+        let (Gap::About(mean) | Gap::Exactly(mean)) = gap;
+        let gap_max = mean.saturating_mul(2).as_nanos().clamp(1, u128::from(u64::MAX)) as u64;
+        // Drawn in any case: the gaps of the other kind do not depend on whether these are drawn.
+        let drawn = Duration::from_nanos(self.gaps.random_range(0..gap_max));
+        self.at = self.at.saturating_add(if matches!(gap, Gap::Exactly(_)) { mean } else { drawn });
     }
 }
 
@@ -287,6 +327,17 @@ mod tests {
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         assert!((4.8..5.2).contains(&mean), "{mean}");
         assert!(gaps.iter().all(|&gap| gap < 10.0) && gaps.iter().any(|&gap| gap > 9.9) && gaps.iter().any(|&gap| gap < 0.1));
+    }
+
+    #[test]
+    fn a_class_is_active_and_away_as_long_as_it_is_told() {
+        let timing = Timing { down: Gap::Exactly(Duration::from_millis(50)), up: Gap::About(INTERVAL) };
+        let all: Vec<Action> = Schedule::by_turns(&[("kill", timing)], 1).take(10_001).collect();
+        let gaps: Vec<f64> = all.windows(2).map(|pair| pair[1].at.as_secs_f64() - pair[0].at.as_secs_f64()).collect();
+        let (down, up): (Vec<f64>, Vec<f64>) = gaps.chunks_exact(2).map(|gaps| (gaps[0], gaps[1])).unzip();
+        assert!(down.iter().all(|&down| (down - 0.05).abs() < 1e-9));
+        let mean = up.iter().sum::<f64>() / up.len() as f64;
+        assert!((4.7..5.3).contains(&mean) && up.iter().any(|&up| up > 9.5), "{mean}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::partition::{Cut, Partition};
 use crate::process::{Harm, ProcessFault};
 use crate::squeeze::{self, Squeeze};
 use crate::target::{Choice, Target};
+use std::time::Duration;
 use thiserror::Error;
 
 /// A class of faults: what it is called, what it does, and how to make it.
@@ -81,7 +82,7 @@ pub const CLASSES: &[Class] = &[
         name: "disk",
         help: "hurts the disk that the data lies on, which is put on one of its own for that: full, read-only, power-loss; or files on it, where it is certain to notice: bitflip, copy, truncate (also bitflip=0.001, copy=0.1, truncate=4096), or anywhere: bitflip-anywhere, ...; HOW@TARGET, with bitflip@helix each chunk on one node only",
         make: |items, cluster| {
-            let whole = [Item { class: "disk", how: None, target: None }];
+            let whole = [Item { class: "disk", how: None, target: None, times: "" }];
             let items = if items.is_empty() { &whole } else { items };
             let ways: Result<Vec<disk::Way>, String> = items.iter().map(|item| disk::Way::parse(item.how, item.target, cluster)).collect();
             Ok(Box::new(DiskFault::new(ways?)))
@@ -122,19 +123,73 @@ pub const CLASSES: &[Class] = &[
     },
 ];
 
-/// One item: `class:how@target`.
+/// One item: `class:how@target for=1s every=5s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Item<'a> {
     class: &'a str,
     how: Option<&'a str>,
     target: Option<&'a str>,
+    /// What stands behind it.
+    times: &'a str,
+}
+
+/// How long a fault is active, and how often it begins, as far as its item says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// From its start to its end, exactly: `for=50ms`.
+    pub lasts: Option<Duration>,
+    /// From one start to the next, on average: `every=3s`.
+    pub every: Option<Duration>,
+}
+
+impl Times {
+    /// Reads `for=50ms every=3s`, or nothing.
+    fn parse(text: &str) -> Result<Times, String> {
+        let mut times = Times::default();
+        for word in text.split_whitespace() {
+            let (name, length) = word.split_once('=').unwrap_or((word, ""));
+            let place = match name {
+                "for" => &mut times.lasts,
+                "every" => &mut times.every,
+                _ => {
+                    return Err(format!(
+                        "`{word}` is nothing that can stand behind a fault: say how long it lasts, for=50ms, and how often it begins, every=3s"
+                    ));
+                }
+            };
+            match humantime::parse_duration(length) {
+                Ok(length) if !length.is_zero() && place.is_none() => *place = Some(length),
+                Ok(_) if place.is_some() => return Err(format!("`{name}=` is said twice")),
+                Ok(_) => return Err(format!("`{word}` is no time: it must be longer than nothing")),
+                Err(error) => return Err(format!("`{word}` is no time: {error}; write it like {name}=400ms or {name}=3s")),
+            }
+        }
+        match times {
+            Times { lasts: Some(lasts), every: Some(every) } if lasts >= every => {
+                Err(format!("it cannot begin again every {every:?} and last {lasts:?} each time"))
+            }
+            times => Ok(times),
+        }
+    }
+}
+
+/// A class of faults that was asked for.
+pub struct Asked {
+    /// What it does.
+    pub fault: Box<dyn Fault>,
+    /// When, as far as it was said.
+    pub times: Times,
 }
 
 impl<'a> Item<'a> {
     fn parse(text: &'a str) -> Item<'a> {
+        // Blanks around `:` and `@` are nobody's concern, so times begin at the first word that can be nothing else.
+        let is_time = |word: &str| word.starts_with("for=") || word.starts_with("every=");
+        let begin = text.split_whitespace().find(|word| is_time(word)).map(|word| word.as_ptr() as usize - text.as_ptr() as usize);
+        let (text, times) = text.split_at(begin.unwrap_or(text.len()));
         let (rest, target) = text.split_once('@').map_or((text, None), |(rest, target)| (rest, Some(target.trim())));
         let (class, how) = rest.split_once(':').map_or((rest, None), |(class, how)| (class, Some(how.trim())));
-        Item { class: class.trim(), how, target }
+        Item { class: class.trim(), how, target, times }
     }
 
     fn is_bare(self) -> bool {
@@ -154,15 +209,15 @@ pub struct SpecError {
 
 /// Reads what the user asks for and makes the faults, in the order of [`CLASSES`].
 pub fn parse(text: &str, cluster: &Cluster) -> Result<Vec<Box<dyn Fault>>, SpecError> {
-    parse_for(text, cluster, &|_| None)
+    Ok(parse_for(text, cluster, &|_| None)?.into_iter().map(|asked| asked.fault).collect())
 }
 
 /// The same for a system that cannot be hurt in every way: `lacks` says for the name of a class why it is not there. Such a class is
 /// left out of `all`, and refused with the reason if it is named.
-pub fn parse_for(text: &str, cluster: &Cluster, lacks: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Box<dyn Fault>>, SpecError> {
+pub fn parse_for(text: &str, cluster: &Cluster, lacks: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Asked>, SpecError> {
     let items: Vec<Item<'_>> = text.split(',').map(str::trim).filter(|item| !matches!(*item, "" | "none")).map(Item::parse).collect();
     let everything = items.iter().any(|item| item.class == "all");
-    if let Some(item) = items.iter().find(|item| item.class == "all" && !item.is_bare()) {
+    if let Some(item) = items.iter().find(|item| item.class == "all" && (!item.is_bare() || !item.times.is_empty())) {
         return Err(error(item, "`all` takes nothing behind it".into()));
     }
     if let Some(item) = items.iter().find(|item| item.class != "all" && CLASSES.iter().all(|class| class.name != item.class)) {
@@ -182,10 +237,24 @@ pub fn parse_for(text: &str, cluster: &Cluster, lacks: &dyn Fn(&str) -> Option<S
         for item in &own {
             (class.make)(&[*item], cluster).map_err(|why| error(item, why))?;
         }
-        let whole = Item { class: class.name, how: None, target: None };
-        faults.push((class.make)(&own, cluster).map_err(|why| error(&whole, why))?);
+        let whole = Item { class: class.name, how: None, target: None, times: "" };
+        let times = times(&own)?;
+        faults.push(Asked { fault: (class.make)(&own, cluster).map_err(|why| error(&whole, why))?, times });
     }
     Ok(faults)
+}
+
+/// The times of a class, of which only one item needs to say them.
+fn times(items: &[Item<'_>]) -> Result<Times, SpecError> {
+    let mut known: Option<Times> = None;
+    for item in items.iter().filter(|item| !item.times.is_empty()) {
+        let times = Times::parse(item.times).map_err(|why| error(item, why))?;
+        if known.is_some_and(|known| known != times) {
+            return Err(error(item, "another item of this class says other times: a class starts and ends as one".into()));
+        }
+        known = Some(times);
+    }
+    Ok(known.unwrap_or_default())
 }
 
 /// A fault that leaves processes less of something than they want.
@@ -221,7 +290,8 @@ fn targets(items: &[Item<'_>], cluster: &Cluster) -> Result<Vec<Target>, String>
 fn error(item: &Item<'_>, why: String) -> SpecError {
     let how = item.how.map(|how| format!(":{how}")).unwrap_or_default();
     let target = item.target.map(|target| format!("@{target}")).unwrap_or_default();
-    SpecError { item: format!("{}{how}{target}", item.class), why }
+    let times = if item.times.is_empty() { String::new() } else { format!(" {}", item.times) };
+    SpecError { item: format!("{}{how}{target}{times}", item.class), why }
 }
 
 #[cfg(test)]
@@ -255,6 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn times_stand_behind_a_fault() {
+        let times = |text: &str| parse_for(text, &cluster(5), &|_| None).unwrap().iter().map(|asked| asked.times).collect::<Vec<_>>();
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(times("kill:one for=50ms every=3s"), [Times { lasts: ms(50), every: ms(3000) }]);
+        assert_eq!(times("packet:delay=200ms@n1 every=1m"), [Times { lasts: None, every: ms(60_000) }]);
+        assert_eq!(times("kill:n1 for=1s, kill:n2, pause"), [Times { lasts: ms(1000), every: None }, Times::default()]);
+        assert_eq!(names("kill:one for=50ms every=3s,pause every=1s", 5).as_deref(), Ok(&["kill", "pause"][..]));
+    }
+
+    #[test]
     fn all_is_every_way_of_every_class() {
         let faults = parse("all", &cluster(5)).unwrap();
         let ways: Vec<(&str, usize)> = faults.iter().map(|fault| (fault.name(), fault.ways())).filter(|(_, ways)| *ways > 1).collect();
@@ -264,7 +344,8 @@ mod tests {
     #[test]
     fn what_a_system_lacks_is_refused_by_name_and_left_out_of_all() {
         let lacks = |class: &str| (class == "crash").then(|| "there are no hosts".to_owned());
-        let names = |text: &str| parse_for(text, &cluster(5), &lacks).map(|faults| faults.iter().map(|f| f.name()).collect::<Vec<_>>());
+        let names =
+            |text: &str| parse_for(text, &cluster(5), &lacks).map(|all| all.iter().map(|asked| asked.fault.name()).collect::<Vec<_>>());
         let all = names("all").unwrap();
         assert!(all.len() == CLASSES.len() - 1 && !all.contains(&"crash"), "{all:?}");
         assert_eq!(names("crash:one,kill").unwrap_err().to_string(), "--nemesis crash:one: there are no hosts");
@@ -302,6 +383,14 @@ mod tests {
             ("admin:compact@all", 5, "`all` is not one node"),
             ("partition:ring", 5, "random-halves, one-way, bridge, majorities-ring"),
             ("all:one", 5, "takes nothing behind it"),
+            ("all every=3s", 5, "takes nothing behind it"),
+            ("kill:one for=soon", 5, "--nemesis kill:one for=soon: `for=soon` is no time"),
+            ("kill:one for=0s", 5, "must be longer than nothing"),
+            ("kill:one for=1s for=2s", 5, "said twice"),
+            ("kill:one for=3s every=3s", 5, "cannot begin again every 3s"),
+            ("kill:one for=3s often", 5, "`often` is nothing that can stand behind a fault"),
+            ("kill:one for=3s,kill:n2 for=4s", 5, "another item of this class says other times"),
+            ("kill:one 3s", 5, "`one 3s` is no target"),
         ] {
             let error = names(text, n).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -11,6 +11,7 @@ pub mod errors;
 mod admin;
 mod database;
 mod gateway;
+mod hashes;
 mod members;
 mod server;
 mod status;
@@ -19,7 +20,7 @@ mod wal;
 pub use client::EtcdClient;
 
 use crate::client::Client;
-use crate::system::System;
+use crate::system::{Findings, System};
 use database::EtcdDatabase;
 use nemesis::{AgentNetwork, Agents, Cluster, Database, Network, Node, NodeError};
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +52,8 @@ impl Consistency {
 pub struct EtcdOptions {
     /// How reads are served.
     pub read: Consistency,
+    /// Whether results are recorded with their revisions, and judged by them.
+    pub revisions: bool,
     /// The port that clients use.
     pub client_port: u16,
     /// The port that the servers use among themselves.
@@ -63,7 +66,7 @@ pub struct EtcdOptions {
 
 impl Default for EtcdOptions {
     fn default() -> EtcdOptions {
-        EtcdOptions { read: Consistency::default(), client_port: 2379, peer_port: 2380, binary: None, lab: None }
+        EtcdOptions { read: Consistency::default(), revisions: true, client_port: 2379, peer_port: 2380, binary: None, lab: None }
     }
 }
 
@@ -109,7 +112,15 @@ impl System for Etcd {
     }
 
     fn client(&self, node: &Node) -> Box<dyn Client> {
-        Box::new(EtcdClient::new(self.database.address(node), self.options.client_port, self.options.read))
+        Box::new(EtcdClient::new(self.database.address(node), self.options.client_port, self.options.read, self.options.revisions))
+    }
+
+    fn tells_revisions(&self) -> bool {
+        self.options.revisions
+    }
+
+    fn findings(&self, cluster: &Cluster) -> Findings {
+        self.database.compare_replicas(cluster)
     }
 
     fn lacks(&self, fault: &str) -> Option<String> {

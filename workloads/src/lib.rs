@@ -24,5 +24,5 @@ pub use client::{Client, Completion, Invocation, OpError};
 pub use etcd::{Etcd, EtcdOptions};
 pub use generator::{Generator, Next};
 pub use register::RegisterOptions;
-pub use system::System;
+pub use system::{Finding, Findings, System};
 pub use workload::Workload;

@@ -13,6 +13,8 @@
 //! | `write` | `[key value]` | the argument |
 //! | `cas` | `[key [old new]]` | the argument; if the key does not hold `old` it fails with [`OpError::MISMATCH`] |
 //!
+//! Of a system that tells revisions, a value that was read and an argument that is returned are `[value revision]`.
+//!
 //! Keys and values are integers; keys count from 0, values from 1.
 //!
 //! [`OpError::MISMATCH`]: crate::OpError::MISMATCH
@@ -53,8 +55,8 @@ pub struct RegisterOptions {
     /// `None`: every write of a key has a value of its own. `Some(n)`: values are drawn from `0..n`, and so is what a cas
     /// compares with.
     pub values: Option<NonZeroU32>,
-    /// Final reads, at most. Every key is read on every node, if that is not more; else the newest keys, on fewer nodes.
-    pub final_reads_max: u32,
+    /// Final reads, at most. Every key is read on every node, if that is not more; else the newest keys, on fewer nodes. `None`: all.
+    pub final_reads_max: Option<u32>,
 }
 
 impl Default for RegisterOptions {
@@ -65,7 +67,7 @@ impl Default for RegisterOptions {
             threads_per_key: None,
             mix: Mix { read: some(2), write: some(1), cas: 1 },
             values: None,
-            final_reads_max: 10_000,
+            final_reads_max: None,
         }
     }
 }
@@ -73,17 +75,31 @@ impl Default for RegisterOptions {
 /// How long a thread is left alone after an op of it ended in an error: a node that is down refuses within microseconds.
 const REST: Duration = Duration::from_millis(50);
 
-/// The workload, from its seed, for a system that offers cas or does not, on so many nodes with so many client threads.
-pub fn workload(options: &RegisterOptions, offers_cas: bool, nodes: usize, concurrency: usize, seed: u64) -> Workload {
-    let cas = offers_cas && options.mix.cas > 0;
+/// What a system can do for this workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// It compares and sets.
+    pub cas: bool,
+    /// It tells the revision of what was read and changed.
+    pub revisions: bool,
+}
+
+/// The workload, from its seed, for a system that offers so much, on so many nodes with so many client threads.
+pub fn workload(options: &RegisterOptions, offers: Offers, nodes: usize, concurrency: usize, seed: u64) -> Workload {
+    let cas = offers.cas && options.mix.cas > 0;
+    let model = match (offers.revisions, cas) {
+        (true, _) => "etcd-kv",
+        (false, true) => "cas-register",
+        (false, false) => "register",
+    };
     let group = options.threads_per_key.map_or(2 * nodes, |n| n.get() as usize).min(concurrency).max(1);
     let keys_begun = Arc::new(AtomicI64::new(0));
     Workload {
         name: "register",
         main: main_phase(options, cas, group as u32, seed, Arc::clone(&keys_begun)),
-        last: Some(Box::new(rest(REST, FinalReads::new(options.final_reads_max as usize, keys_begun)))),
+        last: Some(Box::new(rest(REST, FinalReads::new(options.final_reads_max.map_or(usize::MAX, |max| max as usize), keys_begun)))),
         options: checker::Options {
-            model: if cas { "cas-register" } else { "register" }.into(),
+            model: model.into(),
             keyed: Some(true),
             initial: Some(Value::Nil),
             // A key that was never written is found missing: that is a statement about its state, not about nothing.
@@ -173,8 +189,9 @@ impl Generator for OneKey {
 
     fn update(&mut self, _now: u64, event: &Event<'_>) {
         if let Event::Complete(_, Invocation { f: "read", .. }, Completion::Ok(value)) = event
-            && let Some(value) = value.as_int()
+            && let Some(value) = value.as_int().or_else(|| value.elements()?.first()?.as_int())
         {
+            // A value, or a value with its revision.
             self.read = Some(value);
         }
     }
@@ -298,6 +315,10 @@ mod tests {
         }
     }
 
+    fn with(cas: bool) -> Offers {
+        Offers { cas, revisions: false }
+    }
+
     fn options() -> RegisterOptions {
         RegisterOptions::default()
     }
@@ -309,7 +330,7 @@ mod tests {
     }
 
     fn main_run(options: &RegisterOptions, cas: bool, ops: usize) -> Trace {
-        run(workload(options, cas, NODES, THREADS, 7).main, ops, 0.01)
+        run(workload(options, with(cas), NODES, THREADS, 7).main, ops, 0.01)
     }
 
     /// By key: every value that an op would store.
@@ -356,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn a_cas_compares_with_the_value_of_what_was_read_with_its_revision() {
+        let offers = Offers { cas: true, revisions: true };
+        let mut store = Store::new(0.0);
+        let simulation = Simulation { threads: THREADS as u32, nodes: NODES as u32, ops_max: 2_000, time_max: u64::MAX / 2 };
+        let trace = simulate(workload(&options(), offers, NODES, THREADS, 7).main, &simulation, |op| match store.answer(op) {
+            (latency, Completion::Ok(value)) if *split(&value).1 != Value::Nil => {
+                let (key, value) = split(&value);
+                (latency, Completion::Ok(Value::pair(key, Value::pair(value.clone(), 7))))
+            }
+            answer => answer,
+        });
+        let cas = trace.steps.iter().filter(|s| s.invocation.f == "cas" && matches!(s.completion, Some(Completion::Ok(_)))).count();
+        assert!(cas > 50, "{cas} cas succeeded");
+    }
+
+    #[test]
     fn the_mix_is_kept_and_cas_is_asked_only_where_it_is_offered() {
         for (offers_cas, shares) in [(true, [0.5, 0.25, 0.25]), (false, [2.0 / 3.0, 1.0 / 3.0, 0.0])] {
             let trace = main_run(&options(), offers_cas, 20_000);
@@ -379,7 +416,7 @@ mod tests {
 
     #[test]
     fn keys_are_worked_on_by_every_node_and_end_at_slightly_different_sizes() {
-        let trace = run(workload(&options(), true, NODES, THREADS, 7).main, 30_000, 0.0);
+        let trace = run(workload(&options(), with(true), NODES, THREADS, 7).main, 30_000, 0.0);
         let mut keys: BTreeMap<i64, (usize, BTreeSet<u32>)> = BTreeMap::new();
         for step in trace.invocations() {
             let (ops, nodes) = keys.entry(split(&step.invocation.value).0).or_default();
@@ -408,14 +445,14 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_and_another_differs() {
-        let with = |seed| run(workload(&options(), true, NODES, THREADS, seed).main, 2_000, 0.0);
-        assert_eq!(with(1), with(1));
-        assert_ne!(with(1), with(2));
+        let drawn = |seed| run(workload(&options(), with(true), NODES, THREADS, seed).main, 2_000, 0.0);
+        assert_eq!(drawn(1), drawn(1));
+        assert_ne!(drawn(1), drawn(2));
     }
 
     /// The main phase until `keys` keys have begun, then the final reads answered by `answer`.
     fn final_reads(options: &RegisterOptions, keys: usize, threads: u32, mut answer: impl FnMut(&Invocation) -> Completion) -> Trace {
-        let Workload { main, last, .. } = workload(options, false, NODES, THREADS, 7);
+        let Workload { main, last, .. } = workload(options, with(false), NODES, THREADS, 7);
         run(main, keys * 300 - 200, 0.0);
         let simulation = Simulation { threads, nodes: NODES as u32, ops_max: 10_000, time_max: u64::MAX / 2 };
         simulate(last.unwrap(), &simulation, |op| (1_000, answer(op)))
@@ -456,7 +493,7 @@ mod tests {
 
     #[test]
     fn final_reads_are_bounded_and_the_newest_keys_come_first() {
-        let bounded = RegisterOptions { final_reads_max: 7, ..options() };
+        let bounded = RegisterOptions { final_reads_max: Some(7), ..options() };
         let mut read: Vec<i64> =
             read_at(&final_reads(&bounded, 5, 10, |op| Completion::Ok(op.value.clone()))).into_iter().map(|(key, _)| key).collect();
         read.sort_unstable();
@@ -473,11 +510,13 @@ mod tests {
 
     #[test]
     fn what_must_hold_and_what_must_be_seen() {
-        let with = workload(&options(), true, NODES, THREADS, 1);
-        assert_eq!((with.options.model.as_str(), with.must_succeed), ("cas-register", vec!["read", "write", "cas"]));
-        let without = workload(&options(), false, NODES, THREADS, 1);
+        let all = workload(&options(), with(true), NODES, THREADS, 1);
+        assert_eq!((all.options.model.as_str(), all.must_succeed), ("cas-register", vec!["read", "write", "cas"]));
+        let numbered = workload(&options(), Offers { cas: true, revisions: true }, NODES, THREADS, 1);
+        assert_eq!((numbered.options.model.as_str(), numbered.must_succeed), ("etcd-kv", vec!["read", "write", "cas"]));
+        let without = workload(&options(), with(false), NODES, THREADS, 1);
         assert_eq!((without.options.model.as_str(), without.must_succeed), ("register", vec!["read", "write"]));
         let no_cas = RegisterOptions { mix: Mix { cas: 0, ..options().mix }, ..options() };
-        assert_eq!(workload(&no_cas, true, NODES, THREADS, 1).options.model, "register");
+        assert_eq!(workload(&no_cas, with(true), NODES, THREADS, 1).options.model, "register");
     }
 }

@@ -25,8 +25,26 @@
 //! [`OpError::MISMATCH`]: crate::OpError::MISMATCH
 
 use crate::client::Client;
-use nemesis::{Database, Network, Node};
+use nemesis::{Cluster, Database, Network, Node};
 use std::sync::Arc;
+
+/// What was found beside the history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What no store should show, whatever its clients were told.
+    pub found: Vec<Finding>,
+    /// What was looked at without a finding, and what could not be looked at and why, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Something that no store should show. It stands beside the verdict on the history, and is no part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind it is, short and stable: `replicas-differ`.
+    pub id: &'static str,
+    /// What was found, in a sentence.
+    pub text: String,
+}
 
 /// A store under test.
 pub trait System: Send + Sync {
@@ -44,6 +62,17 @@ pub trait System: Send + Sync {
 
     /// A client for one process on one node, not yet open.
     fn client(&self, node: &Node) -> Box<dyn Client>;
+
+    /// Whether results are `[value revision]`, so that they can be judged by the model `etcd-kv`.
+    fn tells_revisions(&self) -> bool {
+        false
+    }
+
+    /// What its nodes say of themselves when everything is over, while they still run: whether they hold the same. From a plain
+    /// thread only.
+    fn findings(&self, _cluster: &Cluster) -> Findings {
+        Findings::default()
+    }
 
     /// Why it cannot be hurt in this way (the name of a class of faults), if it cannot.
     fn lacks(&self, _fault: &str) -> Option<String> {

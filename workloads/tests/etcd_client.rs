@@ -93,7 +93,11 @@ impl Server {
     }
 
     fn client(&self, read: Consistency) -> Box<dyn Client> {
-        let mut client = EtcdClient::new([127, 0, 0, 1].into(), self.client, read);
+        self.client_that_tells(read, false)
+    }
+
+    fn client_that_tells(&self, read: Consistency, revisions: bool) -> Box<dyn Client> {
+        let mut client = EtcdClient::new([127, 0, 0, 1].into(), self.client, read, revisions);
         client.open().now_or_never().unwrap().unwrap();
         Box::new(client)
     }
@@ -184,6 +188,29 @@ fn read_write_and_cas_mean_what_they_say() {
     let mut serializable = server.client(Consistency::Serializable);
     let op = Invocation { f: "read", value: Value::pair(1, Value::Nil) };
     assert_eq!(within(5_000, serializable.as_mut(), &op), Some(Completion::Ok(Value::pair(1, -8))));
+}
+
+#[test]
+fn results_carry_the_revisions_of_the_store() {
+    if !have_etcd("results_carry_the_revisions_of_the_store") {
+        return;
+    }
+    let server = Server::single();
+    let mut client = server.client_that_tells(Consistency::Linearizable, true);
+    let runtime = runtime();
+    let mut ask = |f, key: i64, value: Value| {
+        let op = Invocation { f, value: Value::pair(key, value) };
+        runtime.block_on(async { client.invoke(&op).await })
+    };
+    let told = |key: i64, value: Value, revision: i64| Completion::Ok(Value::pair(key, Value::pair(value, revision)));
+    // A new store is at revision 1.
+    assert_eq!(ask("read", 1, Value::Nil), Completion::Ok(Value::pair(1, Value::Nil)), "what is missing has no revision");
+    assert_eq!(ask("write", 1, Value::Int(7)), told(1, Value::Int(7), 2));
+    assert_eq!(ask("write", 2, Value::Int(8)), told(2, Value::Int(8), 3), "the revision is the store's");
+    assert_eq!(ask("read", 1, Value::Nil), told(1, Value::Int(7), 2), "a read tells the revision of the last change of its key");
+    assert_eq!(ask("cas", 1, Value::pair(7, 9)), told(1, Value::pair(7, 9), 4));
+    assert_eq!(kind(&ask("cas", 1, Value::pair(7, 9))), ("fail", "mismatch"));
+    assert_eq!(ask("read", 1, Value::Nil), told(1, Value::Int(9), 4), "a cas that failed is no change");
 }
 
 #[test]

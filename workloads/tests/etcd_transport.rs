@@ -56,7 +56,7 @@ fn read_request(stream: &mut TcpStream) -> Option<()> {
 
 fn ask(address: SocketAddr, f: &'static str, value: Value) -> Completion {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut client = EtcdClient::new([127, 0, 0, 1].into(), address.port(), Consistency::Linearizable);
+    let mut client = EtcdClient::new([127, 0, 0, 1].into(), address.port(), Consistency::Linearizable, true);
     client.open().now_or_never().unwrap().unwrap();
     runtime
         .block_on(async { tokio::time::timeout(Duration::from_secs(10), client.invoke(&Invocation { f, value })).await })
@@ -100,7 +100,9 @@ fn cases() -> Vec<Case> {
         same(http("503 Service Unavailable", timed_out), "etcd-timeout"),
         definite(http("404 Not Found", "404 page not found"), "no-such-api"),
         definite(http("429 Too Many Requests", too_many), "too-many-requests"),
-        (http("200 OK", r#"{"header":{}}"#), ("ok", ""), ("ok", "")),
+        (http("200 OK", r#"{"header":{"revision":"7"}}"#), ("ok", ""), ("ok", "")),
+        // A change always has a revision; of a key that is missing there is none to be told.
+        (http("200 OK", r#"{"header":{}}"#), ("info", "unreadable-answer"), ("ok", "")),
     ]
 }
 

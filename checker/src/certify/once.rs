@@ -40,20 +40,22 @@ struct Start<S> {
 
 /// Whether no order of the needed ops exists, see [`super::Claims::contradict`].
 pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
-    if let Some(start) = known_state(claims, is_needed, effort)?
-        && contradict_from(claims, is_needed, start, effort)?
+    let matters = claims.matter(is_needed, effort)?;
+    if let Some(start) = known_state(claims, is_needed, &matters, effort)?
+        && contradict_from(claims, is_needed, &matters, start, effort)?
     {
         return Ok(true);
     }
     let mut ways: Ways<M::State> = FxMap::default();
     ways.insert((claims.model.init(), Vec::new()), vec![Vec::new()]);
-    contradict_from(claims, is_needed, Start { event: 0, ways, pending: Vec::new() }, effort)
+    contradict_from(claims, is_needed, &matters, Start { event: 0, ways, pending: Vec::new() }, effort)
 }
 
 /// Where the first needed op begins that leaves one state only.
 fn known_state<M: Model>(
     claims: &Claims<'_, M>,
     is_needed: &[bool],
+    matters: &[bool],
     effort: &mut Effort<'_>,
 ) -> Result<Option<Start<M::State>>, Unanswered> {
     effort.take(claims.ops.len() as u64 / 8)?;
@@ -64,7 +66,7 @@ fn known_state<M: Model>(
         let (item, pinned) = (claims.ops[*i as usize], claims.ops[pin]);
         *i as usize != pin && item.call < pinned.ret && item.ret > pinned.call
     };
-    let is_left = |i: &u32| is_needed[*i as usize] || !claims.model.is_pure(&claims.kinds[claims.ops[*i as usize].kind as usize]);
+    let is_left = |i: &u32| is_needed[*i as usize] || matters[claims.ops[*i as usize].kind as usize];
     let around: Vec<u32> = (0..claims.ops.len() as u32).filter(|i| is_left(i) && overlaps(i)).collect();
     let undecided: Vec<u32> = around.iter().copied().filter(|&i| is_needed[i as usize] && claims.ops[i as usize].ret != NEVER).collect();
     if undecided.len() > OVERLAPPING_MAX {
@@ -84,6 +86,7 @@ fn known_state<M: Model>(
 fn contradict_from<M: Model>(
     claims: &Claims<'_, M>,
     is_needed: &[bool],
+    matters: &[bool],
     start: Start<M::State>,
     effort: &mut Effort<'_>,
 ) -> Result<bool, Unanswered> {
@@ -92,7 +95,7 @@ fn contradict_from<M: Model>(
     for &(at, index) in &claims.events[event..] {
         effort.take(1 + pending.len() as u64 / 16)?;
         let item = claims.ops[index as usize];
-        if !is_needed[index as usize] && claims.model.is_pure(&claims.kinds[item.kind as usize]) {
+        if !is_needed[index as usize] && !matters[item.kind as usize] {
             continue;
         }
         if at == item.call {

@@ -97,7 +97,7 @@ impl<'a> Objects<'a> {
     pub(crate) fn new(history: &History, options: &Options, keys: &'a Keys) -> Result<Objects<'a>, String> {
         let mut initial_number = 0;
         let kind = match options.model.as_str() {
-            "" | "register" | "cas-register" | "kv" | "multi-register" => Kind::Register,
+            "" | "register" | "cas-register" | "kv" | "etcd-kv" | "multi-register" => Kind::Register,
             "set" | "g-set" | "2p-set" | "or-set" => Kind::Set(Set::new(options)),
             "list-append" => Kind::List(ListAppend::new(options)),
             "counter" | "g-counter" | "pn-counter" => {
@@ -106,7 +106,7 @@ impl<'a> Objects<'a> {
             }
             other if crate::MODELS.iter().any(|model| model.0 == other) => {
                 return Err(format!(
-                    "convergence and staleness are judged of register, cas-register, kv, multi-register, set (g-set, 2p-set, or-set), list-append and counter (g-counter, pn-counter), not of {other}"
+                    "convergence and staleness are judged of register, cas-register, kv, etcd-kv, multi-register, set (g-set, 2p-set, or-set), list-append and counter (g-counter, pn-counter), not of {other}"
                 ));
             }
             other => {

@@ -19,6 +19,7 @@ mod lives;
 mod permits;
 mod priority;
 mod queue;
+mod revisions;
 mod stack;
 mod tokens;
 
@@ -113,6 +114,7 @@ pub(crate) fn of_tally(tally: Tally) -> &'static [Algorithm] {
         Tally::Permits(_) => &[Algorithm::PermitCounts],
         Tally::Holds => &[Algorithm::HoldIntervals],
         Tally::Tokens => &[Algorithm::TokenOrder],
+        Tally::Revisions { .. } => &[Algorithm::RevisionOrder, Algorithm::Zones],
     }
 }
 
@@ -144,6 +146,7 @@ pub(crate) fn decide<M: Model>(
         (Algorithm::PermitCounts, Some(Tally::Permits(permits))) => permits::decide(&ops, permits, account),
         (Algorithm::HoldIntervals, _) => holds::decide(&ops, account),
         (Algorithm::TokenOrder, _) => tokens::decide(&ops, account),
+        (Algorithm::RevisionOrder, Some(Tally::Revisions { told: true })) => revisions::decide(&ops, account),
         (Algorithm::CounterSums, Some(Tally::Number(start))) => counter::decide(&ops, start, account),
         _ => Err(No::Open),
     };

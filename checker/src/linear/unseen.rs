@@ -6,11 +6,16 @@
 //! but an overwrite: so after the run comes an overwrite, or the end. Leave the run out: the overwrite does not mind.
 //!
 //! This needs every op to say what it sees ([`Sees`]): where one does not, nothing is left out.
+//!
+//! **Keys whose changes are numbered.** The same is said of values instead of states: whoever sees a revision sees its value too. Leave
+//! the run out, and the revision is no greater than it was, so that all that came after can. (One who saw the revision of a key that
+//! holds nothing could tell whether there had been something to take away: where there is such, nothing is left out.)
 
 use super::problem::Problem;
 use crate::budget::{Account, Limit};
-use crate::model::{Model, Sees};
+use crate::model::{Deed, Model, Sees, Tally};
 use hashbrown::{HashMap, HashSet};
+use histories::ValueId;
 use rustc_hash::FxBuildHasher;
 
 /// The classes whose ops, if their outcome is unknown, can be left out.
@@ -29,6 +34,9 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mu
     // The classes of unknown outcome by the state they lead to.
     let mut sources: HashMap<M::State, Vec<usize>, FxBuildHasher> = HashMap::default();
     let none = vec![false; problem.classes.len()];
+    if model.tally() == Some(Tally::Revisions { told: true }) {
+        return Ok(unseen_values(model, problem, &crashed, &returned, account)?.unwrap_or(none));
+    }
     for (class, op) in problem.classes.iter().enumerate() {
         account.stepped()?;
         let sees = model.sees(op);
@@ -57,4 +65,44 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mu
         noticed.insert(state);
     }
     Ok(unseen)
+}
+
+/// The same by values: see the documentation of the module. `None`: nothing is left out.
+fn unseen_values<M: Model>(
+    model: &M,
+    problem: &Problem<M::Op>,
+    crashed: &[bool],
+    returned: &[bool],
+    account: &mut Account<'_>,
+) -> Result<Option<Vec<bool>>, Limit> {
+    // The values that ops of unknown outcome find, by the values that they store.
+    let mut finds: HashMap<ValueId, Vec<ValueId>, FxBuildHasher> = HashMap::default();
+    let mut fresh: Vec<ValueId> = Vec::new();
+    for (class, op) in problem.classes.iter().enumerate() {
+        account.stepped()?;
+        match (model.deed(op), returned[class]) {
+            (Deed::Show(value, Some(_)), _) if value.is_nil() => return Ok(None),
+            (Deed::Show(value, _) | Deed::Store { from: Some(value), .. }, true) => fresh.push(value),
+            _ => {}
+        }
+        if let (Deed::Store { from: Some(from), to, .. }, true) = (model.deed(op), crashed[class]) {
+            finds.entry(to).or_default().push(from);
+        }
+    }
+    let mut noticed: HashSet<ValueId, FxBuildHasher> = HashSet::default();
+    while let Some(value) = fresh.pop() {
+        account.work(4)?;
+        if noticed.insert(value) {
+            fresh.extend(finds.get(&value).into_iter().flatten());
+        }
+    }
+    let is_unseen = |(class, op): (usize, &M::Op)| {
+        crashed[class]
+            && match model.deed(op) {
+                Deed::Store { to, .. } => !noticed.contains(&to),
+                Deed::Clear(_) => !noticed.contains(&ValueId::NIL),
+                _ => true,
+            }
+    };
+    Ok(Some(problem.classes.iter().enumerate().map(is_unseen).collect()))
 }

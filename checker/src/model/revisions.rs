@@ -1,15 +1,39 @@
 //! One key of etcd's store, with revisions: `get`, `put`, `delete`, `cas [old new]`.
 
-use super::{Call, Decoded, Model, text};
-use crate::verdict::Words;
-use histories::{Outcome, ValueId, Values};
+use super::{Call, Decoded, Deed, Model, Sees, Tally, text};
+use crate::options::Options;
+use crate::verdict::{Others, Words};
+use histories::{History, Outcome, ValueId, Values, keyed};
 
 /// A key that holds nothing at first. Every change gives it a greater revision; other keys have revisions in between.
 ///
 /// A get returns `[value revision]`, or nil; a put, delete or cas that knows its revision returns `[input revision]`, where
 /// input is what it was called with. Whatever else they return says nothing of revisions.
+///
+/// Where no op of the history tells a revision it is a register of values, and is decided as fast as one.
 #[derive(Clone, Copy, Debug)]
-pub struct EtcdKv;
+pub struct EtcdKv {
+    /// Whether any op tells a revision.
+    is_numbered: bool,
+}
+
+impl EtcdKv {
+    /// The model for a history.
+    pub fn new(history: &History, options: &Options) -> EtcdKv {
+        let is_keyed = options.keyed.or(history.meta.keyed).unwrap_or_else(|| keyed::guess(history).keyed);
+        let values = &history.values;
+        let told = |output: ValueId| {
+            let output = if is_keyed { values.as_pair(output).map_or(output, |(_, under)| under) } else { output };
+            with_revision(values, output).is_some()
+        };
+        EtcdKv { is_numbered: history.op_ids().any(|id| history.output(history.op(id)).is_some_and(told)) }
+    }
+
+    /// What an op that does not depend on revisions leads to.
+    fn of_value(value: ValueId) -> State {
+        State { value, revision: Revision::Exactly(0) }
+    }
+}
 
 /// An op on a key. Revisions are `None` where nobody knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +89,11 @@ fn with_revision(values: &Values, result: ValueId) -> Option<(ValueId, i64)> {
     Some((value, values.as_int(revision)?))
 }
 
+/// A result as those see it who do not look at revisions.
+pub(crate) fn without_revision(values: &Values, result: ValueId) -> ValueId {
+    with_revision(values, result).map_or(result, |(value, _)| value)
+}
+
 impl Model for EtcdKv {
     type State = State;
     type Op = Op;
@@ -94,7 +123,12 @@ impl Model for EtcdKv {
     }
 
     fn step(&self, state: &State, op: &Op) -> Option<State> {
-        let changed = |value, revision| state.revision.next(revision).map(|revision| State { value, revision });
+        let changed = |value, revision| {
+            if !self.is_numbered {
+                return Some(EtcdKv::of_value(value));
+            }
+            state.revision.next(revision).map(|revision| State { value, revision })
+        };
         match *op {
             Op::Get(value, _) if value != state.value => None,
             Op::Get(_, None) => Some(*state),
@@ -110,6 +144,42 @@ impl Model for EtcdKv {
     fn is_pure(&self, op: &Op) -> bool {
         // One that tells a revision may tell that of a change which did not: then more is known than before.
         matches!(op, Op::Get(_, None))
+    }
+
+    fn is_blind_write(&self, op: &Op) -> bool {
+        !self.is_numbered && matches!(op, Op::Put(..) | Op::Delete(_))
+    }
+
+    fn sees(&self, op: &Op) -> Sees<State> {
+        match *op {
+            _ if self.is_numbered => Sees::Something,
+            Op::Get(value, _) | Op::Cas(value, ..) => Sees::Only(EtcdKv::of_value(value)),
+            Op::Put(..) | Op::Delete(_) => Sees::Nothing,
+        }
+    }
+
+    fn contradictions(&self) -> &'static [Others] {
+        // Where revisions grow with each change there is no end to any number of them; `certify` has its own way.
+        if self.is_numbered { &[Others::AtMostOnce] } else { &[Others::AnyNumber, Others::AtMostOnce] }
+    }
+
+    fn tally(&self) -> Option<Tally> {
+        Some(Tally::Revisions { told: self.is_numbered })
+    }
+
+    fn deed(&self, op: &Op) -> Deed {
+        match *op {
+            Op::Get(value, revision) => Deed::Show(value, revision),
+            Op::Put(to, revision) => Deed::Store { from: None, to, revision },
+            Op::Delete(revision) => Deed::Clear(revision),
+            Op::Cas(from, to, revision) => Deed::Store { from: Some(from), to, revision },
+        }
+    }
+
+    fn tell_absence(&self, state: &State, again: bool, values: &Values) -> Vec<Words> {
+        let end = if again { " again" } else { "" };
+        let value = Words::Value(values.display(state.value));
+        if state.value.is_nil() { vec![text("nobody deleted the key"), text(end)] } else { vec![text("nobody wrote "), value, text(end)] }
     }
 
     fn tell_op(&self, op: &Op, perfect: bool, values: &Values) -> Vec<Words> {
@@ -136,6 +206,7 @@ impl Model for EtcdKv {
     fn show_state(&self, state: &State, values: &Values) -> String {
         let value = values.display(state.value);
         match state.revision {
+            Revision::Exactly(0) => value,
             Revision::Exactly(revision) => format!("{value} @{revision}"),
             Revision::AtLeast(revision) => format!("{value} @≥{revision}"),
         }

@@ -1,6 +1,6 @@
 //! A register whose reads may return any of the latest k writes: k-atomicity as a model, for the searches to decide.
 
-use crate::model::{Call, Decoded, Model, Sees};
+use crate::model::{Call, Decoded, Model, Sees, without_revision};
 use crate::options::{NilRead, Options};
 use crate::verdict::Words;
 use histories::{History, Outcome, Value, ValueId, Values, View};
@@ -12,6 +12,8 @@ pub(crate) struct Latest {
     initial: Option<ValueId>,
     nil_read: NilRead,
     empty_is_nil: bool,
+    /// What was read may be `[value revision]`, of which the value counts.
+    with_revisions: bool,
 }
 
 /// An op of it.
@@ -27,15 +29,16 @@ impl Latest {
     /// As the options, or the history's format, want it: as models weaker than linearizable understand registers.
     pub(crate) fn new(history: &History, options: &Options, k: usize) -> Latest {
         let kv = options.model == "kv";
+        let with_revisions = options.model == "etcd-kv";
         let empty_is_nil = kv || history.names().iter().any(|name| matches!(&**name, "get" | "put"));
-        let missing = kv || history.meta.format.starts_with("porcupine");
+        let missing = kv || with_revisions || history.meta.format.starts_with("porcupine");
         let nil_read = options.nil_read.unwrap_or(if missing { NilRead::Missing } else { NilRead::Wildcard });
         let initial = match &options.initial {
             None | Some(Value::Nil) => Some(ValueId::NIL),
             Some(Value::Str(text)) if text.is_empty() && empty_is_nil => Some(ValueId::NIL),
             Some(value) => crate::model::find(history, value),
         };
-        Latest { k, initial, nil_read, empty_is_nil }
+        Latest { k, initial, nil_read, empty_is_nil, with_revisions }
     }
 
     /// The same with another k.
@@ -70,6 +73,7 @@ impl Model for Latest {
         let value = |value| self.normal(call.values, value);
         let op = match (call.f, call.output) {
             ("read", Some(ValueId::NIL)) if self.nil_read == NilRead::Wildcard => None,
+            ("read" | "get", Some(output)) if self.with_revisions => Some(Op::Read(value(without_revision(call.values, output)))),
             ("read" | "get", output) => output.map(|output| Op::Read(value(output))),
             ("write" | "put", _) => Some(Op::Write(value(call.input))),
             ("delete", _) => Some(Op::Write(ValueId::NIL)),

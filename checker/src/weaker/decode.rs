@@ -1,6 +1,7 @@
 //! Ops as reads and writes of keys: plain ops on a register or on a store of keys, `[key value]` pairs, cas, and transactions
 //! of micro-ops `[[:r key value] [:w key value]]`.
 
+use crate::model::without_revision;
 use crate::options::{NilRead, Options};
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, Value, ValueId, View};
@@ -21,6 +22,8 @@ pub(crate) struct Rules<'a> {
     nil_read: NilRead,
     /// The empty string is nil.
     empty_is_nil: bool,
+    /// What was read may be `[value revision]`, of which the value counts.
+    with_revisions: bool,
     /// What every key holds at first.
     pub(crate) initial: Value,
     /// A write of the initial value is the one that every read of it saw (session text: its first session writes it).
@@ -34,13 +37,15 @@ impl<'a> Rules<'a> {
         let sessions = matches!(history.meta.format, "awdit" | "plume" | "dbcop");
         let porcupine = history.meta.format.starts_with("porcupine");
         let kv = options.model == "kv";
-        let nil_read = if porcupine || kv { NilRead::Missing } else { NilRead::Wildcard };
+        let with_revisions = options.model == "etcd-kv";
+        let nil_read = if porcupine || kv || with_revisions { NilRead::Missing } else { NilRead::Wildcard };
         let initial = options.initial.clone().unwrap_or(if sessions { Value::Int(0) } else { Value::Nil });
         let empty_is_nil = kv || history.names().iter().any(|name| matches!(&**name, "get" | "put"));
         Rules {
             keys,
             nil_read: options.nil_read.unwrap_or(nil_read),
             empty_is_nil,
+            with_revisions,
             initial_may_be_written: sessions && options.initial.is_none(),
             initial: if empty_is_nil && initial == Value::from("") { Value::Nil } else { initial },
         }
@@ -54,6 +59,9 @@ impl<'a> Rules<'a> {
         }
         if options.nil_read.is_none() && !self.empty_is_nil && self.nil_read == NilRead::Wildcard {
             notes.push("a plain read of nil is taken as a read of unknown result (--nil-read missing says otherwise)".into());
+        }
+        if self.with_revisions {
+            notes.push("revisions are not looked at: only linearizable and sequential are judged by them".into());
         }
         notes
     }
@@ -87,6 +95,7 @@ impl<'a> Rules<'a> {
         match f {
             "read" | "get" => {
                 let Some((key, value)) = output.map(|value| self.split(history, value)) else { return Ok(()) };
+                let value = if self.with_revisions { without_revision(&history.values, value) } else { value };
                 let is_known = !value.is_nil() || self.nil_read == NilRead::Missing || f == "get";
                 if is_known {
                     out.push(Micro { is_write: false, key, value });

@@ -312,6 +312,33 @@ pub(crate) const OBJECTS: &[Object] = &[
             |state, _, f, input, _| count(state, f, input),
         )
     },
+    // The value, and the revision of the store: other keys are changed in between. Values come back. A cas that lies tells no
+    // revision, and chains of cas of unknown outcome are left to the search.
+    Object {
+        start: &[0, 0],
+        may_be_open: true,
+        ..object(
+            "etcd-kv",
+            Algorithm::RevisionOrder,
+            60,
+            |number, _, state, rng| match rng.random_range(0..9) {
+                0..4 => ("put", 1 + number % 7),
+                4 if state[0] > 0 => ("cas", state[0] * OLD + 1 + number % 5),
+                _ => ("get", NIL),
+            },
+            |state, _, f, input, rng| {
+                let stored = match f {
+                    "cas" if state[0] != input / OLD => return None,
+                    "cas" => input % OLD,
+                    "put" => input,
+                    _ if state[0] == 0 => return Some(Value::Nil),
+                    _ => return Some(Value::pair(state[0], state[1])),
+                };
+                *state = vec![stored, state[1] + rng.random_range(1..4)];
+                Some(Value::pair(value(f, input), state[1]))
+            },
+        )
+    },
 ];
 
 /// What a history looks like.

@@ -50,6 +50,12 @@ fn etcd(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     }
 }
 
+/// The same where whoever knows a revision tells it.
+fn etcd_that_tells(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    let tells = |output: &Value| *output == Value::Nil || output.elements().is_some_and(|pair| f == "get" || pair[0] == *input);
+    etcd(state, f, input).into_iter().filter(|(output, _)| tells(output)).collect()
+}
+
 fn keyword(name: &str) -> Value {
     Value::Keyword(name.into())
 }
@@ -153,6 +159,35 @@ fn etcd_kv_is_decided_as_defined() {
     let object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd, &calls, &acts) };
     exhaust(&object, 3);
     many(&object, 25_000);
+}
+
+/// Values that come back, puts of unknown outcome that nobody reads, and revisions of all that is known.
+#[test]
+fn etcd_kv_that_tells_all_revisions_is_decided_as_defined() {
+    let cas = |a, b| ("cas", Value::pair(int(a), int(b)));
+    let told = |(f, input): (&'static str, Value), revision| (f, input.clone(), Value::pair(input, int(revision)));
+    let seen = |value, revision| ("get", Value::Nil, Value::pair(int(value), int(revision)));
+    let acts = [
+        ("get", Value::Nil, Value::Nil),
+        seen(1, 1),
+        seen(1, 3),
+        told(("put", int(1)), 1),
+        told(("put", int(2)), 2),
+        told(cas(1, 2), 3),
+        told(cas(2, 1), 4),
+    ];
+    let mut calls: Vec<_> = [1, 1, 2, 2, 3, 4].map(|v| ("put", int(v))).to_vec();
+    calls.extend([cas(1, 2), cas(2, 1), cas(2, 3), cas(1, 3)]);
+    calls.extend(vec![("get", Value::Nil); 6]);
+    let mut object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd_that_tells, &calls, &acts) };
+    exhaust(&object, 3);
+    many(&object, 25_000);
+    // Most puts get no answer, and few are read.
+    object.calls = (1..=6).map(|v| ("put", int(v))).chain(vec![("get", Value::Nil); 3]).chain([cas(1, 2)]).collect();
+    many(&object, 10_000);
+    // Deletes, whose revision may be that of nothing.
+    object.calls.extend([("delete", Value::Nil), ("delete", Value::Nil)]);
+    many(&object, 10_000);
 }
 
 #[test]

@@ -43,5 +43,5 @@ pub(super) fn run(args: &AnalyzeArgs, global: Global) -> Outcome {
     let run = analysis::judge_run(&dir, how, args.limits.limits(), || interrupt.times() > 0, &progress)?;
     analysis::write(&dir, &run)?;
     console::print(&terminal::verdict(&run, Some(&dir.report()), global.stdout()))?;
-    Ok(exit::of(run.summary()))
+    Ok(exit::of_run(&run))
 }

@@ -1,6 +1,7 @@
 //! From options to a test: the nodes, how they are reached, the store under test and what is asked of it.
 
 use super::Failure;
+use super::options::YesNo;
 use super::script::Script;
 use super::test::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
@@ -12,10 +13,11 @@ use crate::test::{Plan, Watch};
 use crate::words;
 use anyhow::Context;
 use checker::Budget;
-use histories::Builder;
+use histories::{Builder, History, Kind, Value};
 use nemesis::lab::Lab;
 use nemesis::remote::{ConfigFile, HostKeys};
-use nemesis::schedule::Schedule;
+use nemesis::schedule::{Gap, Schedule, Timing};
+use nemesis::spec::Times;
 use nemesis::{Access, AgentOptions, Agents, Cluster, Fault, Node, NodeError, SshOptions};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -27,7 +29,7 @@ use std::time::Duration;
 use workloads::demo::{Demo, DemoOptions};
 use workloads::etcd::{Consistency, Etcd, EtcdOptions};
 use workloads::generator::{Generator, stagger};
-use workloads::register::{self, RegisterOptions};
+use workloads::register::{self, Offers, RegisterOptions};
 use workloads::{System, Workload};
 
 /// Nodes of a demo that is not told otherwise.
@@ -43,6 +45,11 @@ const DEMO_NODES_MAX: usize = 9;
 const INTERVALS_PER_RUN: u32 = 10;
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
+
+/// Faults that start and end by themselves are active for at least so long on average; the pauses between those of a class are so short
+/// that it has begun by the end of the run, whatever is drawn: twice the mean is the most.
+const DOWN_MIN: Duration = Duration::from_millis(500);
+const UPS_PER_RUN: u32 = 3;
 
 /// In rounds each way to hurt has a turn of its own if there is so much time for each.
 const TURN_OF_WAY_MIN: Duration = Duration::from_secs(4);
@@ -95,8 +102,14 @@ pub(super) fn of(
     workload.options.algorithm = args.algorithm;
     if args.consistency == checker::Consistency::Linearizable {
         // Whether the algorithm fits the model is better known before the run than after it.
-        let nothing = Builder::new().finish();
-        checker::check_linearizable(&nothing, &workload.options, &Budget::unlimited()).map_err(Failure::usage)?;
+        let little = if system.tells_revisions() { numbered() } else { Builder::new().finish() };
+        let verdict = checker::check_linearizable(&little, &workload.options, &Budget::unlimited()).map_err(Failure::usage)?;
+        if system.tells_revisions() && verdict.answer != checker::verdict::Summary::Valid {
+            let name = args.algorithm.name();
+            return Err(Failure::usage(format!(
+                "the algorithm {name} does not cover answers with revisions: leave it out, or say --revisions no"
+            )));
+        }
     }
     let mut options = system.describe();
     options.extend(workload.describe.iter().cloned());
@@ -143,6 +156,14 @@ pub(super) fn of(
     })
 }
 
+/// A history with a revision: what decides it is what decides a run of a system that tells them.
+fn numbered() -> History {
+    let mut builder = Builder::new();
+    builder.event(0, Kind::Invoke, "write", &Value::pair(0, 1), 0);
+    builder.event(0, Kind::Ok, "write", &Value::pair(0, Value::pair(1, 2)), 1);
+    builder.finish()
+}
+
 /// The faults, when they start and end, and both in words for the report.
 type Hurts = (Vec<Box<dyn Fault>>, Schedule, Vec<(String, String)>);
 
@@ -162,9 +183,20 @@ fn faults(
         store::write(&dir.schedule(), script.text().as_bytes())?;
         return Ok((faults, Schedule::scripted(&steps), about(&[("schedule", script.describe())])));
     }
-    let faults = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks).map_err(|error| Failure::usage(error.to_string()))?;
+    let asked = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks).map_err(|error| Failure::usage(error.to_string()))?;
+    let (faults, times): (Vec<Box<dyn Fault>>, Vec<Times>) = asked.into_iter().map(|asked| (asked.fault, asked.times)).unzip();
     let classes = classes(&faults);
-    let mix = args.nemesis_mix.unwrap_or_else(|| MixName::usual(classes.len()));
+    let is_timed = args.nemesis_down.is_some() || args.nemesis_up.is_some() || times.iter().any(|times| *times != Times::default());
+    let usual = || if is_timed { MixName::FlipFlop } else { MixName::usual(classes.len()) };
+    let mix = args.nemesis_mix.unwrap_or_else(usual);
+    if mix == MixName::FlipFlop {
+        return by_turns(args, faults, &times, seed);
+    }
+    if is_timed {
+        return Err(Failure::usage(
+            "how long faults last, and how often they begin, can be said only with --nemesis-mix flip-flop; in the other mixes --nemesis-interval says both",
+        ));
+    }
     let turns = if mix == MixName::Rounds { turns(args, &faults) } else { Vec::new() };
     let intervals = INTERVALS_PER_RUN.max(intervals_of_round(&turns));
     let interval = args.nemesis_interval.unwrap_or_else(|| (args.time_limit / intervals).clamp(INTERVAL_MIN, INTERVAL_MAX));
@@ -176,6 +208,65 @@ fn faults(
     };
     let rows = [("nemesis", args.nemesis.clone()), ("nemesis mix", mix.into()), ("nemesis interval", words::duration(interval))];
     Ok((faults, schedule, about(&rows)))
+}
+
+/// Faults that start and end by themselves, each class with the times that are its own.
+fn by_turns(args: &TestArgs, faults: Vec<Box<dyn Fault>>, times: &[Times], seed: u64) -> Result<Hurts, Failure> {
+    let usual = usual_timing(args, faults.len());
+    let mut timed = Vec::new();
+    let mut rows = Vec::new();
+    for (fault, times) in faults.iter().zip(times) {
+        let down = times.lasts.map_or(usual.down, Gap::Exactly);
+        let up = match times.every {
+            None => usual.up,
+            Some(every) => Gap::About(every.checked_sub(mean(down)).filter(|up| !up.is_zero()).ok_or_else(|| {
+                let (every, lasts, name) = (words::duration(every), words::duration(mean(down)), fault.name());
+                Failure::usage(format!(
+                    "--nemesis: {name} cannot begin every {every} and last {lasts}: say how long by for=, like {name} for=50ms"
+                ))
+            })?),
+        };
+        rows.push(format!("{} {}, then {}", fault.name(), gap_words(down), gap_words(up)));
+        timed.push((fault.name(), Timing { down, up }));
+    }
+    let rows = [
+        ("nemesis", args.nemesis.clone()),
+        ("nemesis mix", MixName::FlipFlop.words().into()),
+        ("nemesis active, then away", rows.join("; ")),
+    ];
+    // The last says nothing where there are no faults.
+    let rows = rows.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), text)).collect();
+    let schedule = Schedule::by_turns(&timed, seed);
+    Ok((faults, schedule, rows))
+}
+
+/// How long faults are active and away if an item does not say so itself.
+fn usual_timing(args: &TestArgs, classes: usize) -> Timing {
+    let (down, up) = usual_gaps(args.time_limit, classes);
+    let down = args.nemesis_down.or(args.nemesis_interval).unwrap_or(down);
+    let up = args.nemesis_up.or(args.nemesis_interval).unwrap_or(up);
+    Timing { down: Gap::About(down), up: Gap::About(up) }
+}
+
+/// What is usual: the more classes there are, the longer each is away, for the cluster works only while none keeps it from that, and needs
+/// some time after each. Each class begins some times in a run, and at least once.
+fn usual_gaps(run: Duration, classes: usize) -> (Duration, Duration) {
+    let classes = u32::try_from(classes.max(1)).unwrap_or(u32::MAX);
+    let down = (run / INTERVALS_PER_RUN).clamp(DOWN_MIN, INTERVAL_MAX);
+    let up = down.saturating_mul(2 * classes).min(run / UPS_PER_RUN).max(INTERVAL_MIN);
+    (down, up)
+}
+
+fn mean(gap: Gap) -> Duration {
+    let (Gap::Exactly(mean) | Gap::About(mean)) = gap;
+    mean
+}
+
+fn gap_words(gap: Gap) -> String {
+    match gap {
+        Gap::Exactly(time) => words::duration(time),
+        Gap::About(time) => format!("about {}", words::duration(time)),
+    }
 }
 
 /// How often each class has its turn in a round: for each of its ways if the run is long enough for that, else once.
@@ -236,7 +327,8 @@ fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) ->
         ReadKind::Linearizable => Consistency::Linearizable,
         ReadKind::Serializable => Consistency::Serializable,
     };
-    let options = EtcdOptions { read, binary: args.etcd_binary.clone(), lab: lab_name, ..EtcdOptions::default() };
+    let revisions = args.revisions != Some(YesNo::No);
+    let options = EtcdOptions { read, revisions, binary: args.etcd_binary.clone(), lab: lab_name, ..EtcdOptions::default() };
     let etcd = Etcd::new(options, &cluster, &agents).map_err(|errors| all(&errors))?;
     Ok((Arc::new(etcd), cluster, Some(agents)))
 }
@@ -296,7 +388,9 @@ fn workload(args: &TestArgs, system: &dyn System, nodes: usize, concurrency: u32
             return Err(Failure::usage(format!("the workload register asks for {f}, which {} does not offer", system.name())));
         }
     }
-    let mut workload = register::workload(&options, system.offers("cas"), nodes, concurrency as usize, seed);
+    options.final_reads_max = args.final_reads.most();
+    let offers = Offers { cas: system.offers("cas"), revisions: system.tells_revisions() };
+    let mut workload = register::workload(&options, offers, nodes, concurrency as usize, seed);
     if let Rate::PerSecond(rate) = args.rate {
         let mean_gap = Duration::from_secs_f64(1.0 / rate);
         let main: Box<dyn Generator> = Box::new(stagger(ChaCha8Rng::seed_from_u64(seed), mean_gap, workload.main));

@@ -9,6 +9,7 @@
 
 use super::Failure;
 use nemesis::schedule::Step;
+use nemesis::spec::{Asked, Times};
 use nemesis::{Cluster, Fault, spec};
 use serde::Deserialize;
 use std::ops::Range;
@@ -137,7 +138,10 @@ impl Script {
         let mut faults =
             spec::parse_for(text, cluster, lacks).map_err(|error| self.wrong(&row.fault, &format!("{}: {}", error.item, error.why)))?;
         match (faults.pop(), faults.is_empty()) {
-            (Some(fault), true) => Ok(fault),
+            (Some(Asked { times, .. }), true) if times != Times::default() => {
+                Err(self.wrong(&row.fault, "a [[schedule]] says when by `at` and `for` of its own, not behind the fault"))
+            }
+            (Some(Asked { fault, .. }), true) => Ok(fault),
             _ => Err(self.wrong(&row.fault, &format!("`{text}` is not one class of faults: write a [[schedule]] for each"))),
         }
     }

@@ -79,18 +79,29 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "N", value_parser = values, default_value = "unique", help_heading = "Load")]
     pub(super) values: Values,
 
+    /// Reads at the end, of every key at every node as far as they go: all, or a number
+    #[arg(long, value_name = "N", value_parser = final_reads, default_value = "all", help_heading = "Load")]
+    pub(super) final_reads: FinalReads,
+
     /// Faults, separated by commas
     #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", help = nemesis_line(), long_help = nemesis_help(), help_heading = "Faults")]
     pub(super) nemesis: String,
-    /// The mean gap between a fault's start and its end, and the next start; in rounds, the time from one fault to the next [default: a
-    /// tenth of the time limit, or so much that a round has room in it; 1s to 10s]
+    /// The mean time that a fault is active, and the mean pause until the next of its class; in rounds, the time from one fault to the
+    /// next [default: a tenth of the time limit, or so much that a round has room in it, 1s to 10s; without rounds see the next two]
     #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
     pub(super) nemesis_interval: Option<Duration>,
+    /// The mean time that a fault is active; a fault's own: --nemesis 'kill:one for=50ms every=3s' [default: so much that the cluster can
+    /// work for more than half of the time]
+    #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
+    pub(super) nemesis_down: Option<Duration>,
+    /// The mean pause between the end of a fault and the next of its class [default: as for --nemesis-down]
+    #[arg(long, value_name = "DURATION", value_parser = options::duration, help_heading = "Faults")]
+    pub(super) nemesis_up: Option<Duration>,
     /// How classes of faults are mixed [default: flip-flop, and rounds if there are more than five]
     #[arg(long, value_enum, value_name = "MIX", help_heading = "Faults")]
     pub(super) nemesis_mix: Option<MixName>,
     /// A file that says which fault starts when, and for how long: [[schedule]] at = "10s" fault = "kill:one" for = "5s"
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "nemesis_mix"], help_heading = "Faults")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nemesis", "nemesis_interval", "nemesis_down", "nemesis_up", "nemesis_mix"], help_heading = "Faults")]
     pub(super) schedule: Option<PathBuf>,
 
     /// What the run should keep: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`)
@@ -112,6 +123,10 @@ pub(super) struct TestArgs {
     /// etcd: the kind of reads clients ask for
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Databases")]
     pub(super) read: Option<ReadKind>,
+    /// etcd: whether answers are recorded with their revisions and judged by them: a write that was acknowledged and lost shows even
+    /// where the next one covers it [default: yes]
+    #[arg(long, value_enum, value_name = "YES|NO", help_heading = "Databases")]
+    pub(super) revisions: Option<options::YesNo>,
     /// etcd: a binary of this machine to upload [default: the node's own]
     #[arg(long, value_name = "FILE", help_heading = "Databases")]
     pub(super) etcd_binary: Option<PathBuf>,
@@ -209,7 +224,7 @@ fn nemesis_line() -> String {
 /// What each class of faults does, for `--help`.
 fn nemesis_help() -> String {
     let mut help = String::from(
-        "Faults, separated by commas; all, or none. A TARGET is one, minority, majority, minority-third, primaries, random, all, or nodes like n1+n3:\n",
+        "Faults, separated by commas; all, or none. Behind one may stand how long it lasts and how often it begins: kill:one for=50ms every=3s. A TARGET is one, minority, majority, minority-third, primaries, random, all, or nodes like n1+n3:\n",
     );
     for class in nemesis::spec::CLASSES {
         let _ = write!(help, "\n- {}: {}", class.name, class.help);
@@ -320,6 +335,33 @@ fn values(text: &str) -> Result<Values, String> {
     }
 }
 
+/// How much is read at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FinalReads {
+    /// Every key at every node.
+    All,
+    /// So many of these, the newest keys first.
+    AtMost(u32),
+}
+
+impl FinalReads {
+    /// The number, if there is one.
+    pub(super) fn most(self) -> Option<u32> {
+        match self {
+            FinalReads::All => None,
+            FinalReads::AtMost(most) => Some(most),
+        }
+    }
+}
+
+fn final_reads(text: &str) -> Result<FinalReads, String> {
+    match (text, text.parse()) {
+        ("all", _) => Ok(FinalReads::All),
+        (_, Ok(most)) if most > 0 => Ok(FinalReads::AtMost(most)),
+        _ => Err("write all, or a number of reads like 10000".into()),
+    }
+}
+
 pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
     let seed = args.seed.unwrap_or_else(plan::draw_seed);
     run_as(args, seed, plan::repeat(args.seed, seed), global)
@@ -345,7 +387,7 @@ pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: G
     progress.clear();
     console::print(&terminal::verdict(&finished.run, Some(&dir.report()), out))?;
     if finished.unhealed.is_empty() {
-        return Ok(exit::of(finished.run.summary()));
+        return Ok(exit::of_run(&finished.run));
     }
     let list = finished.unhealed.join("\n  ");
     Err(Failure::error(format!("something is left on nodes; `rashomon heal --teardown` removes it:\n  {list}")))
@@ -368,7 +410,12 @@ impl TestArgs {
         options::refuse_algorithm(self.algorithm, &[self.consistency])?;
         match self.database {
             DatabaseName::Demo => {
-                let etcd = [("--read", self.read.is_some()), ("--etcd-binary", self.etcd_binary.is_some()), ("--lab", self.lab.is_some())];
+                let etcd = [
+                    ("--read", self.read.is_some()),
+                    ("--revisions", self.revisions.is_some()),
+                    ("--etcd-binary", self.etcd_binary.is_some()),
+                    ("--lab", self.lab.is_some()),
+                ];
                 let ssh = [("the SSH options", self.ssh.is_given())];
                 etcd.into_iter().chain(ssh).find(|(_, given)| *given).map_or(Ok(()), |(name, _)| Err(only(DatabaseName::Etcd, name)))
             }
@@ -404,5 +451,7 @@ mod tests {
         assert!(rate("0").is_err() && rate("NaN").is_err() && rate("fast").is_err());
         assert_eq!(values("5"), Ok(Values::Few(5)));
         assert!(values("0").is_err() && values("many").is_err());
+        assert_eq!((final_reads("all"), final_reads("7")), (Ok(FinalReads::All), Ok(FinalReads::AtMost(7))));
+        assert!(final_reads("0").is_err() && final_reads("some").is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The top of the page: the verdict in a sentence, the facts of the run, the command that repeats it.
 
-use super::text::{count, list, many};
+use super::text::{capital, count, list, many};
 use super::view::View;
 use super::{counterexample, prose, sign, undecided};
 use crate::run::{Phase, TestFacts};
@@ -83,7 +83,8 @@ fn valid(view: &View<'_>) -> String {
 
 /// What else must be known at once: the faults of that moment, the other keys, what was not tested.
 fn besides(view: &View<'_>) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let found = &view.run.findings.found;
+    let mut lines: Vec<String> = found.iter().map(|finding| format!("Found beside the history: {}.", finding.text)).collect();
     if view.run.summary() == Summary::Invalid {
         lines.extend(meanwhile(view));
         lines.extend(other_keys(view));
@@ -91,6 +92,7 @@ fn besides(view: &View<'_>) -> Vec<String> {
         lines.extend(view.run.coverage.gaps.iter().skip(usize::from(undecided::sentence_is_a_gap(view))).cloned());
     }
     lines.extend(faults_without_effect(view));
+    lines.extend(view.run.coverage.notes.iter().map(|note| format!("{}.", capital(note))));
     if lines.is_empty() { Vec::new() } else { vec![lines.join(" ")] }
 }
 

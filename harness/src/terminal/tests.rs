@@ -1,4 +1,5 @@
 use super::*;
+use crate::findings::Findings;
 use crate::run::{CheckFacts, Coverage, FaultWindow};
 use crate::tally;
 use checker::verdict::{Possible, Step, StepKind, Undecided, Words};
@@ -105,6 +106,7 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         test: None,
         verdict,
         coverage: Coverage::default(),
+        findings: Findings::default(),
         windows: vec![],
         phases: vec![],
         logs: vec![],

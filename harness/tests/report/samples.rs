@@ -4,6 +4,7 @@ use checker::describe;
 use checker::verdict::{Others, Possible, Reason, Step, StepKind, Stopped, Summary, Undecided, Words};
 use checker::{Answer, Counterexample, KeyVerdict, Verdict, Witness};
 use histories::{Builder, History, Kind, OpId, Outcome, Value, ValueId};
+use rashomon_harness::findings::Findings;
 use rashomon_harness::run::{
     CheckFacts, Coverage, ErrorCount, FaultCoverage, FaultWindow, FunctionCount, Judged, NodeFacts, NodeLog, Phase, PhaseSpan, Run,
     TestFacts,
@@ -206,7 +207,8 @@ pub(crate) fn run(history: History, verdict: Verdict) -> Run {
         test: Some(test_facts()),
         counts: counts(&history),
         errors: errors(&history),
-        coverage: Coverage { gaps: Vec::new(), faults, final_reads: Some(20), ops_during_faults: 812 },
+        coverage: Coverage { faults, final_reads: Some(20), ops_during_faults: 812, ..Coverage::default() },
+        findings: Findings::default(),
         windows,
         phases: vec![span(Phase::Setup, -4_100, 0), span(Phase::Main, 0, 10_000)],
         logs: (1..=5).map(|i| NodeLog { node: format!("n{i}"), path: format!("logs/n{i}.log").into(), bytes: 18_231 * i }).collect(),

@@ -2,6 +2,9 @@
 //!
 //! Keys and values are base64, 64-bit numbers are strings, and **fields that hold their default are left out** of answers: no
 //! `succeeded` when it is false, no `kvs` when there is none.
+//!
+//! Every answer carries a revision: a change tells its own, a read that of the change that stored what it found. They are recorded beside
+//! the values, if that is wished: a change that was acknowledged and lost shows in them even where the next write covers it.
 
 use super::errors::{self, Classified};
 use super::{Consistency, authority};
@@ -21,6 +24,7 @@ pub struct EtcdClient {
     /// `address:port` of the node's client URL.
     authority: String,
     read: Consistency,
+    revisions: bool,
     connection: Option<Connection>,
 }
 
@@ -41,9 +45,9 @@ enum Op {
 }
 
 impl EtcdClient {
-    /// A client of the node at this address, not yet open.
-    pub fn new(address: IpAddr, port: u16, read: Consistency) -> EtcdClient {
-        EtcdClient { authority: authority(address, port), read, connection: None }
+    /// A client of the node at this address, not yet open. With `revisions` results are `[value revision]`.
+    pub fn new(address: IpAddr, port: u16, read: Consistency, revisions: bool) -> EtcdClient {
+        EtcdClient { authority: authority(address, port), read, revisions, connection: None }
     }
 }
 
@@ -79,7 +83,8 @@ impl Connection {
         if status == 200 { Ok(answer.to_vec()) } else { Err(errors::of_response(status, &answer)) }
     }
 
-    async fn read(&self, key: &str, consistency: Consistency) -> Result<Option<i64>, Classified> {
+    /// The value and the revision of the change that stored it.
+    async fn read(&self, key: &str, consistency: Consistency) -> Result<Option<(i64, i64)>, Classified> {
         let mut request = json!({ "key": key });
         if consistency == Consistency::Serializable {
             request["serializable"] = true.into();
@@ -88,30 +93,44 @@ impl Connection {
         let range: Range = parse(&answer)?;
         match range.kvs.as_slice() {
             [] => Ok(None),
-            [kv] if kv.key == key => decode(&kv.value).map(Some).ok_or_else(|| errors::of_nonsense(&answer)),
+            [kv] if kv.key == key => match (decode(&kv.value), revision(&kv.mod_revision)) {
+                (Some(value), Some(revision)) => Ok(Some((value, revision))),
+                _ => Err(errors::of_nonsense(&answer)),
+            },
             _ => Err(errors::of_nonsense(&answer)),
         }
     }
 
-    async fn write(&self, key: &str, value: i64) -> Result<(), Classified> {
+    /// The revision of the change.
+    async fn write(&self, key: &str, value: i64) -> Result<i64, Classified> {
         let answer = self.post(&self.put, &json!({ "key": key, "value": encode(value) })).await?;
-        parse::<Put>(&answer).map(|_| ())
+        let put: Put = parse(&answer)?;
+        revision(&put.header.revision).ok_or_else(|| errors::of_nonsense(&answer))
     }
 
-    /// Whether the comparison held.
-    async fn cas(&self, key: &str, old: i64, new: i64) -> Result<bool, Classified> {
+    /// The revision of the change, if the comparison held.
+    async fn cas(&self, key: &str, old: i64, new: i64) -> Result<Option<i64>, Classified> {
         let request = json!({
             "compare": [{ "key": key, "target": "VALUE", "result": "EQUAL", "value": encode(old) }],
             "success": [{ "requestPut": { "key": key, "value": encode(new) } }],
         });
         let answer = self.post(&self.txn, &request).await?;
-        parse::<Txn>(&answer).map(|txn| txn.succeeded)
+        let txn: Txn = parse(&answer)?;
+        match (txn.succeeded, revision(&txn.header.revision)) {
+            (false, _) => Ok(None),
+            (true, Some(revision)) => Ok(Some(revision)),
+            (true, None) => Err(errors::of_nonsense(&answer)),
+        }
     }
 }
 
 /// Every answer of etcd has a header; an answer without is from something else.
 #[derive(Deserialize)]
-struct Header {}
+struct Header {
+    /// That of the store, after what was asked was done.
+    #[serde(default)]
+    revision: String,
+}
 
 #[derive(Deserialize)]
 struct Range {
@@ -126,18 +145,18 @@ struct KeyValue {
     key: String,
     #[serde(default)]
     value: String,
+    #[serde(default)]
+    mod_revision: String,
 }
 
 #[derive(Deserialize)]
 struct Put {
-    #[serde(rename = "header")]
-    _header: Header,
+    header: Header,
 }
 
 #[derive(Deserialize)]
 struct Txn {
-    #[serde(rename = "header")]
-    _header: Header,
+    header: Header,
     #[serde(default)]
     succeeded: bool,
 }
@@ -149,6 +168,11 @@ fn parse<'a, T: Deserialize<'a>>(answer: &'a [u8]) -> Result<T, Classified> {
 /// A value as etcd stores it: its decimal digits, in base64.
 fn encode(value: i64) -> String {
     BASE64.encode(value.to_string())
+}
+
+/// A revision; 0 is none.
+fn revision(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|&revision| revision > 0)
 }
 
 fn decode(text: &str) -> Option<i64> {
@@ -168,22 +192,32 @@ fn understand(op: &Invocation) -> Option<(i64, String, Op)> {
     Some((number, BASE64.encode(format!("register/{number}")), op))
 }
 
-async fn ask(connection: &Connection, consistency: Consistency, op: &Invocation) -> Completion {
+/// The op's own value, with the revision of the change if that is wished: `[key [value revision]]`.
+fn changed(op: &Invocation, revision: Option<i64>) -> Value {
+    match (op.value.elements(), revision) {
+        (Some([key, argument]), Some(revision)) => Value::pair(key.clone(), Value::pair(argument.clone(), revision)),
+        _ => op.value.clone(),
+    }
+}
+
+async fn ask(connection: &Connection, consistency: Consistency, revisions: bool, op: &Invocation) -> Completion {
+    let told = |revision: i64| revisions.then_some(revision);
     let Some((number, key, asked)) = understand(op) else {
         return Completion::Fail(OpError::new("unsupported", format!("the etcd client cannot ask {} {}", op.f, op.value)));
     };
     match asked {
         Op::Read => match connection.read(&key, consistency).await {
-            Ok(value) => Completion::Ok(Value::pair(number, value)),
+            Ok(Some((value, revision))) if revisions => Completion::Ok(Value::pair(number, Value::pair(value, revision))),
+            Ok(found) => Completion::Ok(Value::pair(number, found.map(|(value, _)| value))),
             Err(error) => error.of_read(),
         },
         Op::Write(value) => match connection.write(&key, value).await {
-            Ok(()) => Completion::Ok(op.value.clone()),
+            Ok(revision) => Completion::Ok(changed(op, told(revision))),
             Err(error) => error.of_write(),
         },
         Op::Cas(old, new) => match connection.cas(&key, old, new).await {
-            Ok(true) => Completion::Ok(op.value.clone()),
-            Ok(false) => Completion::Fail(OpError::new(OpError::MISMATCH, format!("did not hold {old}"))),
+            Ok(Some(revision)) => Completion::Ok(changed(op, told(revision))),
+            Ok(None) => Completion::Fail(OpError::new(OpError::MISMATCH, format!("did not hold {old}"))),
             Err(error) => error.of_write(),
         },
     }
@@ -197,7 +231,7 @@ impl Client for EtcdClient {
 
     fn invoke<'a>(&'a mut self, op: &'a Invocation) -> BoxFuture<'a, Completion> {
         match &self.connection {
-            Some(connection) => ask(connection, self.read, op).boxed(),
+            Some(connection) => ask(connection, self.read, self.revisions, op).boxed(),
             None => std::future::ready(Completion::Fail(OpError::new("not-open", "the client was not opened"))).boxed(),
         }
     }
@@ -241,12 +275,20 @@ mod tests {
         assert_eq!((txn(""), txn(r#","succeeded":true"#), txn(r#","succeeded":1"#)), (Some(false), Some(true), None));
         assert!(parse::<Range>(format!("{header}}}").as_bytes()).is_ok_and(|r| r.kvs.is_empty()));
         assert!(parse::<Put>(b"{}").is_err());
+        assert_eq!((revision("7"), revision("0"), revision("")), (Some(7), None, None), "a revision of 0 is none");
         assert!(parse::<Txn>(br#"{"succeeded":true}"#).is_err());
     }
 
     #[test]
+    fn a_change_tells_its_revision_if_that_is_wished() {
+        let op = Invocation { f: "cas", value: Value::pair(3, Value::pair(4, 5)) };
+        assert_eq!(changed(&op, Some(9)), Value::pair(3, Value::pair(Value::pair(4, 5), 9)));
+        assert_eq!(changed(&op, None), op.value);
+    }
+
+    #[test]
     fn a_client_that_is_not_open_sends_nothing() {
-        let mut client = EtcdClient::new([127, 0, 0, 1].into(), 1, Consistency::Linearizable);
+        let mut client = EtcdClient::new([127, 0, 0, 1].into(), 1, Consistency::Linearizable, true);
         let op = Invocation { f: "write", value: Value::pair(1, 2) };
         let completion = client.invoke(&op).now_or_never();
         assert!(matches!(completion, Some(Completion::Fail(OpError { kind: "not-open", .. }))));

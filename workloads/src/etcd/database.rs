@@ -80,6 +80,11 @@ impl EtcdDatabase {
         self.agent(node).remove_tree(DISK_IMAGE)
     }
 
+    /// The port that the servers use among themselves.
+    pub(super) fn peer_port(&self) -> u16 {
+        self.options.peer_port
+    }
+
     pub(super) fn agent(&self, node: &Node) -> &Agent {
         self.agents.of(node)
     }

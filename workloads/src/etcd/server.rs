@@ -120,6 +120,7 @@ pub(super) fn describe(options: &EtcdOptions) -> Vec<(String, String)> {
     let ports = format!("{} for clients, {} for peers", options.client_port, options.peer_port);
     [
         ("reads", reads.to_owned()),
+        ("results", if options.revisions { "values with their revisions" } else { "values" }.to_owned()),
         ("binary", binary),
         ("ports", ports),
         ("timing", format!("heartbeat {HEARTBEAT_MS} ms, election {ELECTION_MS} ms")),

@@ -1,6 +1,7 @@
 //! What the servers say of themselves, asked over HTTP from where the harness runs, all at once.
 
 use super::client;
+use super::hashes::Hash;
 use futures_util::future::join_all;
 use serde::Deserialize;
 use std::fmt::Display;
@@ -18,9 +19,16 @@ pub(super) struct Status {
     pub(super) leader: Option<String>,
     /// Its Raft term.
     pub(super) term: u64,
+    /// The revision of its store.
+    pub(super) revision: i64,
 }
 
 impl Status {
+    /// Whether the same server says the same of the leader.
+    fn same_leader(&self, other: &Status) -> bool {
+        (&self.member, &self.leader, self.term) == (&other.member, &other.leader, other.term)
+    }
+
     /// Whether it says that it leads.
     pub(super) fn leads(&self) -> bool {
         self.leader.as_ref() == Some(&self.member)
@@ -35,6 +43,11 @@ pub(super) fn ask(authorities: &[String]) -> Vec<Result<Status, String>> {
 /// Whether each of these servers says that it is healthy: that it has a leader and can read through it.
 pub(super) fn healthy(authorities: &[String]) -> Vec<Result<(), String>> {
     at_once(authorities, async |http, authority| health(&http, &authority).await)
+}
+
+/// Asks each of these members (`address:port` of its peer URL) for the hash of its data up to a revision.
+pub(super) fn hashes(authorities: &[String], revision: i64) -> Vec<Result<Hash, String>> {
+    at_once(authorities, async |http, authority| hash(&http, &authority, revision).await)
 }
 
 fn at_once<T>(authorities: &[String], ask: impl AsyncFn(reqwest::Client, String) -> Result<T, String>) -> Vec<Result<T, String>> {
@@ -68,6 +81,14 @@ async fn health(http: &reqwest::Client, authority: &str) -> Result<(), String> {
     }
 }
 
+async fn hash(http: &reqwest::Client, authority: &str, revision: i64) -> Result<Hash, String> {
+    let url = format!("http://{authority}/members/hashkv");
+    // With a body although it is a GET: so members ask each other.
+    let request = http.get(url).body(format!("{{\"revision\":{revision}}}"));
+    let response = request.send().await.map_err(|e| reason(&e))?;
+    Hash::parse(&response.bytes().await.map_err(|e| reason(&e))?)
+}
+
 async fn status(http: &reqwest::Client, authority: &str) -> Result<Status, String> {
     let url = format!("http://{authority}/v3/maintenance/status");
     let response = http.post(url).body("{}").send().await.map_err(|e| reason(&e))?;
@@ -92,6 +113,8 @@ fn parse(body: &[u8]) -> Result<Status, String> {
         member_id: String,
         #[serde(default)]
         raft_term: String,
+        #[serde(default)]
+        revision: String,
     }
     #[derive(Deserialize)]
     struct Body {
@@ -102,7 +125,8 @@ fn parse(body: &[u8]) -> Result<Status, String> {
     let Body { header, leader } = serde_json::from_slice(body).map_err(text)?;
     // A leader of 0 is left out, as every default.
     let leader = Some(leader).filter(|id| !id.is_empty() && id != "0");
-    Ok(Status { member: header.member_id, leader, term: header.raft_term.parse().unwrap_or(0) })
+    let (term, revision) = (header.raft_term.parse().unwrap_or(0), header.revision.parse().unwrap_or(0));
+    Ok(Status { member: header.member_id, leader, term, revision })
 }
 
 /// The servers that say twice in a row, in the same term, that they lead, by index; the newest term first. A status is put
@@ -116,9 +140,14 @@ pub(super) fn leaders(authorities: &[String]) -> Vec<usize> {
     confirmed(claims, again)
 }
 
+/// Those who say the same again; their stores go on meanwhile.
 fn confirmed(claims: Vec<(usize, Status)>, again: Vec<Result<Status, String>>) -> Vec<usize> {
-    let mut confirmed: Vec<(u64, usize)> =
-        claims.into_iter().zip(again).filter(|((_, first), second)| second.as_ref() == Ok(first)).map(|((i, s), _)| (s.term, i)).collect();
+    let mut confirmed: Vec<(u64, usize)> = claims
+        .into_iter()
+        .zip(again)
+        .filter(|((_, first), second)| second.as_ref().is_ok_and(|second| second.same_leader(first)))
+        .map(|((i, s), _)| (s.term, i))
+        .collect();
     confirmed.sort_unstable_by_key(|&(term, i)| (std::cmp::Reverse(term), i));
     confirmed.into_iter().map(|(_, i)| i).collect()
 }
@@ -128,7 +157,7 @@ mod tests {
     use super::*;
 
     fn said(member: &str, leader: &str, term: u64) -> Status {
-        Status { member: member.into(), leader: Some(leader.into()), term }
+        Status { member: member.into(), leader: Some(leader.into()), term, revision: 1 }
     }
 
     #[test]
@@ -137,14 +166,15 @@ mod tests {
         assert_eq!(parse(with), Ok(said("7", "7", 2)));
         assert!(parse(with).unwrap().leads());
         let without = br#"{"header":{"member_id":"7","raft_term":"3"},"version":"3.4.23"}"#;
-        assert_eq!(parse(without), Ok(Status { member: "7".into(), leader: None, term: 3 }));
+        assert_eq!(parse(without), Ok(Status { member: "7".into(), leader: None, term: 3, revision: 0 }));
         assert!(parse(b"{}").is_err());
     }
 
     #[test]
     fn a_leader_is_believed_when_it_says_so_twice() {
         let claims = vec![(0, said("a", "a", 4)), (2, said("c", "c", 5)), (3, said("d", "d", 4)), (4, said("e", "e", 4))];
-        let again = vec![Ok(said("a", "a", 4)), Ok(said("c", "c", 5)), Ok(said("d", "c", 5)), Err("no answer".into())];
+        let again =
+            vec![Ok(Status { revision: 9, ..said("a", "a", 4) }), Ok(said("c", "c", 5)), Ok(said("d", "c", 5)), Err("no answer".into())];
         assert_eq!(confirmed(claims, again), [2, 0], "the newest term first; one that changed its mind or fell silent is left out");
     }
 

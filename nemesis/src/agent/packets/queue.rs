@@ -12,7 +12,7 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -73,6 +73,7 @@ impl Drop for Shaper {
 
 fn open() -> io::Result<Queue> {
     let mut queue = Queue::open()?;
+    keep_to_ourselves()?;
     queue.bind(NUMBER)?;
     queue.set_copy_range(NUMBER, COPIED_BYTES)?;
     queue.set_queue_max_len(NUMBER, WAITING_MAX)?;
@@ -80,6 +81,42 @@ fn open() -> io::Result<Queue> {
     let _ = queue.set_fail_open(NUMBER, true);
     queue.set_nonblocking(true);
     Ok(queue)
+}
+
+/// Keeps processes that are started from now on from inheriting the queue's socket. Whoever has it keeps the queue bound, also when we
+/// have let go of it: a database that was started while packets were shaped would make the next shaping fail.
+///
+/// The library opens it without `SOCK_CLOEXEC` and does not tell its descriptor, so the flag is set on every socket of its kind.
+fn keep_to_ourselves() -> io::Result<()> {
+    for descriptor in netfilter_sockets()? {
+        #[allow(unsafe_code, reason = "the standard library has no safe call for this flag of a descriptor that is not ours to own")]
+        // SAFETY: it takes two numbers; a descriptor that was closed meanwhile is an error.
+        let set = unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        if set == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The sockets of this process by which it talks to the kernel's packet filters.
+fn netfilter_sockets() -> io::Result<Vec<RawFd>> {
+    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let is = |descriptor: &RawFd| {
+        option(*descriptor, libc::SO_DOMAIN) == Some(libc::AF_NETLINK)
+            && option(*descriptor, libc::SO_PROTOCOL) == Some(libc::NETLINK_NETFILTER)
+    };
+    Ok(open.into_iter().filter(is).collect())
+}
+
+/// An option of a socket that is a number; `None` if it is no socket.
+fn option(descriptor: RawFd, name: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    #[allow(unsafe_code, reason = "the standard library asks no options of a descriptor that is not ours to own")]
+    // SAFETY: the kernel writes at most `length` bytes into `value`, which is so long; any number may stand for a descriptor.
+    let answer = unsafe { libc::getsockopt(descriptor, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
+    (answer == 0).then_some(value)
 }
 
 struct Line {
@@ -246,5 +283,26 @@ mod tests {
             flip(odd, 7);
         }
         assert_eq!(destination(&[0x45]), None);
+    }
+
+    /// As a database that is started while packets are shaped.
+    #[test]
+    fn a_process_that_is_started_does_not_inherit_the_queue() {
+        let _queue = Queue::open().unwrap();
+        keep_to_ourselves().unwrap();
+        let mine = netfilter_sockets().unwrap();
+        assert!(!mine.is_empty());
+        let mut child = std::process::Command::new("sleep").arg("10").spawn().unwrap();
+        let names = |directory: &str| -> Vec<std::path::PathBuf> {
+            let open = std::fs::read_dir(directory).unwrap();
+            open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).collect()
+        };
+        let theirs = names(&format!("/proc/{}/fd", child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!theirs.is_empty());
+        for socket in mine.iter().filter_map(|socket| std::fs::read_link(format!("/proc/self/fd/{socket}")).ok()) {
+            assert!(!theirs.contains(&socket), "{} of {theirs:?}", socket.display());
+        }
     }
 }

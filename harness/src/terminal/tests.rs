@@ -104,6 +104,8 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         title: "test".into(),
         test: None,
         verdict,
+        consistency: Consistency::Linearizable,
+        cut: None,
         coverage: Coverage::default(),
         windows: vec![],
         phases: vec![],
@@ -114,6 +116,7 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         history_path: "history.jsonl".into(),
         repeat: "rashomon check history.jsonl".into(),
         ladder: vec![],
+        overall: None,
         history,
     }
 }

@@ -111,13 +111,17 @@ fn of_several_files_the_worst_decides() {
     for (files, expected) in [
         (&["valid.edn", "unknown.edn"][..], 2),
         (&["invalid.edn", "unknown.edn", "valid.edn"], 1),
-        (&["unknown.edn", "malformed.edn", "invalid.edn"], 255),
+        (&["unknown.edn", "malformed.edn", "valid.edn"], 255),
+        // What was found invalid stays found, whatever else could not be read.
+        (&["unknown.edn", "malformed.edn", "invalid.edn"], 1),
+        (&["invalid.edn", "absent.edn"], 1),
     ] {
         let output = room.run(&[&["check"], files].concat());
         assert_eq!(code(&output), expected, "{files:?}: {}", stderr(&output));
         let told = stdout(&output);
-        for file in files.iter().filter(|file| **file != "malformed.edn") {
-            assert!(told.contains(file), "{file} was not judged: {told}");
+        for file in files {
+            let judged = !["malformed.edn", "absent.edn"].contains(file);
+            assert!(if judged { told.contains(file) } else { stderr(&output).contains(file) }, "{file}: {told}{}", stderr(&output));
         }
     }
 }
@@ -134,6 +138,10 @@ fn mistakes_are_met_with_what_to_do() {
         (&["check", "valid.edn", "--format", "xml"], &["xml", "edn", "jsonl"]),
         (&["check", "valid.edn", "--time-limit", "10"], &["10", "write it like 10s"]),
         (&["check", "valid.edn", "--memory-limit", "much"], &["much", "64MB"]),
+        (&["check", "valid.edn", "--memory-limit", "64"], &["64 of what?", "64MB", "64GiB"]),
+        (&["test", "demo", "--memory-limit", "64"], &["64 of what?"]),
+        (&["check", "valid.edn", "--at-least", "causal"], &["--at-least", "--consistency strongest"]),
+        (&["check", "valid.edn", "--consistency", "strongest", "--at-least", "sequential-per-key"], &["no rung of the ladder"]),
         (&["analyze", "."], &["test.json", "store/latest"]),
         (&["test", "etcd"], &["--nodes", "--lab"]),
         (&["test", "etcd", "--lab", "--key", "id"], &["--lab", "--key", "cannot be used"]),
@@ -241,7 +249,7 @@ fn the_ladder_names_the_strongest_model_that_is_kept() {
     room.file("stale.edn", INVALID);
     let output = room.run(&["check", "stale.edn", "--consistency", "strongest"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert!(stdout(&output).starts_with("strongest model kept: sequential\n"), "{}", stdout(&output));
+    assert!(stdout(&output).starts_with("OK VALID  strongest model kept: sequential\n"), "{}", stdout(&output));
     let output = room.run(&["check", "stale.edn", "--consistency", "strongest", "--json"]);
     let told: Value = serde_json::from_str(stdout(&output).trim()).unwrap();
     assert_eq!(told["strongest"], serde_json::json!(["sequential"]));
@@ -556,9 +564,198 @@ fn a_report_is_written_where_it_is_asked_for() {
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let page = std::fs::read_to_string(room.directory.path().join("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") || page.starts_with("<!doctype html>"), "{}", &page[..page.len().min(200)]);
-    let output = room.run(&["check", "invalid.edn", "--report", "absent/page.html"]);
-    assert_eq!(code(&output), 255);
-    assert!(stderr(&output).contains("absent/page.html"), "{}", stderr(&output));
+    let output = room.run(&["check", "invalid.edn", "--report", "a/new/folder/page.html"]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(room.directory.path().join("a/new/folder/page.html").is_file());
+}
+
+#[test]
+fn a_verdict_is_not_lost_to_its_page_or_to_a_full_disk() {
+    let room = Room::new();
+    room.file("valid.edn", VALID);
+    room.file("invalid.edn", INVALID);
+    room.file("file", "");
+    // A page in a folder that is a file; the exit code of what was found invalid stays.
+    for ask in [&["--consistency", "linearizable"][..], &["--consistency", "linearizable,causal-memory"], &["--json"]] {
+        for (file, word, expected) in [("valid.edn", "valid", 255), ("invalid.edn", "invalid", 1)] {
+            let output = room.run(&[&["check", file, "--report", "file/page.html"], ask].concat());
+            let told = stdout(&output).to_lowercase();
+            assert_eq!(code(&output), expected, "{file} {ask:?}: {told}{}", stderr(&output));
+            assert!(told.contains(word) && stderr(&output).contains("file/page.html"), "{file} {ask:?}: {told}{}", stderr(&output));
+        }
+    }
+    for (file, word, expected) in [("valid.edn", "VALID", 255), ("invalid.edn", "INVALID", 1)] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = room.command(&["check", file, "--report", "page.html"]).stdout(full).output().unwrap();
+        assert_eq!(code(&output), expected, "{}", stderr(&output));
+        assert!(stderr(&output).contains(word) && stderr(&output).contains("No space left"), "{}", stderr(&output));
+        assert!(page(&room, "page.html").contains(word), "the page is written all the same");
+    }
+}
+
+/// What stands in a page between two texts.
+fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
+    page.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap_or_default()
+}
+
+/// A read that returned what was overwritten before another element of the same process was read: nothing but what is read in the end is kept.
+const EVENTUAL_ONLY: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n\
+                             {:process 0, :type :invoke, :f :write, :value 2}\n{:process 0, :type :ok, :f :write, :value 2}\n\
+                             {:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value 1}\n\
+                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 2}\n\
+                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 1}\n\
+                             {:process 2, :type :invoke, :f :write, :value 3}\n{:process 2, :type :ok, :f :write, :value 3}\n\
+                             {:process 3, :type :invoke, :f :read, :value nil}\n{:process 3, :type :ok, :f :read, :value 3}\n";
+
+#[test]
+fn page_text_json_and_exit_code_agree() {
+    let room = Room::new();
+    let files = [
+        ("valid.edn", VALID),
+        ("stale.edn", INVALID),
+        ("back.edn", NOT_MONOTONIC),
+        ("eventual.edn", EVENTUAL_ONLY),
+        ("misuse.edn", UNKNOWN),
+        ("empty.edn", ""),
+    ];
+    let mut asks: Vec<Vec<&str>> = vec![
+        vec!["--consistency", "linearizable"],
+        vec!["--consistency", "eventual"],
+        vec!["--consistency", "causal,linearizable"],
+        vec!["--consistency", "eventual,strongest"],
+        vec!["--consistency", "strongest"],
+    ];
+    asks.extend(["linearizable", "causal", "eventual"].map(|model| vec!["--consistency", "strongest", "--at-least", model]));
+    let mut seen = std::collections::BTreeSet::new();
+    for (file, text) in files {
+        room.file(file, text);
+        for ask in &asks {
+            let name = format!("{file} {ask:?}");
+            let told = room.run(&[&["check", file, "--report", "page.html"], &ask[..]].concat());
+            let json = room.run(&[&["check", file, "--json"], &ask[..]].concat());
+            assert_eq!(code(&told), code(&json), "{name}: {}{}", stdout(&told), stderr(&told));
+            let word = ["valid", "invalid", "unknown"][usize::try_from(code(&told)).unwrap()];
+            seen.insert((file, word));
+            // Of several verdicts the worst decides.
+            let worst = |verdicts: &mut dyn Iterator<Item = String>| {
+                verdicts.max_by_key(|verdict| ["valid", "unknown", "invalid"].iter().position(|known| known == verdict)).unwrap_or_default()
+            };
+            let objects = stdout(&json);
+            let mut verdicts =
+                objects.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["verdict"].as_str().unwrap().to_owned());
+            assert_eq!(worst(&mut verdicts), word, "{name}: {objects}");
+            let text = stdout(&told);
+            let mut heads = text.lines().filter_map(|line| {
+                let sign = ["OK ", "X ", "? "].iter().find_map(|sign| line.strip_prefix(sign))?;
+                Some(sign.split(' ').next()?.to_lowercase())
+            });
+            assert_eq!(worst(&mut heads), word, "{name}: {text}");
+            let page = page(&room, "page.html");
+            let heading = between(&page, "<h1>", "</h1>");
+            assert!(heading.contains(&format!("{}<", word.to_uppercase())), "{name}: {heading}");
+            assert!(between(&page, "<title>", "</title>").contains(&format!(" {word}: ")), "{name}");
+            assert!(page.contains(&format!("<body class=\"{word}\">")), "{name}");
+            assert!(between(&page, "class=\"verdict\" href=\"#top\">", "</a>").ends_with(word), "{name}");
+        }
+    }
+    assert!(seen.contains(&("eventual.edn", "valid")) && seen.contains(&("eventual.edn", "invalid")), "{seen:?}");
+    let output = room.run(&["check", "eventual.edn", "--consistency", "strongest"]);
+    assert!(code(&output) == 1 && stdout(&output).contains("eventual, which stands beside it, is"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_history_that_says_nothing_is_unknown_to_every_model() {
+    let room = Room::new();
+    room.file("empty.edn", "");
+    let reads = "{:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value nil}\n";
+    room.file("reads.edn", reads);
+    for file in ["empty.edn", "reads.edn"] {
+        let ladder = |more: &[&str]| {
+            let output = room.run(&[&["check", file, "--model", "register", "--consistency", "strongest", "--json"], more].concat());
+            let told: Value = serde_json::from_str(stdout(&output).trim()).unwrap();
+            (code(&output), told)
+        };
+        let (code_, told) = ladder(&[]);
+        assert_eq!(code_, 2, "{told}");
+        for rung in told["ladder"].as_array().unwrap() {
+            assert_eq!(rung["verdict"], "unknown", "{file}: {rung}");
+            assert!(rung["reason"].as_str().unwrap().contains("--allow-empty"), "{file}: {rung}");
+        }
+        let (code_, told) = ladder(&["--allow-empty"]);
+        assert_eq!((code_, &told["ladder"][0]["verdict"]), (0, &"valid".into()), "{told}");
+    }
+    // What was found stays found.
+    room.file("thin.edn", &reads.replace(":ok, :f :read, :value nil", ":ok, :f :read, :value 7"));
+    assert_eq!(code(&room.run(&["check", "thin.edn"])), 1);
+}
+
+/// What a terminal might obey, and what turns the direction of writing.
+const HOSTILE: &str = "n\u{1b}[2J\u{1b}]0;pwned\u{7}\u{1b}[1;31mRED\u{9b}2J\u{202e}\r\nOK VALID\0\u{fdd0}1\u{fdd1}";
+
+/// Whether a terminal gets nothing but text, ends of lines, and colours where they are asked for.
+fn is_harmless(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let ours = ["1;31", "1;32", "33", "34", "38;5;208", "2", "1", "0"].map(|code| format!("\u{1b}[{code}m"));
+    let plain = ours.iter().fold(text.into_owned(), |text, ink| text.replace(ink, ""));
+    !plain
+        .chars()
+        .any(|c| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fdd0}' | '\u{fdd1}'))
+}
+
+#[test]
+fn control_characters_never_reach_the_terminal() {
+    let room = Room::new();
+    let op = |process: u32, f: &str, input: Value, output: Value, ms: u32| {
+        let event = |kind: &str, value: Value, ms: u32| {
+            serde_json::json!({ "process": process, "type": kind, "f": f, "node": HOSTILE, "value": [HOSTILE, value], "time": ms * 1_000_000 }).to_string() + "\n"
+        };
+        event("invoke", input, ms) + &event("ok", output, ms + 1)
+    };
+    let header = "{\"rashomon\":1,\"keyed\":true}\n";
+    let write = |process, value: &str, ms| op(process, "write", value.into(), value.into(), ms);
+    let stale = write(0, HOSTILE, 1) + &write(1, "b", 3) + &op(2, "read", Value::Null, HOSTILE.into(), 5);
+    let name = HOSTILE.replace('\0', "");
+    let unknown_f = op(0, HOSTILE, 1.into(), 1.into(), 1);
+    let torn = format!("{header}{{\"process\":0,\"type\":\"{HOSTILE}\"}}\n{{}}\n");
+    room.file(&format!("stale{name}.jsonl"), &(header.to_owned() + &stale));
+    room.file(&format!("f{name}.jsonl"), &(header.to_owned() + &unknown_f));
+    room.file(&format!("torn{name}.jsonl"), &torn);
+    std::fs::create_dir(room.directory.path().join(format!("run{name}"))).unwrap();
+    let stale = format!("stale{name}.jsonl");
+    for file in [&stale, &format!("f{name}.jsonl"), &format!("torn{name}.jsonl"), &format!("absent{name}")] {
+        for args in [
+            &["check"][..],
+            &["check", "--json"],
+            &["check", "--model", "register", "--consistency", "linearizable,causal,strongest"],
+            &["check", "--model", "register", "--consistency", "strongest", "--json"],
+            &["check", "--model", "register", "--report", &format!("page{name}.html")],
+            &["stat"],
+            &["stat", "--json"],
+            &["lint"],
+            &["lint", "--json"],
+            &["staleness"],
+            &["staleness", "--json"],
+            &["analyze"],
+            &["convert", "--to", "edn", "--force", &format!("out{name}")],
+            &["test", "demo", "--schedule"],
+            &["replay"],
+            &[HOSTILE.split('\0').next().unwrap()],
+        ] {
+            for (color, locale) in [("never", "C.UTF-8"), ("always", "C")] {
+                let mut all = args.to_vec();
+                all.insert(if args[0] == "test" { args.len() } else { 1 }, file);
+                all.extend(["--color", color]);
+                let output = room.command(&all).env("LC_ALL", locale).output().unwrap();
+                for (stream, bytes) in [("output", &output.stdout), ("errors", &output.stderr)] {
+                    let text = String::from_utf8_lossy(bytes);
+                    assert!(is_harmless(bytes), "{all:?}: {stream}: {text:?}");
+                    assert!(color == "always" || !text.contains('\u{1b}'), "{all:?}: {stream}: {text:?}");
+                    let forged = text.lines().any(|line| line.starts_with("OK VALID"));
+                    assert!(!forged, "{all:?}: {stream}: a name makes a line: {text:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -642,6 +839,34 @@ fn a_full_disk_ends_a_run_with_a_clear_error_and_nothing_left() {
     assert!(told.contains("No space left") || told.contains("disk is full"), "{told}");
     assert!(start.elapsed() < Duration::from_secs(55), "it went on for {:?}", start.elapsed());
     assert_eq!(processes_of(&store), Vec::<String>::new());
+}
+
+#[test]
+fn a_mistyped_option_makes_no_run() {
+    let room = Room::new();
+    room.file("faults.toml", "[[schedule]]\nat = \"1s\"\nfault = \"earthquake\"\n");
+    let latest = room.directory.path().join("kept/latest");
+    std::fs::create_dir_all(room.directory.path().join("kept/demo-register/before")).unwrap();
+    std::os::unix::fs::symlink("demo-register/before", &latest).unwrap();
+    for args in [
+        &["--nemesis", "earthquake"][..],
+        &["--nodes", "two"],
+        &["--nodes", "99"],
+        &["--concurrency", "9999n"],
+        &["--schedule", "faults.toml"],
+        &["--schedule", "absent.toml"],
+        &["--algorithm", "queue-order"],
+        &["--memory-limit", "64"],
+        &["--replication", "by-post"],
+    ] {
+        for store in ["store", "kept"] {
+            let output = room.run(&[&["test", "demo", "--time-limit", "1s", "--store", store], args].concat());
+            assert_eq!(code(&output), 254, "{args:?}: {}", stderr(&output));
+        }
+        assert!(!room.directory.path().join("store").exists(), "{args:?}");
+        let kept = std::fs::read_dir(room.directory.path().join("kept/demo-register")).unwrap().count();
+        assert_eq!((kept, std::fs::read_link(&latest).unwrap().to_str()), (1, Some("demo-register/before")), "{args:?}");
+    }
 }
 
 #[test]

@@ -217,13 +217,49 @@ fn ctrl_c_ends_a_run_in_order_and_judges_it() {
     run.signal("-INT");
     let output = run.end();
     let results = store.results();
-    // Unknown only if a fault had not had its turn yet.
-    assert_eq!(code(&output), if results["verdict"] == "valid" { 0 } else { 2 }, "{}", told(&output));
+    assert_eq!(code(&output), 2, "{}", told(&output));
     assert_eq!(results["checker"], "valid");
     assert!(results["coverage"]["final_reads"].as_u64().unwrap() > 0 && !told(&output).contains("no final read"), "{}", told(&output));
     assert_eq!(store.nodes(), Vec::<String>::new());
     let history = std::fs::read_to_string(store.latest().join("history.jsonl")).unwrap();
     assert!(history.ends_with('\n') && history.contains("\"heal\""), "the history was sealed");
+}
+
+/// The sign and the word of a verdict, and what stands behind them in the first line.
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+#[test]
+fn a_run_that_was_cut_short_is_unknown_and_says_by_what() {
+    let runs = [("-INT", "Ctrl-C"), ("-TERM", "SIGTERM"), ("-HUP", "SIGHUP")].map(|(signal, by)| {
+        let store = Store::new();
+        let run = Running::start(store.demo(&["--time-limit", "50s", "--nemesis", "none", "--concurrency", "n", "--rate", "500"]));
+        (store, run, signal, by)
+    });
+    for (store, run, signal, by) in runs {
+        store.await_events(100);
+        run.signal(signal);
+        let output = run.end();
+        let cut = |text: &str| {
+            text.contains("cut short after ") && text.contains(&format!(" of 50 s by {by}; the recorded part is linearizable"))
+        };
+        assert_eq!(code(&output), 2, "{}", told(&output));
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(first_line(&stdout).contains("UNKNOWN") && cut(first_line(&stdout)), "{stdout}");
+        let results = std::fs::read_to_string(store.latest().join("results.json")).unwrap();
+        assert!(results.lines().nth(1).is_some_and(|line| line.contains("unknown: ") && cut(line)), "{results}");
+        let page = std::fs::read_to_string(store.latest().join("report.html")).unwrap();
+        let heading = page.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap();
+        assert!(heading.contains("UNKNOWN") && cut(heading), "{heading}");
+        // Whoever knows that it was cut short may take the recorded part for the whole: also of the history alone.
+        for command in [&["analyze"][..], &["check", "store/latest/history.jsonl"]] {
+            assert_eq!(code(&store.rashomon(command).output().unwrap()), 2, "{command:?}");
+            let output = store.rashomon(&[command, &["--accept-partial"]].concat()).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(code(&output) == 0 && first_line(&told).contains("cut short after"), "{command:?}: {told}");
+        }
+    }
 }
 
 #[test]
@@ -250,6 +286,7 @@ fn a_killed_harness_leaves_no_node_and_a_history_that_can_be_judged() {
     let output = store.rashomon(&["analyze"]).output().unwrap();
     assert_eq!(code(&output), 2, "{}", told(&output));
     assert_eq!(store.results()["checker"], "valid", "{}", told(&output));
+    assert!(told(&output).contains("of 50 s, where the recording ends"), "{}", told(&output));
 
     // The disk may hold half of the last line.
     let path = store.latest().join("history.jsonl");

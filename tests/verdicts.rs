@@ -111,3 +111,22 @@ fn recorded_histories_have_their_verdicts() {
     assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     assert!(undecided.is_empty(), "{} of {} are undecided:\n{}", undecided.len(), cases.len(), undecided.join("\n"));
 }
+
+/// What `check` says of files without any op that says something it says with `--allow-empty` only. These, and no others, are such files.
+#[test]
+fn the_recorded_histories_that_say_nothing_are_known() {
+    let Some(directory) = corpus() else { return };
+    let text = std::fs::read_to_string(directory.join("index.tsv")).unwrap();
+    let files = text.lines().skip(1).map(|line| line.split('\t').next().unwrap());
+    let says_nothing = |file: &str| {
+        let history = read_path(directory.join(file), None).unwrap_or_else(|error| panic!("{error}"));
+        let keyed = histories::Keys::split(&history, None).is_keyed();
+        harness::evidence::lack(&history, keyed, None).is_some()
+    };
+    let found: Vec<&str> = files.filter(|file| says_nothing(file)).collect();
+    let known = ["etcd_095.log", "mongodb-v0-ack-rollback-11.edn", "20170920T114352.000Z/history.edn"];
+    assert_eq!(found.len(), known.len(), "{found:#?}");
+    for (file, known) in found.iter().zip(known) {
+        assert!(file.ends_with(known), "{found:#?}");
+    }
+}

@@ -12,13 +12,22 @@ use crate::model::Model;
 use crate::verdict::Others;
 use histories::OpId;
 
-/// Steps that one question may take, per op of the key and besides.
+/// Steps that a hard question may take, per op of the key and besides.
 const STEPS_PER_OP: u64 = 50;
 const STEPS_AT_LEAST: u64 = 1_000_000;
 
-/// How many questions as hard as that may be asked to find a small contradiction: at first; and where there is no large one either.
-const HARD_QUESTIONS: u64 = 4;
-const MORE_HARD_QUESTIONS: u64 = 20;
+/// What the questions about one kind of contradiction may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// This part of a hard question each.
+    part: u64,
+    /// So many in all.
+    questions: u64,
+}
+
+/// At first; and where there is no large contradiction either.
+const LITTLE: Patience = Patience { part: 8, questions: 16 };
+const MUCH: Patience = Patience { part: 1, questions: 20 };
 
 /// How many steps the question about all ops may take for each that the search took: it is the same search without what made that
 /// one quick.
@@ -47,9 +56,9 @@ struct Questions<'c, 'a, 'b, M: Model> {
 
 impl<'c, 'a, 'b, M: Model> Questions<'c, 'a, 'b, M> {
     /// `ops` is the number of ops of the key: it bounds the steps.
-    fn new(claims: &'c Claims<'a, M>, others: Others, ops: usize, hard: u64, budget: &'b Budget) -> Self {
-        let each = STEPS_AT_LEAST + STEPS_PER_OP * ops as u64;
-        Questions { claims, others, budget, each, left: each * hard }
+    fn new(claims: &'c Claims<'a, M>, others: Others, ops: usize, patience: Patience, budget: &'b Budget) -> Self {
+        let each = (STEPS_AT_LEAST + STEPS_PER_OP * ops as u64) / patience.part;
+        Questions { claims, others, budget, each, left: each * patience.questions }
     }
 
     fn contradict(&mut self, needed: &[OpId]) -> Result<bool, Unanswered> {
@@ -126,12 +135,12 @@ pub(crate) fn shrink<M: Model>(
     searched: u64,
     budget: &Budget,
 ) -> Result<Option<Core>, Limit> {
-    if let Some(core) = small(claims, candidates, HARD_QUESTIONS, budget)? {
+    if let Some(core) = small(claims, candidates, LITTLE, budget)? {
         return Ok(Some(core));
     }
     match whole(claims, candidates, searched, budget)? {
         Some(core) => Ok(Some(core)),
-        None => small(claims, candidates, MORE_HARD_QUESTIONS, budget),
+        None => small(claims, candidates, MUCH, budget),
     }
 }
 
@@ -147,9 +156,9 @@ fn whole<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, searched: u6
 }
 
 /// A minimal contradiction, or one from which the steps did not suffice to leave out more.
-fn small<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, hard: u64, budget: &Budget) -> Result<Option<Core>, Limit> {
+fn small<M: Model>(claims: &Claims<'_, M>, candidates: &Candidates, patience: Patience, budget: &Budget) -> Result<Option<Core>, Limit> {
     let core = |others| {
-        let mut questions = Questions::new(claims, others, candidates.all.len(), hard, budget);
+        let mut questions = Questions::new(claims, others, candidates.all.len(), patience, budget);
         for list in [&candidates.reads, &candidates.all] {
             if let Some(found) = first_window(&mut questions, list)? {
                 return Ok(Some(minimize(&mut questions, found)));
@@ -179,7 +188,7 @@ pub(crate) fn shrink_among<M: Model>(claims: &Claims<'_, M>, suspects: &[OpId], 
 
 /// The same for one kind of contradiction.
 fn shrink_of<M: Model>(claims: &Claims<'_, M>, others: Others, suspects: &[OpId], ops: usize, budget: &Budget) -> Option<Core> {
-    let mut questions = Questions::new(claims, others, ops, MORE_HARD_QUESTIONS, budget);
+    let mut questions = Questions::new(claims, others, ops, MUCH, budget);
     if let Some(focused) = questions.focused(suspects) {
         let core = questions.about(&focused, |questions| {
             (questions.contradict(suspects) == Ok(true)).then(|| minimize_among(questions, suspects.to_vec()))

@@ -1,11 +1,12 @@
 //! From a recorded history to a judged [`Run`]: of a stored run, or of a file alone.
 
+use crate::cut::{self, Cut};
 use crate::findings::Findings;
 use crate::judge::{self, Judgement, Limits};
 use crate::progress::{Progress, bar};
 use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts};
 use crate::store::{self, RunDir};
-use crate::{coverage, faults, guess, memory, report, results, tally, words};
+use crate::{coverage, evidence, faults, guess, memory, report, results, tally, words};
 use anyhow::{Context, anyhow};
 use checker::{Algorithm, Budget, Consistency, FailedCas, NilRead, Options, Verdict};
 use histories::lint::{Assume, Rule, Severity, lint};
@@ -22,6 +23,8 @@ pub struct Otherwise {
     pub consistency: Option<Consistency>,
     /// Which procedure decides.
     pub algorithm: Option<Algorithm>,
+    /// A run that was cut short is judged by its recorded part, also if it was not made for that.
+    pub accept_partial: bool,
 }
 
 /// Judges a stored run, also one whose harness was killed half-way: against the consistency model given, else against the one that
@@ -43,20 +46,27 @@ pub fn judge_run(
     let told = facts.judged.consistency.as_deref().map(Consistency::from_str);
     let told = told.transpose().map_err(|why| anyhow!("test.json: judged.consistency: {why}"))?;
     let misuse = misuse(&history, &options, &dir.history());
-    let judgement = judge(&history, otherwise.consistency.or(told).unwrap_or_default(), &options, limits, stop, progress)?;
+    let consistency = otherwise.consistency.or(told).unwrap_or_default();
+    let judgement = judge(&history, consistency, &options, limits, stop, progress)?;
     let nodes = facts.node_names();
     let windows = faults::windows(&history, &nodes);
     let phases = phases(&history, &facts);
+    let cut = cut::of(&history, &phases, Some(facts.time_limit_ms));
+    let mut coverage = coverage::of_run(&history, &facts, &windows, &phases);
+    let lack = evidence::lack(&history, judgement.verdict.keyed, options.initial.as_ref());
+    let accepted = otherwise.accept_partial || facts.judged.accept_partial;
+    coverage.gaps.splice(0..0, cut_gap(cut.as_ref(), accepted).into_iter().chain(lack));
     let mut run = Run {
         title: format!("{}, {}", facts.database, facts.workload),
-        coverage: coverage::of_run(&history, &facts, &windows, &phases),
+        coverage,
+        cut,
         findings: dir.read_findings()?,
         windows,
         phases,
         logs: dir.node_logs(&nodes),
         repeat: facts.command_line(),
         test: Some(facts),
-        ..bare(history, dir.history(), judgement, limits, parse)
+        ..bare(history, dir.history(), consistency, judgement, limits, parse)
     };
     run.verdict.notes.extend(misuse);
     if let Some(line) = run.history.meta.torn_line {
@@ -76,6 +86,10 @@ pub struct FileOptions {
     pub options: Options,
     /// What the check may use.
     pub limits: Limits,
+    /// A history of which no op says anything may be valid.
+    pub allow_empty: bool,
+    /// The history of a run that was cut short is judged by its recorded part.
+    pub accept_partial: bool,
 }
 
 /// Why a file was not judged.
@@ -102,8 +116,8 @@ impl RecordedFile {
     /// [`FileError::Read`].
     pub fn read(path: &Path, how: &FileOptions, progress: &Progress) -> Result<RecordedFile, FileError> {
         progress.begin("reading");
-        progress.update(|| path.display().to_string());
-        let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(format!("{error:#}")))?;
+        progress.update(|| words::path(path));
+        let (history, parse) = read(path, how.format).map_err(|error| FileError::Read(words::of_file(path, &format!("{error:#}"))))?;
         let mut notes = misuse(&history, &how.options, path);
         notes.extend(
             history
@@ -114,7 +128,8 @@ impl RecordedFile {
         let nodes = node_names(&history);
         let windows = faults::windows(&history, &nodes);
         let phases = faults::phases(&history);
-        let run = Run { windows, phases, ..bare(history, path.into(), unjudged(), how.limits, parse) };
+        let cut = cut::of(&history, &phases, None);
+        let run = Run { windows, phases, cut, ..bare(history, path.into(), how.consistency, unjudged(), how.limits, parse) };
         Ok(RecordedFile { run, notes })
     }
 
@@ -124,7 +139,7 @@ impl RecordedFile {
     /// [`FileError::Model`].
     pub fn judge(&mut self, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<&mut Run, FileError> {
         let RecordedFile { run, notes } = self;
-        let unfit = |why: &dyn std::fmt::Display| FileError::Model(format!("{}: {why}", run.history_path.display()));
+        let unfit = |why: &dyn std::fmt::Display| FileError::Model(format!("{}: {why}", words::path(&run.history_path)));
         let mut options = how.options.clone();
         let mut guessed = None;
         if options.model.is_empty() {
@@ -144,12 +159,26 @@ impl RecordedFile {
         }
         let judged = judge(&run.history, how.consistency, &options, how.limits, stop, progress);
         let Judgement { verdict, took, search_bytes } = judged.map_err(|error| unfit(&format!("{error:#}")))?;
+        let lack = evidence::lack(&run.history, verdict.keyed, options.initial.as_ref()).filter(|_| !how.allow_empty);
+        let lack = lack.map(|why| format!("{why}; --allow-empty lets it count as valid"));
+        let gaps = cut_gap(run.cut.as_ref(), how.accept_partial).into_iter().chain(lack).collect();
+        run.coverage = Coverage { gaps, ..Coverage::default() };
+        run.consistency = how.consistency;
         run.verdict = verdict;
         run.verdict.notes.extend(guessed);
         run.verdict.notes.extend(notes.iter().cloned());
         run.check = CheckFacts { check: took, search_bytes, peak_rss_bytes: memory::peak_rss_bytes(), ..run.check };
         Ok(run)
     }
+}
+
+/// Why a run that was cut short is not valid, unless its recorded part is accepted as the whole.
+fn cut_gap(cut: Option<&Cut>, accepted: bool) -> Option<String> {
+    let cut = cut.filter(|_| !accepted)?;
+    Some(format!(
+        "the run was {}: what it did not get to was not put to the test; --accept-partial judges the recorded part alone",
+        cut.in_words()
+    ))
 }
 
 /// Before anybody has judged.
@@ -187,7 +216,8 @@ fn misuse(history: &History, options: &Options, path: &Path) -> Vec<String> {
     notes
 }
 
-/// Writes `results.json` and the report into a run's directory.
+/// Writes `results.json` and the report into a run's directory. Whoever calls it has said the verdict before: a full disk must not
+/// keep it from anybody.
 ///
 /// # Errors
 /// They cannot be written.
@@ -242,12 +272,14 @@ pub fn is_by_key(verdict: &Verdict) -> bool {
 }
 
 /// A run of which only the history and the verdict are known.
-fn bare(history: History, path: PathBuf, judgement: Judgement, limits: Limits, parse: Duration) -> Run {
+fn bare(history: History, path: PathBuf, consistency: Consistency, judgement: Judgement, limits: Limits, parse: Duration) -> Run {
     let Judgement { verdict, took, search_bytes } = judgement;
     Run {
         title: path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
         test: None,
         verdict,
+        consistency,
+        cut: None,
         coverage: Coverage::default(),
         findings: Findings::default(),
         windows: Vec::new(),
@@ -266,6 +298,7 @@ fn bare(history: History, path: PathBuf, judgement: Judgement, limits: Limits, p
         history_path: path,
         repeat: String::new(),
         ladder: Vec::new(),
+        overall: None,
         history,
     }
 }
@@ -323,6 +356,7 @@ pub fn judged(options: &Options, must_succeed: &[&str], final_reads: bool) -> Ju
         permits: options.permits,
         must_succeed: must_succeed.iter().map(ToString::to_string).collect(),
         final_reads,
+        accept_partial: false,
     }
 }
 

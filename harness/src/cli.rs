@@ -142,7 +142,6 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
     };
-    let console = cli.global.stderr();
     let outcome = match cli.command {
         Command::Test(args) => test::run(&args, cli.global),
         Command::Replay(args) => replay::run(&args, cli.global),
@@ -166,10 +165,28 @@ pub fn main() -> ExitCode {
             Failure::Usage(text) => (format!("{text}\n\nFor more information, try '--help'."), exit::USAGE),
             Failure::Error(error) => (format!("{error:#}"), exit::CRASH),
         };
-        console::complain(&format!("{}: {text}\n", console.ink(console::Ink::Red, "error")));
+        complain(&text, cli.global);
         code
     });
     ExitCode::from(code)
+}
+
+/// Says what went wrong.
+fn complain(text: &str, global: Global) {
+    let console = global.stderr();
+    console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), console.fit(text)));
+}
+
+/// The exit code of what was done when the verdict had been said: an error there is told, and leaves an invalid verdict what it is
+/// (see [`exit::worse`]).
+fn after_the_verdict(done: anyhow::Result<()>, global: Global) -> u8 {
+    match done {
+        Ok(()) => exit::VALID,
+        Err(error) => {
+            complain(&format!("{error:#}"), global);
+            exit::CRASH
+        }
+    }
 }
 
 /// This process's command line, by the program's name: what repeats it.
@@ -180,9 +197,14 @@ fn command_line() -> String {
 
 /// Help and version are no errors; everything else clap refuses is one of usage (its own code for that is 2, our unknown).
 fn refused(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(exit::VALID),
-        _ => ExitCode::from(exit::USAGE),
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return ExitCode::from(exit::VALID);
     }
+    // It holds words of the command line, which may be names of files.
+    let console = Console::stderr(Color::Auto);
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").map_or(text.clone(), |rest| format!("{}: {rest}", console.ink(console::Ink::Red, "error")));
+    console::complain(&text);
+    ExitCode::from(exit::USAGE)
 }

@@ -29,13 +29,15 @@ pub fn of_run(run: &Run) -> u8 {
 }
 
 /// The worse of two codes: valid, unknown, invalid, usage, crash, in this order.
+/// The worse of two codes: valid, unknown, usage, crash, invalid, in this order. What was found invalid stays found, whatever
+/// else could not be done; that is told beside it.
 pub fn worse(a: u8, b: u8) -> u8 {
     let gravity = |code| match code {
         VALID => 0,
         UNKNOWN => 1,
-        INVALID => 2,
-        USAGE => 3,
-        _ => 4,
+        USAGE => 2,
+        INVALID => 4,
+        _ => 3,
     };
     if gravity(a) >= gravity(b) { a } else { b }
 }
@@ -45,11 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_never_masks_invalid() {
+    fn nothing_masks_invalid() {
         assert_eq!(worse(UNKNOWN, INVALID), INVALID);
         assert_eq!(worse(INVALID, UNKNOWN), INVALID);
         assert_eq!(worse(VALID, UNKNOWN), UNKNOWN);
-        assert_eq!(worse(INVALID, CRASH), CRASH);
+        assert_eq!(worse(INVALID, CRASH), INVALID);
+        assert_eq!(worse(USAGE, INVALID), INVALID);
+        assert_eq!(worse(UNKNOWN, CRASH), CRASH);
         assert_eq!(worse(VALID, VALID), VALID);
     }
 }

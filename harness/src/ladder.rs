@@ -10,6 +10,7 @@ use crate::{results, terminal};
 use checker::Consistency;
 use checker::verdict::Summary;
 use serde_json::{Value as Json, json};
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -116,23 +117,77 @@ pub fn strongest(rungs: &[Rung]) -> Vec<Consistency> {
     kept.iter().copied().filter(|&mine| is_strongest(mine) && is_news(mine)).collect()
 }
 
-/// Valid if some model is kept; invalid if none is; else unknown.
-pub fn summary(rungs: &[Rung]) -> Summary {
-    if !strongest(rungs).is_empty() {
-        Summary::Valid
-    } else if rungs.iter().all(|rung| rung.summary == Summary::Invalid) {
-        Summary::Invalid
-    } else {
-        Summary::Unknown
+/// The answer of several models together: what the exit code, the terminal, the object for machines and the page all say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overall {
+    /// The answer.
+    pub summary: Summary,
+    /// What it means, in a few words: `strongest model kept: sequential`.
+    pub words: String,
+}
+
+impl Overall {
+    /// Of the ladder. What must be kept is `at_least`; without it any model of the ladder, of which eventual consistency is none: it
+    /// stands beside them, and speaks of the end only.
+    pub fn of_ladder(rungs: &[Rung], at_least: Option<Consistency>) -> Overall {
+        let kept = strongest_in_words(rungs);
+        let Some(least) = at_least else { return Overall { summary: of_any(rungs), words: kept } };
+        let summary = rungs.iter().find(|rung| rung.consistency == least).map_or(Summary::Unknown, |rung| rung.summary);
+        let words = match summary {
+            Summary::Valid => format!("at least {}; {kept}", least.name()),
+            Summary::Unknown => format!("whether it is at least {} is not known; {kept}", least.name()),
+            Summary::Invalid => format!("not {}; {kept}", least.name()),
+        };
+        Overall { summary, words }
+    }
+
+    /// Of models all of which must be kept.
+    pub fn of_all(rungs: &[Rung]) -> Overall {
+        let worst = rungs.iter().map(|rung| rung.summary).max().unwrap_or(Summary::Unknown);
+        let names = rungs.iter().filter(|rung| rung.summary == worst).map(|rung| rung.consistency.name()).collect::<Vec<_>>();
+        let words = match worst {
+            Summary::Valid => names.join(", "),
+            Summary::Unknown => format!("whether it is {} is not known", names.join(", ")),
+            Summary::Invalid => format!("not {}", names.join(", not ")),
+        };
+        Overall { summary: worst, words }
+    }
+
+    /// Of both: the worse one.
+    #[must_use]
+    pub fn and(self, other: Overall) -> Overall {
+        match self.summary.cmp(&other.summary) {
+            Ordering::Greater => self,
+            Ordering::Less => other,
+            Ordering::Equal => Overall { words: format!("{}; {}", self.words, other.words), ..self },
+        }
+    }
+}
+
+/// Valid if some model of the ladder is kept; invalid if none is; else unknown.
+fn of_any(rungs: &[Rung]) -> Summary {
+    let mut ordered = rungs.iter().filter(|rung| rung.consistency.is_ordered()).map(|rung| rung.summary);
+    ordered.by_ref().min().unwrap_or(Summary::Unknown)
+}
+
+fn strongest_in_words(rungs: &[Rung]) -> String {
+    let kept = strongest(rungs);
+    let names: Vec<&str> = kept.iter().map(|consistency| consistency.name()).collect();
+    match (of_any(rungs), kept.is_empty()) {
+        (Summary::Valid, _) => format!("strongest model kept: {}", names.join(" and ")),
+        (Summary::Unknown, true) => "no model is known to be kept".into(),
+        (Summary::Unknown, false) => {
+            format!("no model of the ladder is known to be kept; {}, which stands beside it, is", names.join(" and "))
+        }
+        (Summary::Invalid, true) => "no model is kept".into(),
+        (Summary::Invalid, false) => format!("no model of the ladder is kept; {}, which stands beside it, is", names.join(" and ")),
     }
 }
 
 /// The ladder for the terminal.
-pub fn block(rungs: &[Rung], console: Console) -> String {
+pub fn block(rungs: &[Rung], overall: &Overall, console: Console) -> String {
     let mut out = String::new();
-    let names: Vec<&str> = strongest(rungs).into_iter().map(Consistency::name).collect();
-    let told = if names.is_empty() { "none is known to be kept".into() } else { names.join(" and ") };
-    let _ = writeln!(out, "strongest model kept: {}\n", console.ink(Ink::Bold, told));
+    let _ = writeln!(out, "{}  {}\n", terminal::sign(overall.summary, console), console.ink(Ink::Bold, &overall.words));
     for rung in rungs {
         let (sign, ink) = match rung.summary {
             Summary::Valid => ("✓ valid  ", Ink::Green),
@@ -151,9 +206,11 @@ pub fn block(rungs: &[Rung], console: Console) -> String {
 }
 
 /// The ladder for machines. The names of its fields are a promise.
-pub fn json(path: &Path, rungs: &[Rung]) -> Json {
+pub fn json(path: &Path, rungs: &[Rung], overall: &Overall, at_least: Option<Consistency>) -> Json {
     json!({
         "file": path.display().to_string(),
+        "verdict": overall.summary,
+        "at_least": at_least.map(Consistency::name),
         "strongest": strongest(rungs).into_iter().map(Consistency::name).collect::<Vec<_>>(),
         "ladder": rungs.iter().map(Rung::json).collect::<Vec<_>>(),
     })
@@ -178,13 +235,38 @@ mod tests {
         assert_eq!(strongest(&rungs), [Consistency::CausalMemory]);
         assert_eq!(of(&rungs, Consistency::MonotonicReads).reason.as_deref(), Some("it is causal-memory"));
         assert_eq!(of(&rungs, Consistency::CausalConvergence).summary, Summary::Unknown);
-        assert_eq!(summary(&rungs), Summary::Valid);
+        assert_eq!(Overall::of_ladder(&rungs, None).summary, Summary::Valid);
 
         let rungs = ladder(|model| if model == Consistency::Causal { Summary::Invalid } else { Summary::Unknown });
         assert_eq!(of(&rungs, Consistency::Linearizable).summary, Summary::Invalid);
         assert_eq!(of(&rungs, Consistency::Pram).summary, Summary::Unknown);
-        assert_eq!(summary(&rungs), Summary::Unknown);
-        assert_eq!(summary(&ladder(|_| Summary::Invalid)), Summary::Invalid);
+        assert_eq!(Overall::of_ladder(&rungs, None).summary, Summary::Unknown);
+        assert_eq!(Overall::of_ladder(&ladder(|_| Summary::Invalid), None).summary, Summary::Invalid);
+    }
+
+    #[test]
+    fn eventual_consistency_alone_carries_no_answer() {
+        let rungs = ladder(|model| if model == Consistency::Eventual { Summary::Valid } else { Summary::Invalid });
+        let overall = Overall::of_ladder(&rungs, None);
+        assert_eq!(overall.summary, Summary::Invalid);
+        assert_eq!(overall.words, "no model of the ladder is kept; eventual, which stands beside it, is");
+        assert_eq!(Overall::of_ladder(&rungs, Some(Consistency::Eventual)).summary, Summary::Valid, "it was asked for");
+        let open = ladder(|model| if model == Consistency::Eventual { Summary::Valid } else { Summary::Unknown });
+        assert_eq!(Overall::of_ladder(&open, None).summary, Summary::Unknown);
+    }
+
+    #[test]
+    fn what_must_hold_decides() {
+        let broken = [Consistency::Linearizable, Consistency::Sequential];
+        let rungs = ladder(|model| if broken.contains(&model) { Summary::Invalid } else { Summary::Valid });
+        for least in Consistency::ALL {
+            let overall = Overall::of_ladder(&rungs, Some(least));
+            assert_eq!(overall.summary, of(&rungs, least).summary, "{}", least.name());
+            assert!(overall.words.contains(least.name()), "{}", overall.words);
+        }
+        let all = Overall::of_all(&rungs);
+        assert_eq!((all.summary, all.words.as_str()), (Summary::Invalid, "not linearizable, not sequential"));
+        assert_eq!(all.clone().and(Overall::of_ladder(&rungs, None)), all, "the worse one");
     }
 
     #[test]
@@ -205,8 +287,8 @@ mod tests {
         let one_order = [Consistency::Linearizable, Consistency::Sequential];
         let rungs = ladder(|model| if one_order.contains(&model) { Summary::Invalid } else { Summary::Valid });
         assert_eq!(strongest(&rungs), [Consistency::CausalMemory, Consistency::CausalConvergence, Consistency::Eventual]);
-        let text = block(&rungs, Console::plain());
-        assert!(text.starts_with("strongest model kept: causal-memory and causal-convergence and eventual\n"), "{text}");
+        let text = block(&rungs, &Overall::of_ladder(&rungs, None), Console::plain());
+        assert!(text.starts_with("OK VALID  strongest model kept: causal-memory and causal-convergence and eventual\n"), "{text}");
         assert!(text.contains("valid    pram                it is causal-memory\n"), "{text}");
     }
 }

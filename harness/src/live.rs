@@ -50,6 +50,7 @@ impl SoFar {
     pub fn in_words(&self) -> String {
         match (&self.failure, self.broken.as_slice()) {
             (Some(why), _) => format!("so far unknown: {why}"),
+            (None, []) if self.keys == 0 => "so far nothing was answered".into(),
             (None, []) => format!("so far {} valid", crate::words::many(self.keys, "key")),
             (None, [None, ..]) => "so far INVALID".into(),
             (None, [Some(key)]) => format!("so far INVALID: key {key}"),
@@ -382,6 +383,7 @@ mod tests {
     #[test]
     fn words() {
         let broken = |keys: &[&str]| SoFar { broken: keys.iter().map(|&key| Some(key.into())).collect(), ..SoFar::default() };
+        assert_eq!(SoFar::default().in_words(), "so far nothing was answered");
         assert_eq!(SoFar { keys: 1, ..SoFar::default() }.in_words(), "so far 1 key valid");
         assert_eq!(broken(&["3", "5"]).in_words(), "so far INVALID: key 3 and 1 more");
         assert_eq!(SoFar { broken: vec![None], ..SoFar::default() }.in_words(), "so far INVALID");

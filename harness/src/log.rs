@@ -1,6 +1,6 @@
 //! The harness's log: `log.jsonl` in the run's directory, one JSON object per line.
 
-use std::fs::File;
+use crate::store::{self, Readers};
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
@@ -14,7 +14,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// # Errors
 /// The file cannot be created, or a log is being written already.
 pub fn to_file(path: &Path) -> anyhow::Result<()> {
-    let file = File::create(path).map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
+    let file = store::create_new(path, Readers::Owner)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
     let filter = EnvFilter::try_from_env("RASHOMON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // A full disk ends the run by way of the history; that the log cannot be written either is nothing to shout about.

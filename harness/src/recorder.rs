@@ -5,6 +5,7 @@
 //! disk slows nobody until [`BUFFER_MAX`] is full, and a `kill -9` loses at most the last [`FLUSH_EVERY`].
 
 use crate::clock::Clock;
+use crate::store::{self, Readers};
 use histories::history::Meta;
 use histories::{Actor, EventWriter, Kind, Record, Value};
 use std::fs::File;
@@ -73,7 +74,7 @@ impl Recorder {
     /// # Errors
     /// What the system says when the file cannot be created.
     pub fn create(path: &Path, meta: &Meta, clock: Clock) -> io::Result<Recorder> {
-        let mut file = File::create(path)?;
+        let mut file = store::create_new(path, Readers::Umask)?;
         let mut writer = EventWriter::new(Vec::new());
         writer.write_header(meta)?;
         let shared = Arc::new(Shared {

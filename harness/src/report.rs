@@ -74,7 +74,7 @@ pub fn render(run: &Run) -> String {
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 fn page(view: &View<'_>, sections: &[Section]) -> Markup {
-    let (name, sign) = sign(view.run.summary());
+    let (name, sign) = sign(view.run.overall());
     html! {
         (DOCTYPE)
         html lang="en" {

@@ -7,14 +7,30 @@ use checker::describe;
 use checker::verdict::{Summary, Undecided};
 use checker::{Answer, Counterexample, KeyVerdict};
 use histories::{History, OpId, Outcome, Value};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 /// `results.json`.
-pub fn of_run(run: &Run) -> Json {
+pub fn of_run(run: &Run) -> RunResults {
+    let told = terminal::what(run, |_| String::new());
+    RunResults { summary: format!("{}: {told}", run.summary().name()), fields: fields(run) }
+}
+
+/// The verdict of a run for machines, which begins with what a person should know first.
+#[derive(Debug, Serialize)]
+pub struct RunResults {
+    /// `unknown: cut short after 3.5 of 10 s by SIGTERM; the recorded part is linearizable`.
+    summary: String,
+    #[serde(flatten)]
+    fields: Json,
+}
+
+fn fields(run: &Run) -> Json {
     json!({
         "rashomon": env!("CARGO_PKG_VERSION"),
         "verdict": run.summary(),
         "consistency": run.verdict.consistency,
+        "cut_short": run.cut,
         "model": run.verdict.model,
         "reason": reason(run),
         "checker": run.verdict.answer,

@@ -3,10 +3,11 @@
 //! This is plain data. The test's life fills it ([`crate::test`]), `analyze` fills it from a stored run, `check` from a file
 //! alone; [`crate::report`] and [`crate::terminal`] only read it. What is not known is absent, never made up.
 
+use crate::cut::Cut;
 use crate::findings::Findings;
-use crate::ladder::Rung;
+use crate::ladder::{Overall, Rung};
 use checker::verdict::Summary;
-use checker::{KeyVerdict, Verdict};
+use checker::{Consistency, KeyVerdict, Verdict};
 use histories::{History, Outcome};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ pub struct Run {
     pub history: History,
     /// What the checker says of it. The run's own answer is [`Run::summary`]: it also takes the coverage into account.
     pub verdict: Verdict,
+    /// The consistency model that it was judged against.
+    pub consistency: Consistency,
+    /// Where it ended before its time; `None` if it was carried out. Unless that is accepted, it is a gap of the coverage too.
+    pub cut: Option<Cut>,
     /// What the run really put to the test.
     pub coverage: Coverage,
     /// What was found beside the history.
@@ -45,12 +50,19 @@ pub struct Run {
     pub repeat: String,
     /// The other models that were asked about too, with their answers; empty if there was only one.
     pub ladder: Vec<Rung>,
+    /// What holds of all models that were asked about together; `None` if there was only one.
+    pub overall: Option<Overall>,
 }
 
 impl Run {
     /// The answer: the checker's, made `unknown` where the run did not put enough to the test. Invalid stays invalid.
     pub fn summary(&self) -> Summary {
         if self.coverage.gaps.is_empty() { self.verdict.answer } else { self.verdict.answer.max(Summary::Unknown) }
+    }
+
+    /// The answer that the exit code gives too: of all models that were asked about, or of the only one.
+    pub fn overall(&self) -> Summary {
+        self.overall.as_ref().map_or_else(|| self.summary(), |overall| overall.summary)
     }
 
     /// The keys with this answer, in order of first appearance.
@@ -165,6 +177,9 @@ pub struct Judged {
     /// Whether the workload ends with final reads, of which at least one must end `ok`.
     #[serde(default)]
     pub final_reads: bool,
+    /// Whether a run that was cut short is judged by its recorded part.
+    #[serde(default)]
+    pub accept_partial: bool,
 }
 
 /// A stretch of the run. Nanoseconds of the run's clock, which is zero when the first client may ask; set-up is before zero.

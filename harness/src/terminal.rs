@@ -5,6 +5,7 @@ mod grid;
 
 use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
+use crate::cut::Cut;
 use crate::run::Run;
 use crate::words::{count, duration, many, seconds};
 use checker::describe;
@@ -13,7 +14,6 @@ use checker::{Answer, Consistency, Counterexample, KeyVerdict};
 use histories::Outcome;
 use std::fmt::Write;
 use std::path::Path;
-use std::str::FromStr;
 
 /// The columns that everything fits into.
 pub const WIDTH: usize = 80;
@@ -109,24 +109,46 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// `✗ INVALID  not linearizable (3 of 8 keys)`.
 fn headline(run: &Run, block: &mut Block) {
-    let summary = run.summary();
     let keys = run.verdict.keys.len();
     let of_keys =
         |n: usize| if is_by_key(&run.verdict) { format!(" ({} of {})", count(n as u64, false), many(keys, "key")) } else { String::new() };
     let at = |answer| of_keys(run.keys(answer).count());
-    let consistency = run.verdict.consistency;
-    let (sign, ink, text) = match summary {
-        Summary::Invalid => ("✗ INVALID", Ink::Red, format!("not {consistency}{}", at(Summary::Invalid))),
-        Summary::Valid => ("✓ VALID", Ink::Green, format!("{consistency}{}", at(Summary::Valid))),
-        Summary::Unknown if run.verdict.answer == Summary::Valid => {
-            ("? UNKNOWN", Ink::Yellow, "nothing contradicts it, but too little was put to the test".into())
-        }
-        Summary::Unknown if run.verdict.reason.is_some() => ("? UNKNOWN", Ink::Yellow, "this history cannot be judged".into()),
-        Summary::Unknown => ("? UNKNOWN", Ink::Yellow, format!("neither an order nor a contradiction was found{}", at(Summary::Unknown))),
-    };
-    let sign = block.console.ink(ink, block.console.fit(sign));
-    block.line(&format!("{sign}  {text}"));
+    let text = what(run, at);
+    let sign = sign(run.summary(), block.console);
+    block.line(&format!("{sign}  {}", block.console.fit(&text)));
     block.line("");
+}
+
+/// What the verdict is about, behind its word, in the first line of all that is told of a run. `of_keys` adds how many keys of all have
+/// an answer.
+pub(crate) fn what(run: &Run, of_keys: impl Fn(Summary) -> String) -> String {
+    let consistency = run.verdict.consistency;
+    let cut = run.cut.as_ref().map(Cut::in_words);
+    let text = match (run.summary(), run.verdict.answer) {
+        (Summary::Invalid, _) => format!("not {consistency}{}", of_keys(Summary::Invalid)),
+        (Summary::Valid, _) => format!("{consistency}{}", of_keys(Summary::Valid)),
+        (Summary::Unknown, Summary::Valid) => match &cut {
+            // That it was cut short is all that keeps it from being valid.
+            Some(cut) if run.coverage.gaps.len() == 1 => {
+                return format!("{cut}; the recorded part is {consistency}{}", of_keys(Summary::Valid));
+            }
+            Some(cut) => return format!("{cut}; nothing contradicts the recorded part"),
+            None => "nothing contradicts it, but too little was put to the test".into(),
+        },
+        (Summary::Unknown, _) if run.verdict.reason.is_some() => "this history cannot be judged".into(),
+        (Summary::Unknown, _) => format!("neither an order nor a contradiction was found{}", of_keys(Summary::Unknown)),
+    };
+    cut.map_or(text.clone(), |cut| format!("{text}; {cut}"))
+}
+
+/// An answer's sign and word in its colour: `✗ INVALID`.
+pub(crate) fn sign(summary: Summary, console: Console) -> String {
+    let (sign, ink) = match summary {
+        Summary::Invalid => ("✗ INVALID", Ink::Red),
+        Summary::Valid => ("✓ VALID", Ink::Green),
+        Summary::Unknown => ("? UNKNOWN", Ink::Yellow),
+    };
+    console.ink(ink, console.fit(sign))
 }
 
 fn key_name(run: &Run, key: &KeyVerdict) -> Option<String> {
@@ -140,15 +162,20 @@ pub(crate) fn valid_sentence(run: &Run) -> String {
         return "There is nothing to contradict: no operation took effect.".into();
     }
     let what = if run.test.is_some() { "run" } else { "history" };
-    let how = match Consistency::from_str(run.verdict.consistency) {
-        Ok(Consistency::Linearizable | Consistency::SequentialPerKey) if run.verdict.keyed => "by one order per key",
-        Ok(Consistency::Sequential | Consistency::SequentialPerKey) => "by one order that keeps that of each process",
-        Ok(Consistency::Linearizable | Consistency::CausalConvergence) | Err(_) => "by one order",
-        Ok(Consistency::Causal) => "by an order of what came causally before it",
-        Ok(Consistency::Eventual) => {
+    let how = match run.consistency {
+        Consistency::Linearizable | Consistency::SequentialPerKey if run.verdict.keyed => "by one order per key",
+        Consistency::Sequential | Consistency::SequentialPerKey => "by one order that keeps that of each process",
+        Consistency::Linearizable | Consistency::CausalConvergence => "by one order",
+        Consistency::Causal => "by an order of what came causally before it",
+        Consistency::Eventual => {
             return format!("In the end everybody read the same in this {what}, and nothing that was acknowledged is missing.");
         }
-        Ok(_) => "by one order per process",
+        Consistency::CausalMemory
+        | Consistency::Pram
+        | Consistency::ReadYourWrites
+        | Consistency::MonotonicReads
+        | Consistency::MonotonicWrites
+        | Consistency::WritesFollowReads => "by one order per process",
     };
     format!("Every answer of this {what} is explained {how}.")
 }
@@ -204,7 +231,7 @@ fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
     if proof.minimal && proof.needed.len() > 1 {
         let labels: Vec<String> = proof.needed.iter().map(|&op| elide(&describe::label(&run.history, keyed, op))).collect();
         let which = if labels.len() <= 4 { labels.join(" or ") } else { format!("any one of these {} operations", labels.len()) };
-        let explained = if run.verdict.consistency == Consistency::Eventual.name() { "explained" } else { "ordered" };
+        let explained = if run.consistency == Consistency::Eventual { "explained" } else { "ordered" };
         block.paragraph(2, 2, format!("Leave out {which}, and the rest can be {explained}."));
     }
 }
@@ -216,10 +243,17 @@ fn possible(run: &Run, proof: &Counterexample, block: &mut Block) {
     let more = proof.states.len().saturating_sub(states.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let states = if states.is_empty() { String::new() } else { format!("; then the state is {}{more}", states.join(" or ")) };
-    let label = elide(&describe::label(&run.history, is_by_key(&run.verdict), blocked));
-    let who = describe::who(&run.history, blocked);
+    let named = |op| {
+        let label = elide(&describe::label(&run.history, is_by_key(&run.verdict), op));
+        format!("{label} of {}", describe::who(&run.history, op))
+    };
     let ordered = many(proof.prefix.len(), "operation");
-    block.paragraph(2, 2, format!("An order gets as far as {ordered}{states}, and {label} of {who} cannot follow."));
+    // What is said not to fit is the op that bears the sign in the grid.
+    let end = match proof.stuck.filter(|&op| op != blocked) {
+        None => format!("and {} cannot follow", named(blocked)),
+        Some(stuck) => format!("and with {} none is left in which {} fits", named(blocked), named(stuck)),
+    };
+    block.paragraph(2, 2, format!("An order gets as far as {ordered}{states}, {end}."));
 }
 
 fn unknown(run: &Run, block: &mut Block) {
@@ -298,7 +332,7 @@ fn facts(run: &Run, report: Option<&Path>, block: &mut Block) {
         block.fact("try", try_this, true);
     }
     if let Some(report) = report {
-        block.fact("report", &report.display().to_string(), false);
+        block.fact("report", &crate::words::path(report), false);
     }
     if !run.repeat.is_empty() {
         block.fact("repeat", &run.repeat, false);

@@ -9,6 +9,7 @@
 use crate::analysis;
 use crate::clean;
 use crate::clock::Clock;
+use crate::cut::{CUT_SHORT, TIME_LIMIT_MS};
 use crate::faults::PHASE;
 use crate::findings::Findings;
 use crate::interpreter::{Ended, Interpreter, Setup, Tally};
@@ -90,7 +91,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// How long whoever gives up waits for an action of the nemesis to end before the faults are left to the agents.
 const NEMESIS_PATIENCE: Duration = Duration::from_secs(25);
 
-/// Runs a test and judges it.
+/// Runs a test and judges it. Whoever calls it says the verdict, and then writes it ([`analysis::write`]).
 ///
 /// # Errors
 /// Whatever kept the test from being carried out: a node, the disk, the database. Everything is healed and torn down then.
@@ -100,7 +101,6 @@ pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt)
     // From here on only files are needed: Ctrl-C now ends the check.
     let asked = interrupt.times();
     let run = analysis::judge_run(dir, analysis::Otherwise::default(), limits, || interrupt.times() > asked, progress)?;
-    analysis::write(dir, &run)?;
     Ok(Finished { run, unhealed })
 }
 
@@ -110,12 +110,14 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
         plan;
     dir.write_test(&facts)?;
     let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
-    let nemesis = Nemesis::new(context.clone(), faults, schedule, facts.seed);
+    let nemesis = Nemesis::new(context.clone(), faults, schedule, facts.seed)?;
     let bed = Arc::new(Bed { context, nemesis: Arc::new(Mutex::new(nemesis)), agents, over: AtomicBool::new(false) });
     let guard = Guard(Arc::clone(&bed));
     // Ends what clients are asked for at the moment: at a person's wish, or at a violation.
     let enough = Interrupt::none();
-    let _impatience = Impatience::watch(Arc::clone(&bed), interrupt.clone(), enough.clone(), dir.clone())?;
+    let hurting = Hurting::default();
+    let left = Left { bed: Arc::clone(&bed), hurting: Arc::clone(&hurting), command: facts.command.clone() };
+    let _impatience = Impatience::watch(left, interrupt.clone(), enough.clone(), dir.clone())?;
 
     let start = Instant::now();
     facts.database_version = set_up(&bed, dir, recovery_time, progress, interrupt)?;
@@ -129,7 +131,7 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
         runtime: tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("client").build()?,
         recorder: Arc::new(recorder),
         tally: Arc::default(),
-        hurting: Arc::default(),
+        hurting,
         interrupt: interrupt.clone(),
         enough: enough.clone(),
         live: None,
@@ -169,7 +171,8 @@ fn header(facts: &TestFacts) -> Meta {
         ("seed", text(&format!("{:#x}", facts.seed))),
         ("started", text(&facts.started)),
     ];
-    let header: BTreeMap<String, Value> = header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut header: BTreeMap<String, Value> = header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    header.insert(TIME_LIMIT_MS.into(), Value::Int(i64::try_from(facts.time_limit_ms).unwrap_or(i64::MAX)));
     Meta { keyed: facts.judged.keyed, header, ..Meta::default() }
 }
 
@@ -256,7 +259,8 @@ struct Impatience {
 }
 
 impl Impatience {
-    fn watch(bed: Arc<Bed>, interrupt: Interrupt, enough: Interrupt, dir: RunDir) -> std::io::Result<Impatience> {
+    fn watch(left: Left, interrupt: Interrupt, enough: Interrupt, dir: RunDir) -> std::io::Result<Impatience> {
+        let bed = Arc::clone(&left.bed);
         let (alive, ended) = channel::<()>();
         let tick = move |ended: &Receiver<()>| ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout);
         std::thread::Builder::new().name("impatience".into()).spawn(move || {
@@ -282,11 +286,75 @@ impl Impatience {
             while !healing.is_finished() && interrupt.times() < 3 {
                 std::thread::sleep(TICK);
             }
-            console::complain(&format!("ended; `rashomon analyze {}` judges what was recorded\n", dir.path().display()));
+            let path = words::shell(&[dir.path().display().to_string()]);
+            console::complain(&format!("ended; `rashomon analyze {path}` judges what was recorded\n"));
+            if !healing.is_finished() {
+                console::complain(&format!("{}\n", left.in_words()));
+            }
             std::process::exit(i32::from(exit::CRASH));
         })?;
         Ok(Impatience { _alive: alive })
     }
+}
+
+/// What is left on the nodes when nobody waits until it is gone.
+struct Left {
+    bed: Arc<Bed>,
+    hurting: Hurting,
+    /// The command line of the test.
+    command: Vec<String>,
+}
+
+impl Left {
+    /// What is left, and how to remove it, in a line.
+    fn in_words(&self) -> String {
+        let Context { cluster, database, .. } = &self.bed.context;
+        let nodes: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+        let what = format!("{} on {}", database.name(), nodes.join(", "));
+        let hurting = self.hurting.lock().unwrap_or_else(PoisonError::into_inner);
+        left_in_words(&what, &hurting, self.bed.agents.as_ref().map(|_| self.command.as_slice()))
+    }
+}
+
+/// `command`: that of the test, where agents are on the nodes; without agents the nodes are processes that end with this program.
+fn left_in_words(what: &str, hurting: &BTreeMap<String, String>, command: Option<&[String]>) -> String {
+    let faults: Vec<String> = hurting.iter().map(|(fault, what)| format!("{fault} ({what})")).collect();
+    let faults = if faults.is_empty() { String::new() } else { format!(", and the faults {}", faults.join(", ")) };
+    match command {
+        Some(command) => format!("left: {what}{faults}; the agents on the nodes undo faults, {} removes all of it", removes(command)),
+        None => format!("left: nothing; {what}{faults} end with this program"),
+    }
+}
+
+/// The command that removes from nodes what the test of this command line has left there: `rashomon heal --lab --teardown`.
+pub fn removes(command: &[String]) -> String {
+    /// The options that say which nodes, and how they are reached; whether a value follows as a word of its own.
+    const REACH: [(&str, bool); 11] = [
+        ("--lab", false),
+        ("--nodes", true),
+        ("--user", true),
+        ("--port", true),
+        ("--key", true),
+        ("--known-hosts", true),
+        ("--ssh-config", true),
+        ("--insecure", false),
+        ("--sudo", false),
+        ("--sudo-password-file", true),
+        ("--ask-sudo-password", false),
+    ];
+    let mut heal: Vec<String> = ["rashomon", "heal"].map(String::from).to_vec();
+    let mut rest = command.iter();
+    while let Some(word) = rest.next() {
+        let (name, joined) = word.split_once('=').map_or((word.as_str(), false), |(name, _)| (name, true));
+        if let Some((_, has_value)) = REACH.iter().find(|(known, _)| *known == name) {
+            heal.push(word.clone());
+            if *has_value && !joined {
+                heal.extend(rest.next().cloned());
+            }
+        }
+    }
+    heal.push("--teardown".into());
+    format!("`{}`", words::shell(&heal))
 }
 
 /// Teardown, setup, wait until the cluster answers, nemesis setup. Returns the database's version.
@@ -360,6 +428,13 @@ impl Stage {
         nemesis_thread::record(&self.recorder, PHASE, &Value::Str(phase.into()));
     }
 
+    /// What comes after this the run does not put to the test. The history says so, and who ended it.
+    fn record_cut(&self) {
+        let by = if self.interrupt.times() == 0 { "the first violation (--fail-fast)" } else { self.interrupt.by().unwrap_or("a signal") };
+        tracing::warn!(by, "cut short");
+        nemesis_thread::record(&self.recorder, CUT_SHORT, &Value::Str(by.into()));
+    }
+
     /// Clients ask while faults come and go; then every fault is ended. Returns what could not be healed.
     fn main_phase(
         &mut self,
@@ -379,6 +454,9 @@ impl Stage {
             hurting: Arc::clone(&self.hurting),
         })?;
         let ended = self.ask(generator, until, |stage| stage.running_line(time_limit), progress);
+        if matches!(ended, Ok(Ended::Interrupted)) {
+            self.record_cut();
+        }
         self.begin(Phase::Recovery.name());
         // From here on it would only keep the cores from the final reads.
         let so_far = self.live.take().map(|live| live.so_far());
@@ -406,6 +484,7 @@ impl Stage {
         progress: &Progress,
     ) -> anyhow::Result<()> {
         if self.interrupt.times() > 1 {
+            self.record_cut();
             self.begin("end");
             return Ok(());
         }
@@ -428,6 +507,9 @@ impl Stage {
             let ended = self.ask(last, until, |stage| format!("{} final reads answered", answered(stage)), progress)?;
             if ended == Ended::RecorderFailed {
                 bail!(self.recorder.failure().unwrap_or_default());
+            }
+            if ended == Ended::Interrupted {
+                self.record_cut();
             }
             progress.end(&format!("{} final reads answered", answered(self)));
             tracing::info!(?ended, "final reads");
@@ -583,4 +665,34 @@ fn verify_clean(bed: &Bed, dir: &RunDir, progress: &Progress) -> Vec<String> {
         progress.say(&format!("warning: {line}"));
     }
     left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_names_what_is_left_and_how_to_remove_it() {
+        let hurting = BTreeMap::from([("kill".to_owned(), "n2".to_owned())]);
+        let command: Vec<String> = "rashomon test etcd --lab".split(' ').map(str::to_owned).collect();
+        let told = left_in_words("etcd on n1, n2", &hurting, Some(&command));
+        assert!(told.starts_with("left: etcd on n1, n2, and the faults kill (n2); "), "{told}");
+        assert!(told.ends_with("`rashomon heal --lab --teardown` removes all of it") && !told.contains('\n'), "{told}");
+        assert!(left_in_words("demo on n1", &BTreeMap::new(), None).contains("left: nothing"));
+    }
+
+    #[test]
+    fn the_command_that_removes_what_is_left_reaches_the_same_nodes() {
+        for (test, heal) in [
+            ("rashomon test etcd --lab --nemesis kill", "`rashomon heal --lab --teardown`"),
+            ("rashomon test etcd --lab=two --time-limit 3m", "`rashomon heal --lab=two --teardown`"),
+            (
+                "rashomon test etcd --nodes a,b --user admin --key=k --sudo --insecure --seed 0x5",
+                "`rashomon heal --nodes a,b --user admin --key=k --sudo --insecure --teardown`",
+            ),
+        ] {
+            let words: Vec<String> = test.split(' ').map(str::to_owned).collect();
+            assert_eq!(removes(&words), heal);
+        }
+    }
 }

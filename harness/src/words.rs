@@ -2,6 +2,8 @@
 
 pub use checker::describe::{count, many, seconds};
 
+use crate::console::is_unsafe;
+use std::path::Path;
 use std::time::Duration;
 
 /// A duration in two or three figures: `384 ms`, `4.1 s`, `2.5 min`.
@@ -31,18 +33,19 @@ pub fn bytes(n: u64) -> String {
     if x < 10.0 { format!("{x:.1} {}", units[unit]) } else { format!("{x:.0} {}", units[unit]) }
 }
 
-/// A size as people write it on a command line: `64MB`, `1.5GiB`, `4096`. Decimal and binary units, in any case.
+/// A size as people write it on a command line: `64MB`, `1.5GiB`, `4096B`. Decimal and binary units, in any case.
 ///
 /// # Errors
 /// A sentence that shows what is accepted.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    let bad = || format!("`{text}` is not a size; write it like 64MB, 1.5GiB or 4096");
+    let bad = || format!("`{text}` is not a size; write it like 64MB, 1.5GiB or 4096B");
     let text = text.trim();
     let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: f64 = number.parse().map_err(|_| bad())?;
     let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
+        "" => return Err(format!("{text} of what? Write {text}MB, {text}GiB or {text}B")),
+        "b" => 1,
         "k" | "kb" => 1_000,
         "m" | "mb" => 1_000_000,
         "g" | "gb" => 1_000_000_000,
@@ -57,6 +60,25 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     if bytes < 1.0 || bytes > 2f64.powi(62) { Err(bad()) } else { Ok(bytes as u64) }
 }
 
+/// A name from outside (of a file, a function, a node) in one line: what is no text, ends of lines too, stands there in Rust's notation.
+pub fn name(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// The name of a file: see [`name`].
+pub fn path(path: &Path) -> String {
+    name(&path.display().to_string())
+}
+
+/// A message that names a file, in one line whatever the file is called.
+pub fn of_file(file: &Path, message: &str) -> String {
+    message.replace(&file.display().to_string(), &path(file))
+}
+
 /// A command line, each word quoted for a POSIX shell where it needs it.
 pub fn shell(words: &[String]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
@@ -65,6 +87,15 @@ pub fn shell(words: &[String]) -> String {
 
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if word.chars().any(|c| c == '\n' || is_unsafe(c)) {
+        // Bash's and zsh's notation: in single quotes there is none for what a terminal would obey.
+        let bytes = word.bytes().map(|byte| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        });
+        return format!("$'{}'", bytes.collect::<String>());
+    }
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
@@ -83,7 +114,8 @@ mod tests {
     fn sizes_are_read() {
         assert_eq!(parse_bytes("64MB"), Ok(64_000_000));
         assert_eq!(parse_bytes("1.5 GiB"), Ok(1_610_612_736));
-        assert_eq!(parse_bytes("4096"), Ok(4096));
+        assert_eq!(parse_bytes("4096B"), Ok(4096));
+        assert!(parse_bytes("64").unwrap_err().contains("64MB"));
         for bad in ["", "MB", "12XB", "-3MB", "0", "1e9999", "999999999TiB"] {
             assert!(parse_bytes(bad).is_err(), "{bad}");
         }
@@ -93,5 +125,7 @@ mod tests {
     fn command_lines_survive_a_shell() {
         let words = ["rashomon", "check", "a b.edn", "it's", "", "--seed=0x5a3"].map(String::from);
         assert_eq!(shell(&words), r"rashomon check 'a b.edn' 'it'\''s' '' --seed=0x5a3");
+        assert_eq!(shell(&["a\nb\u{1b}'\u{202e}".into()]), r"$'a\x0ab\x1b\'\xe2\x80\xae'");
+        assert_eq!(name("a\nb\u{1b}[2J é"), r"a\nb\u{1b}[2J é");
     }
 }

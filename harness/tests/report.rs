@@ -85,12 +85,74 @@ fn an_invalid_run_shows_its_counterexample() {
     let html = page("invalid", &samples::invalid_run());
     has(
         &html,
-        &["✗ INVALID", "Four operations on key 20 cannot be put in any order", "id=\"failing-1\"", "class=\"ring\"", "class=\"wall\""],
+        &[
+            "✗ INVALID",
+            "Two of 8 keys are not linearizable",
+            "Four operations on key 20 cannot be put in any order",
+            "id=\"failing-1\"",
+            "class=\"ring\"",
+            "class=\"wall\"",
+        ],
     );
     has(&html, &["id=\"faults\"", "id=\"performance\"", "id=\"keys\"", "id=\"counts\"", "id=\"repeat\"", "id=\"limits\"", "<b>n5</b>"]);
     has(&html, &["data-step=\"4\"", ">none</text>", "rashomon test pairstore --seed 0x5a3", "? not seen", "How far an order gets"]);
     has_not(&html, &["id=\"witness\"", "id=\"undecided\""]);
     assert!(html.len() <= 400_000, "{} bytes", html.len());
+}
+
+#[test]
+fn every_failing_key_can_be_reached_and_names_itself() {
+    // More than are drawn, and more than are told of with all their ops.
+    let history = samples::history((0..220).flat_map(|key| samples::stale_read(key, key * 2_000_000_000, 5)).collect());
+    let keys = (0..220)
+        .map(|key| samples::key_verdict(&history, Some(key), Answer::Invalid(Box::new(samples::stale_read_example(&history, key, 5)))));
+    let verdict = samples::verdict(keys.collect());
+    let run = samples::file(history, verdict);
+    let html = page("many-keys", &run);
+    let section = html.split("id=\"counter-example\"").nth(1).unwrap();
+    has(section.split("</h2>").next().unwrap(), &["220 of 220 keys are not linearizable"]);
+    for key in 0..220 {
+        has(&html, &[&format!("href=\"#key-{key}\""), &format!("id=\"key-{key}\"")]);
+        let place = section.split(&format!("id=\"key-{key}\"")).nth(1).unwrap_or_else(|| panic!("key {key}"));
+        let heading = place.split("</h3>").next().unwrap().split("</summary>").next().unwrap().split("</li>").next().unwrap();
+        assert!(heading.to_lowercase().contains(&format!("key {key}")), "{heading}");
+    }
+}
+
+#[test]
+fn the_ringed_op_is_the_one_that_is_said_to_fit_nowhere() {
+    for shift in 0..4 {
+        let mut run = samples::invalid_run();
+        let history = &run.history;
+        let key = run.verdict.keys.iter_mut().find(|key| matches!(key.answer, Answer::Invalid(_))).unwrap();
+        let Answer::Invalid(proof) = &mut key.answer else { unreachable!() };
+        // What completes last among the contradicting ops, and so ends the prefix, may be any of them.
+        proof.blocked = Some(proof.core[shift]);
+        let stuck = checker::describe::label(history, true, proof.stuck.unwrap());
+        let who = history.values.display(history.process_name(history.op_process(history.op(proof.stuck.unwrap()))));
+        let html = page(&format!("ring-{shift}"), &run);
+        let ring = html.split("class=\"ring\"").next().unwrap().rsplit("class=\"bar ").next().unwrap();
+        assert!(ring.contains(&stuck), "{ring}");
+        let far = html.split("How far an order gets").nth(1).unwrap();
+        let said = far.split("</p>").next().unwrap();
+        let named = said.rsplit("class=\"chip").next().unwrap();
+        assert!(named.contains(&format!(">{stuck}<")) && named.contains(&format!("process {who}")), "{said}");
+        let order = far.split("fits nowhere").next().unwrap().rsplit("class=\"chip").next().unwrap();
+        assert!(order.contains(&format!(">{stuck}<")), "{order}");
+    }
+}
+
+#[test]
+fn a_page_never_speaks_of_another_model_than_it_was_asked_about() {
+    for model in checker::Consistency::named() {
+        let mut run = samples::valid_run(200);
+        (run.consistency, run.verdict.consistency) = (model, model.name());
+        let html = page(&format!("model-{}", model.name()), &run);
+        let heading = html.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap();
+        assert!(heading.contains(model.name()), "{heading}");
+        let sentence = html.split("class=\"sentence\">").nth(1).unwrap().split("</p>").next().unwrap();
+        assert_eq!(sentence.contains("respects real time"), model == checker::Consistency::Linearizable, "{}: {sentence}", model.name());
+    }
 }
 
 #[test]

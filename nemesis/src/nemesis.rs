@@ -2,7 +2,7 @@
 
 use crate::NodeError;
 use crate::fault::{Action, Context, Fault, Phase, Report};
-use crate::schedule::{Schedule, targets};
+use crate::schedule::{Mismatch, Schedule, targets};
 use histories::Value;
 use rand_chacha::ChaCha8Rng;
 use std::sync::mpsc::channel;
@@ -25,9 +25,13 @@ struct Entry {
 
 impl Nemesis {
     /// A nemesis that injects these faults (see [`crate::spec::parse`]) when the schedule says so, with targets drawn from the seed.
-    pub fn new(context: Context, faults: Vec<Box<dyn Fault>>, schedule: Schedule, seed: u64) -> Nemesis {
+    ///
+    /// # Errors
+    /// The schedule speaks of other faults than these.
+    pub fn new(context: Context, faults: Vec<Box<dyn Fault>>, schedule: Schedule, seed: u64) -> Result<Nemesis, Mismatch> {
+        schedule.fits(faults.len())?;
         let faults = faults.into_iter().map(|fault| Entry { fault, count: 0, active: false }).collect();
-        Nemesis { context, faults, schedule, seed }
+        Ok(Nemesis { context, faults, schedule, seed })
     }
 
     /// The names of its faults.
@@ -231,7 +235,7 @@ pub(crate) mod tests {
             let context = Context { cluster, database: self.clone(), network: self.clone() };
             let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
             let schedule = Schedule::drawn(Mix::FlipFlop, &names, Duration::from_secs(5), seed);
-            Nemesis::new(context, faults, schedule, seed)
+            Nemesis::new(context, faults, schedule, seed).unwrap()
         }
 
         fn is_healthy(&self) -> bool {
@@ -571,7 +575,7 @@ pub(crate) mod tests {
             let steps: Vec<Step> =
                 (0..4).map(|i| Step { fault: i % texts.len(), at: Duration::from_secs(i as u64), until: None }).collect();
             let context = Context { cluster, database: pretended.clone(), network: pretended.clone() };
-            let mut nemesis = Nemesis::new(context, faults, Schedule::scripted(&steps), 3);
+            let mut nemesis = Nemesis::new(context, faults, Schedule::scripted(&steps), 3).unwrap();
             let mut whats = Vec::new();
             while let Some(action) = nemesis.next_action() {
                 whats.push(nemesis.perform(&action).1.what);

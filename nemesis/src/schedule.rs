@@ -85,7 +85,29 @@ pub struct Step {
 /// When faults start and end, in order of time. A drawn one has no end.
 pub struct Schedule {
     kind: Kind,
+    /// How many faults it speaks of.
+    faults: usize,
+    /// Whether it would go without some of more faults than that.
+    leaves_none_out: bool,
 }
+
+/// A schedule and the faults that it is to inject do not fit each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// How many faults the schedule speaks of.
+    pub scheduled: usize,
+    /// How many faults there are.
+    pub faults: usize,
+}
+
+impl std::fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Mismatch { scheduled, faults } = self;
+        write!(f, "the schedule does not match the faults: it speaks of {scheduled}, and {faults} were asked for")
+    }
+}
+
+impl std::error::Error for Mismatch {}
 
 enum Kind {
     FlipFlop(Vec<Turns>),
@@ -110,7 +132,7 @@ impl Schedule {
             Mix::Rounds => return Schedule::rounds(&vec![1; classes.len()], interval, seed),
             Mix::Shifting => Kind::Shifting(Box::new(Shifting::new(classes.len(), interval, seed))),
         };
-        Schedule { kind }
+        Schedule { kind, faults: classes.len(), leaves_none_out: true }
     }
 
     /// By turns, each class with its own lengths of time, drawn from the seed.
@@ -120,12 +142,12 @@ impl Schedule {
             turns.advance();
             turns
         };
-        Schedule { kind: Kind::FlipFlop(classes.iter().map(turns).collect()) }
+        Schedule { kind: Kind::FlipFlop(classes.iter().map(turns).collect()), faults: classes.len(), leaves_none_out: true }
     }
 
     /// Rounds in which each class begins so many times, one class every `interval`. Two turns of a class do not overlap.
     pub fn rounds(turns: &[usize], interval: Duration, seed: u64) -> Schedule {
-        Schedule { kind: Kind::Rounds(Box::new(Rounds::new(turns, interval, seed))) }
+        Schedule { kind: Kind::Rounds(Box::new(Rounds::new(turns, interval, seed))), faults: turns.len(), leaves_none_out: true }
     }
 
     /// The schedule of these steps. Of actions at the same time, ends come first.
@@ -134,7 +156,18 @@ impl Schedule {
         let stop = |step: &Step| step.until.map(|at| Action { fault: step.fault, phase: Phase::Stop, at });
         let mut actions: Vec<Action> = steps.iter().flat_map(|step| [Some(start(step)), stop(step)]).flatten().collect();
         actions.sort_by_key(|action| std::cmp::Reverse((action.at, action.phase == Phase::Start, action.fault)));
-        Schedule { kind: Kind::Scripted(actions) }
+        let faults = steps.iter().map(|step| step.fault + 1).max().unwrap_or(0);
+        Schedule { kind: Kind::Scripted(actions), faults, leaves_none_out: false }
+    }
+
+    /// Whether it can be performed with so many faults: each index that it will give is one of theirs, and a drawn one leaves none of
+    /// them out.
+    ///
+    /// # Errors
+    /// [`Mismatch`].
+    pub fn fits(&self, faults: usize) -> Result<(), Mismatch> {
+        let fits = if self.leaves_none_out { self.faults == faults } else { self.faults <= faults };
+        if fits { Ok(()) } else { Err(Mismatch { scheduled: self.faults, faults }) }
     }
 }
 
@@ -291,6 +324,21 @@ mod tests {
 
     fn actions(classes: &[&str], seed: u64, count: usize) -> Vec<Action> {
         Schedule::drawn(Mix::FlipFlop, classes, INTERVAL, seed).take(count).collect()
+    }
+
+    #[test]
+    fn a_schedule_fits_its_own_faults_and_no_others() {
+        for mix in [Mix::FlipFlop, Mix::Shifting, Mix::Rounds] {
+            let drawn = || Schedule::drawn(mix, &["kill", "pause"], INTERVAL, 1);
+            let fitting: Vec<usize> = (0..5).filter(|&faults| drawn().fits(faults).is_ok()).collect();
+            assert_eq!(fitting, [2], "{mix:?}");
+            assert!(drawn().take(100).all(|action| action.fault < 2), "{mix:?}");
+        }
+        let step = |fault| Step { fault, at: Duration::ZERO, until: None };
+        let scripted = Schedule::scripted(&[step(2), step(0)]);
+        assert_eq!(scripted.fits(2), Err(Mismatch { scheduled: 3, faults: 2 }));
+        assert_eq!((scripted.fits(3), scripted.fits(4)), (Ok(()), Ok(())), "a script may leave some out");
+        assert!(scripted.fits(1).unwrap_err().to_string().contains("does not match the faults"));
     }
 
     #[test]

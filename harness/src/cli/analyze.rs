@@ -1,10 +1,11 @@
 //! `rashomon analyze`: judge a stored run again.
 
+use super::test::tell;
 use super::{Global, Outcome, options};
+use crate::analysis;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::store::RunDir;
-use crate::{analysis, console, exit, terminal};
 use checker::{Algorithm, Consistency};
 use clap::Args;
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ pub(super) struct AnalyzeArgs {
     /// Which procedure decides whether it is linearizable: auto, search, zones, ... (see `rashomon check --help`) [default: that of the test]
     #[arg(long, value_name = "NAME")]
     pub(super) algorithm: Option<Algorithm>,
+    /// Judge a run that was cut short by its recorded part, instead of calling it unknown
+    #[arg(long)]
+    pub(super) accept_partial: bool,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,
 }
@@ -37,11 +41,10 @@ pub(super) struct AnalyzeArgs {
 pub(super) fn run(args: &AnalyzeArgs, global: Global) -> Outcome {
     options::refuse_algorithm(args.algorithm.unwrap_or_default(), args.consistency.as_slice())?;
     let dir = RunDir::open(&args.run)?;
-    let how = analysis::Otherwise { consistency: args.consistency, algorithm: args.algorithm };
+    let how = analysis::Otherwise { consistency: args.consistency, algorithm: args.algorithm, accept_partial: args.accept_partial };
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(global.stderr());
     let run = analysis::judge_run(&dir, how, args.limits.limits(), || interrupt.times() > 0, &progress)?;
-    analysis::write(&dir, &run)?;
-    console::print(&terminal::verdict(&run, Some(&dir.report()), global.stdout()))?;
-    Ok(exit::of_run(&run))
+    progress.clear();
+    Ok(tell(&run, &dir, global.stdout(), global))
 }

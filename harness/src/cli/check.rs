@@ -1,12 +1,13 @@
 //! `rashomon check`: judge recorded files, with no cluster.
 
-use super::{Failure, Global, Outcome, options};
+use super::{Failure, Global, Outcome, after_the_verdict, options};
 use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::interrupt::Interrupt;
-use crate::ladder::{self, Rung};
+use crate::ladder::{self, Overall, Rung};
 use crate::progress::Progress;
 use crate::run::Run;
-use crate::{console, exit, report, results, store, terminal};
+use crate::{console, exit, report, results, store, terminal, words};
+use anyhow::{Context as _, anyhow};
 use checker::Consistency;
 use checker::verdict::Summary;
 use clap::Args;
@@ -19,7 +20,7 @@ Examples:
   rashomon check history.edn
   rashomon check history.edn --model cas-register --initial 0 --report report.html
   rashomon check history.edn --consistency causal,pram
-  rashomon check history.edn --consistency strongest
+  rashomon check history.edn --consistency strongest --at-least causal
   rashomon check --json *.jsonl                    one JSON object per file
 ";
 
@@ -60,6 +61,15 @@ pub(super) struct CheckArgs {
     /// What the history should keep, several separated by commas, or strongest for the ladder of all
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = asked, default_value = "linearizable", long_help = consistency_help())]
     pub(super) consistency: Vec<Asked>,
+    /// With --consistency strongest: the model that must be kept for exit code 0 [default: any but eventual]
+    #[arg(long, value_name = "MODEL", value_parser = at_least)]
+    pub(super) at_least: Option<Consistency>,
+    /// Let a history count as valid of which no operation says anything: nothing ended ok, or only reads that found nothing
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+    /// Judge the history of a test that was cut short by its recorded part
+    #[arg(long)]
+    pub(super) accept_partial: bool,
     #[command(flatten)]
     pub(super) limits: options::LimitArgs,
     /// One JSON object per file on standard output, and nothing else there
@@ -76,9 +86,19 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
     }
     let named = args.consistency.iter().map(|asked| if let Asked::Model(model) = asked { *model } else { Consistency::Linearizable });
     options::refuse_algorithm(args.model.algorithm, &named.collect::<Vec<_>>())?;
+    if args.at_least.is_some() && !args.consistency.contains(&Asked::Strongest) {
+        return Err(Failure::usage("--at-least says what of the ladder must be kept; use it with --consistency strongest"));
+    }
     let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
     let interrupt = Interrupt::listen()?;
-    let mut how = FileOptions { format: args.format, options: args.model.options(), limits: args.limits.limits(), ..Default::default() };
+    let mut how = FileOptions {
+        format: args.format,
+        consistency: Consistency::default(),
+        options: args.model.options(),
+        limits: args.limits.limits(),
+        allow_empty: args.allow_empty,
+        accept_partial: args.accept_partial,
+    };
     let judge = Judge { args, progress: &progress, interrupt: &interrupt, global };
     let mut code = exit::VALID;
     for path in &args.files {
@@ -90,25 +110,45 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
                 continue;
             }
         };
-        let mut rungs = Vec::new();
+        let mut told = Told::default();
         for asked in &args.consistency {
-            let told = match asked {
+            let of_model = match asked {
                 Asked::Model(consistency) => {
                     how.consistency = *consistency;
-                    judge.check(path, &mut file, &how, &mut rungs)?
+                    judge.check(path, &mut file, &how, &mut told)?
                 }
-                Asked::Strongest => judge.climb(path, &mut file, &how, &mut rungs)?,
+                Asked::Strongest => judge.climb(path, &mut file, &how, &mut told)?,
             };
-            code = exit::worse(code, told);
+            code = exit::worse(code, of_model);
             if interrupt.times() > 0 {
                 return Ok(code);
             }
         }
-        if let Some(page) = args.report.as_ref().filter(|_| !is_one_model(args) && !rungs.is_empty()) {
-            judge.draw(page, &mut file, &how, rungs)?;
+        if let Some(page) = args.report.as_ref().filter(|_| !is_one_model(args) && !told.rungs.is_empty()) {
+            let drawn = judge.draw(page, &mut file, &how, told);
+            code = exit::worse(code, after_the_verdict(drawn, global));
         }
     }
     Ok(code)
+}
+
+/// What was said of a file so far.
+#[derive(Default)]
+struct Told {
+    /// The answer for each model that could be judged.
+    rungs: Vec<Rung>,
+    /// That of all together.
+    overall: Option<Overall>,
+}
+
+impl Told {
+    fn add(&mut self, rungs: Vec<Rung>, overall: Overall) {
+        self.rungs.extend(rungs);
+        self.overall = Some(match self.overall.take() {
+            Some(before) => before.and(overall),
+            None => overall,
+        });
+    }
 }
 
 /// Whether one model is asked about: then its page is written along with its verdict.
@@ -126,7 +166,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Judges one file and says so. A file that cannot be judged is told and does not keep the others from being judged.
-    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, rungs: &mut Vec<Rung>) -> Outcome {
+    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, all: &mut Told) -> Outcome {
         let judged = file.judge(how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
         let run = match judged {
@@ -134,36 +174,41 @@ impl Judge<'_> {
             Err(error) => return refuse(path, error, self.args, self.global),
         };
         run.repeat = super::command_line();
-        rungs.push(Rung { consistency: how.consistency, summary: run.summary(), reason: results::reason(run) });
-        if let Some(page) = self.args.report.as_ref().filter(|_| is_one_model(self.args)) {
-            store::write(page, report::render(run).as_bytes())?;
-        }
-        console::print(&told(run, self.args, self.global))?;
-        Ok(exit::of(run.summary()))
+        let rung = vec![Rung { consistency: how.consistency, summary: run.summary(), reason: results::reason(run) }];
+        let overall = Overall::of_all(&rung);
+        all.add(rung, overall);
+        let said = say(self.args, &told(run, self.args, self.global));
+        let code = exit::worse(exit::of(run.summary()), after_the_verdict(said, self.global));
+        let Some(page) = self.args.report.as_ref().filter(|_| is_one_model(self.args)) else { return Ok(code) };
+        let written = write_page(page, run);
+        Ok(exit::worse(code, after_the_verdict(written, self.global)))
     }
 
     /// Says of one file what it keeps of all models, strongest first.
-    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, told: &mut Vec<Rung>) -> Outcome {
+    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, all: &mut Told) -> Outcome {
         let climbed = ladder::climb(file, how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
         let rungs = match climbed {
             Ok(rungs) => rungs,
             Err(error) => return refuse(path, error, self.args, self.global),
         };
-        if self.args.json {
-            console::print(&format!("{}\n", ladder::json(path, &rungs)))?;
+        let overall = Overall::of_ladder(&rungs, self.args.at_least);
+        let text = if self.args.json {
+            format!("{}\n", ladder::json(path, &rungs, &overall, self.args.at_least))
         } else {
-            let name = if self.args.files.len() > 1 { format!("{}\n", path.display()) } else { String::new() };
-            console::print(&format!("{name}{}", ladder::block(&rungs, self.global.stdout())))?;
-        }
-        let code = exit::of(ladder::summary(&rungs));
-        told.extend(rungs);
+            let name = if self.args.files.len() > 1 { format!("{}\n", words::path(path)) } else { String::new() };
+            format!("{name}{}", ladder::block(&rungs, &overall, self.global.stdout()))
+        };
+        let said = say(self.args, &text);
+        let code = exit::worse(exit::of(overall.summary), after_the_verdict(said, self.global));
+        all.add(rungs, overall);
         Ok(code)
     }
 
     /// The page of several models: of the weakest one that is not kept, whose counter-example is one to all others that are not;
     /// else of the first that is kept.
-    fn draw(&self, page: &Path, file: &mut RecordedFile, how: &FileOptions, ladder: Vec<Rung>) -> Result<(), Failure> {
+    fn draw(&self, page: &Path, file: &mut RecordedFile, how: &FileOptions, told: Told) -> anyhow::Result<()> {
+        let Told { rungs: ladder, overall } = told;
         let broken = || ladder.iter().filter(|rung| rung.summary == Summary::Invalid).map(|rung| rung.consistency);
         let weakest = broken().find(|mine| broken().all(|other| other == *mine || !mine.implies(other)));
         let kept = ladder.iter().find(|rung| rung.summary == Summary::Valid).map(|rung| rung.consistency);
@@ -172,13 +217,23 @@ impl Judge<'_> {
         self.progress.clear();
         let run = judged.map_err(|error| {
             let (FileError::Read(why) | FileError::Model(why)) = error;
-            Failure::error(format!("{} was not written: {why}", page.display()))
+            anyhow!("{} was not written: {why}", words::path(page))
         })?;
         run.repeat = super::command_line();
         run.ladder = ladder;
-        store::write(page, report::render(run).as_bytes())?;
-        Ok(())
+        run.overall = overall;
+        write_page(page, run)
     }
+}
+
+/// Writes the page, and makes the folders that it is to lie in.
+fn write_page(page: &Path, run: &Run) -> anyhow::Result<()> {
+    store::make_parents(page)?;
+    store::write(page, report::render(run).as_bytes())
+}
+
+fn say(args: &CheckArgs, text: &str) -> anyhow::Result<()> {
+    if args.json { console::print_json(text) } else { console::print(text) }.context("cannot write to standard output")
 }
 
 /// Says why a file was not judged; the exit code.
@@ -187,12 +242,9 @@ fn refuse(file: &Path, error: FileError, args: &CheckArgs, global: Global) -> Ou
         FileError::Read(why) => (why, exit::CRASH),
         FileError::Model(why) => (why, exit::USAGE),
     };
-    if args.json {
-        console::print(&format!("{}\n", results::of_error(&file.display().to_string(), &why)))?;
-    }
-    let console = global.stderr();
-    console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), why));
-    Ok(code)
+    let said = if args.json { say(args, &format!("{}\n", results::of_error(&file.display().to_string(), &why))) } else { Ok(()) };
+    super::complain(&why, global);
+    Ok(exit::worse(code, after_the_verdict(said, global)))
 }
 
 /// What `--consistency` asks for.
@@ -208,13 +260,20 @@ fn asked(name: &str) -> Result<Asked, String> {
     if name == "strongest" { Ok(Asked::Strongest) } else { Consistency::from_str(name).map(Asked::Model) }
 }
 
+fn at_least(name: &str) -> Result<Consistency, String> {
+    let model = Consistency::from_str(name)?;
+    let is_rung = Consistency::ALL.contains(&model);
+    if is_rung { Ok(model) } else { Err(format!("{name} is no rung of the ladder; ask for it with --consistency {name}")) }
+}
+
 fn consistency_help() -> String {
     let names: Vec<&str> = Consistency::named().map(Consistency::name).collect();
     format!(
         "What the history should keep, several separated by commas: {}. Linearizable is judged key by key; all others judge all keys \
          together, sequential-per-key aside. Those weaker than sequential are about reads and writes, and need each value to be \
          written once per key.\n\nstrongest: one line for each model, \
-         and the exit code is 0 if one of them is kept, 1 if none is, 2 if that is not known",
+         and the exit code is 0 if one of them is kept, 1 if none is, 2 if that is not known. Eventual stands beside the others and does \
+         not count; --at-least names the model that must be kept",
         names.join(", ")
     )
 }
@@ -224,5 +283,5 @@ fn told(run: &Run, args: &CheckArgs, global: Global) -> String {
         return format!("{}\n", results::of_check(run));
     }
     let block = terminal::verdict(run, args.report.as_deref(), global.stdout());
-    if args.files.len() > 1 { format!("{}\n{block}\n", run.history_path.display()) } else { block }
+    if args.files.len() > 1 { format!("{}\n{block}\n", words::path(&run.history_path)) } else { block }
 }

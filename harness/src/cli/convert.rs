@@ -44,25 +44,28 @@ pub(super) struct ConvertArgs {
 
 pub(super) fn run(args: &ConvertArgs, _global: Global) -> Outcome {
     let Some(to) = args.to.or_else(|| format_of_name(&args.output)) else {
-        return Err(Failure::usage(format!("{}: name the format to write with --to", args.output.display())));
+        return Err(Failure::usage(format!("{}: name the format to write with --to", words::path(&args.output))));
     };
     if !to.is_written() {
         return Err(Failure::usage(format!("the format {to} is only read; formats that are written: edn, jsonl, json, intervals")));
     }
     if args.output.exists() && !args.force {
-        return Err(Failure::usage(format!("{} exists; write over it with --force", args.output.display())));
+        return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));
     }
-    let history = histories::read_path(&args.input, args.format)?;
+    let history = histories::read_path(&args.input, args.format);
+    let history = history.map_err(|error| Failure::error(words::of_file(&args.input, &error.to_string())))?;
     let written = if args.output.as_os_str() == "-" {
-        write::write(std::io::stdout().lock(), &history, to)
+        console::print_data(|out| write::write(out, &history, to))
     } else {
         histories::file::write_path(&args.output, &history, to)
     };
-    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", args.output.display())))?;
+    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", words::path(&args.output))))?;
     let events = words::many(history.len(), "event");
-    let mut told = vec![format!("{}: {events} read as {}, written as {to}", args.output.display(), history.meta.format)];
+    let mut told = vec![format!("{}: {events} read as {}, written as {to}", words::path(&args.output), history.meta.format)];
     told.extend(history.meta.torn_line.map(|line| format!("left out: line {line}, which its writer did not finish")));
-    told.extend(history.meta.passed_over.iter().map(|field| format!("left out: the field {field}, which means nothing here")));
+    told.extend(
+        history.meta.passed_over.iter().map(|field| format!("left out: the field {}, which means nothing here", words::name(field))),
+    );
     told.extend(write::losses(&history, to).into_iter().map(|loss| format!("lost in {to}: {loss}")));
     console::complain(&(told.join("\n") + "\n"));
     Ok(exit::VALID)

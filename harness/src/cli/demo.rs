@@ -63,13 +63,13 @@ pub(super) fn run(args: &DemoArgs, global: Global) -> Outcome {
         }
         progress.say(&line(&outcome));
         if args.json {
-            console::print(&format!("{}\n", outcome.json()))?;
+            console::print_json(&format!("{}\n", outcome.json()))?;
         }
         outcomes.push(outcome);
     }
     if !args.json {
         let mut text = table(&outcomes, start.elapsed(), global.stdout());
-        let _ = writeln!(text, "  histories {}/SCHEME.jsonl", options.dir.display());
+        let _ = writeln!(text, "  histories {}/SCHEME.jsonl", words::path(&options.dir));
         let _ = writeln!(text, "  repeat    {}", words::shell(&plan::repeat(args.seed, seed)));
         console::print(&text)?;
     }

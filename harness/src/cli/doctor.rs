@@ -45,8 +45,11 @@ pub(super) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options()?)?;
     let options = AgentOptions::new("rashomon doctor", plan::this_program()?);
     let examined = doctor::examine(&cluster, &access, &options, args.lab.is_some());
-    let text = if args.json { as_json(&cluster, &examined)? } else { as_table(&cluster, &examined, global.stdout()) };
-    console::print(&text)?;
+    if args.json {
+        console::print_json(&as_json(&cluster, &examined)?)?;
+    } else {
+        console::print(&as_table(&cluster, &examined, global.stdout()))?;
+    }
     let usable = |examined: &Examined| examined.as_ref().is_ok_and(|all| all.iter().all(|finding| finding.ok || finding.topic != "login"));
     Ok(if examined.iter().all(usable) { exit::VALID } else { exit::CRASH })
 }

@@ -6,7 +6,6 @@ use crate::{console, exit, words};
 use clap::Args;
 use histories::generate::{self, Anomaly, Distinct, Model, Plan, Planted, Refused, THINK_NS};
 use histories::{Format, History, write};
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,7 +114,7 @@ impl GenerateArgs {
 
     fn format(&self) -> Result<Format, Failure> {
         let by_name = || if is_standard_output(&self.output) { Some(Format::Jsonl) } else { format_of_name(&self.output) };
-        let shown = self.output.display();
+        let shown = words::path(&self.output);
         match self.to.or_else(by_name) {
             None => Err(Failure::usage(format!("{shown}: name the format to write with --to"))),
             Some(format) if !format.is_written() => Err(Failure::usage(format!("the format {format} is only read"))),
@@ -132,25 +131,25 @@ pub(super) fn run(args: &GenerateArgs, _global: Global) -> Outcome {
     let format = args.format()?;
     let to_terminal = is_standard_output(&args.output);
     if !to_terminal && args.output.exists() && !args.force {
-        return Err(Failure::usage(format!("{} exists; write over it with --force", args.output.display())));
+        return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));
     }
     let (history, planted) = generate::history(&args.plan()).map_err(|refused| match refused {
         Refused::Plan(why) => Failure::usage(why),
         no_place @ Refused::NoPlace { .. } => no_place.into(),
     })?;
     let written = if to_terminal {
-        write::write(BufWriter::new(std::io::stdout().lock()), &history, format)
+        console::print_data(|out| write::write(out, &history, format))
     } else {
         histories::file::write_path(&args.output, &history, format)
     };
-    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", args.output.display())))?;
+    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", words::path(&args.output))))?;
     console::complain(&format!("{}\n", summary(args, &history, planted.as_ref(), format)));
     Ok(exit::VALID)
 }
 
 /// What was made, where, and what is wrong with it.
 fn summary(args: &GenerateArgs, history: &History, planted: Option<&Planted>, format: Format) -> String {
-    let place = if is_standard_output(&args.output) { "standard output".into() } else { args.output.display().to_string() };
+    let place = if is_standard_output(&args.output) { "standard output".into() } else { words::path(&args.output) };
     let ops = words::many(history.ops().len(), "op");
     let clients = words::many(args.concurrency as usize, "client");
     let wrong = planted.map_or("nothing is wrong".into(), |planted| {

@@ -3,7 +3,7 @@
 use super::options::{YesNo, initial};
 use super::{Global, Outcome};
 use crate::console::{self, Console, Ink};
-use crate::words::{count, many};
+use crate::words::{self, count, many};
 use crate::{exit, terminal};
 use clap::Args;
 use histories::lint::{Assume, Finding, Severity, lint};
@@ -57,17 +57,17 @@ pub(super) fn run(args: &LintArgs, global: Global) -> Outcome {
         let history = match histories::read_path(file, args.format) {
             Ok(history) => history,
             Err(error) => {
-                code = exit::worse(code, refused(file, &error.to_string(), args, global)?);
+                code = exit::worse(code, refused(file, &words::of_file(file, &error.to_string()), args, global)?);
                 continue;
             }
         };
         let findings = lint(&history, &assume);
-        let text = if args.json {
-            format!("{}\n", object(file, &history, &findings))
+        if args.json {
+            console::print_json(&format!("{}\n", object(file, &history, &findings)))?;
         } else {
-            format!("{}{}", if number > 0 { "\n" } else { "" }, table(file, &history, &findings, global.stdout()))
-        };
-        console::print(&text)?;
+            let gap = if number > 0 { "\n" } else { "" };
+            console::print(&format!("{gap}{}", table(file, &history, &findings, global.stdout())))?;
+        }
         if findings.iter().any(|finding| finding.severity > Severity::Note) {
             code = exit::worse(code, exit::INVALID);
         }
@@ -78,21 +78,21 @@ pub(super) fn run(args: &LintArgs, global: Global) -> Outcome {
 /// A file that cannot be read does not keep the others from being looked at.
 fn refused(file: &Path, why: &str, args: &LintArgs, global: Global) -> Outcome {
     if args.json {
-        console::print(&format!("{}\n", json!({ "file": file, "format": null, "ops": null, "findings": null, "reason": why })))?;
+        let file = file.display().to_string();
+        console::print_json(&format!("{}\n", json!({ "file": file, "format": null, "ops": null, "findings": null, "reason": why })))?;
     }
-    let console = global.stderr();
-    console::complain(&format!("{}: {why}\n", console.ink(Ink::Red, "error")));
+    super::complain(why, global);
     Ok(exit::CRASH)
 }
 
 /// The object that `--json` prints for a file. The names of its fields are a promise.
 fn object(file: &Path, history: &History, findings: &[Finding]) -> serde_json::Value {
-    json!({ "file": file, "format": history.meta.format, "ops": history.ops().len(), "findings": findings, "reason": null })
+    json!({ "file": file.display().to_string(), "format": history.meta.format, "ops": history.ops().len(), "findings": findings, "reason": null })
 }
 
 /// The findings as a person reads them, in 80 columns.
 fn table(file: &Path, history: &History, findings: &[Finding], console: Console) -> String {
-    let mut out = format!("{}: {}\n", file.display(), summary(history, findings));
+    let mut out = format!("{}: {}\n", words::path(file), summary(history, findings));
     for finding in findings {
         let (name, ink) = match finding.severity {
             Severity::Error => ("error", Ink::Red),

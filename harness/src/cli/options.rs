@@ -242,10 +242,10 @@ impl SshArgs {
 
 /// The first line of a file that nobody else can read.
 fn read_password(file: &Path) -> Result<Secret, Failure> {
-    let refuse = |why: String| Failure::usage(format!("--sudo-password-file {}: {why}", file.display()));
+    let refuse = |why: String| Failure::usage(format!("--sudo-password-file {}: {why}", words::path(file)));
     let mode = std::fs::metadata(file).map_err(|e| refuse(e.to_string()))?.mode();
     if mode & 0o077 != 0 {
-        return Err(refuse(format!("others can read or write it: chmod 600 {}", file.display())));
+        return Err(refuse(format!("others can read or write it: chmod 600 {}", words::shell(&[file.display().to_string()]))));
     }
     let text = std::fs::read_to_string(file).map_err(|e| refuse(e.to_string()))?;
     match text.lines().next() {

@@ -132,6 +132,7 @@ pub(super) fn of(
         nemesis: classes(&faults).into_iter().map(str::to_owned).collect(),
         options,
         judged: Judged {
+            accept_partial: args.accept_partial,
             consistency: (args.consistency != checker::Consistency::default()).then(|| args.consistency.name().into()),
             ..analysis::judged(&workload.options, &workload.must_succeed, workload.last.is_some())
         },

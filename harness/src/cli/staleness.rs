@@ -74,15 +74,14 @@ pub(super) fn run(args: &StalenessArgs, global: Global) -> Outcome {
 fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &Interrupt, global: Global) -> Outcome {
     let refused = |why: &str, code: u8| -> Outcome {
         if args.json {
-            console::print(&format!("{}\n", json!({ "file": file, "reason": why })))?;
+            console::print_json(&format!("{}\n", json!({ "file": file.display().to_string(), "reason": why })))?;
         }
-        let console = global.stderr();
-        console::complain(&format!("{}: {}\n", console.ink(console::Ink::Red, "error"), why));
+        super::complain(why, global);
         Ok(code)
     };
     let history = match histories::read_path(file, args.format) {
         Ok(history) => history,
-        Err(error) => return refused(&error.to_string(), exit::CRASH),
+        Err(error) => return refused(&words::of_file(file, &error.to_string()), exit::CRASH),
     };
     let mut options = args.model.options();
     let mut guessed = None;
@@ -98,21 +97,20 @@ fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &I
     progress.clear();
     let told = match told {
         Ok(told) => told,
-        Err(why) => return refused(&format!("{}: {why}", file.display()), exit::USAGE),
+        Err(why) => return refused(&format!("{}: {why}", words::path(file)), exit::USAGE),
     };
-    let text = if args.json {
-        format!("{}\n", to_json(file, &history, &told))
+    if args.json {
+        console::print_json(&format!("{}\n", to_json(file, &history, &told)))?;
     } else {
-        global.stdout().fit(&table(file, &history, &told, guessed.as_deref()))
-    };
-    console::print(&text)?;
+        console::print(&global.stdout().fit(&table(file, &history, &told, guessed.as_deref())))?;
+    }
     Ok(if told.reason.is_some() { exit::UNKNOWN } else { exit::VALID })
 }
 
 /// The numbers as a person reads them.
 fn table(file: &Path, history: &History, told: &Staleness, guessed: Option<&str>) -> String {
     const INDENT: usize = 12;
-    let mut out = format!("{}\n", file.display());
+    let mut out = format!("{}\n", words::path(file));
     let mut row = |name: &str, text: &str| {
         for (i, line) in terminal::wrap(text, WIDTH - INDENT).iter().enumerate() {
             let name = if i == 0 { name } else { "" };
@@ -238,7 +236,7 @@ fn keys(history: &History, told: &Staleness) -> String {
             Ok(bounds) => format!("{}..{}", show(bounds.least), show(bounds.most)),
             Err(_) => "?".into(),
         };
-        let name = key.key.map_or("-".into(), |key| history.values.display(key));
+        let name = key.key.map_or("-".into(), |key| words::name(&history.values.display(key)));
         let (k, t) = (bounds(&key.versions, |k| k.to_string()), bounds(&key.time_ns, nanoseconds));
         let _ = writeln!(out, "  {name:<12} {:>8} {k:>8} {t:>16}", key.ops);
     }
@@ -260,7 +258,7 @@ fn windows(history: &History, told: &Staleness, keys: &[usize]) -> String {
     );
     for key in keys.iter().map(|&i| &told.keys[i]) {
         let Ok(windows) = &key.windows else { continue };
-        let name = key.key.map_or("-".into(), |key| history.values.display(key));
+        let name = key.key.map_or("-".into(), |key| words::name(&history.values.display(key)));
         let [p50, p90, p99, p999, longest] = [500, 900, 990, 999, 1000].map(|n| windows.per_mille(n).map_or("-".into(), nanoseconds));
         let (writes, unseen) = (windows.sorted_ns.len(), windows.unseen.len());
         let _ = writeln!(out, "  {name:<12} {writes:>8} {p50:>8} {p90:>8} {p99:>8} {p999:>8} {longest:>8} {unseen:>8}");
@@ -309,7 +307,7 @@ fn to_json(file: &Path, history: &History, told: &Staleness) -> Json {
         row
     };
     json!({
-        "file": file,
+        "file": file.display().to_string(),
         "model": told.model,
         "reason": told.reason.as_ref().map(|reason| reason.in_words(None)),
         "all": if told.reason.is_none() { of(&told.all) } else { Json::Null },

@@ -1,6 +1,6 @@
 //! `rashomon stat`: what recorded files hold, in numbers.
 
-use super::{Global, Outcome};
+use super::{Failure, Global, Outcome};
 use crate::{console, exit, guess, words};
 use clap::Args;
 use histories::Format;
@@ -30,32 +30,33 @@ pub(super) struct StatArgs {
     pub(super) json: bool,
 }
 
-pub(super) fn run(args: &StatArgs, _global: Global) -> Outcome {
+pub(super) fn run(args: &StatArgs, global: Global) -> Outcome {
     for (number, file) in args.files.iter().enumerate() {
-        let history = histories::read_path(file, args.format)?;
+        let history = histories::read_path(file, args.format);
+        let history = history.map_err(|error| Failure::error(words::of_file(file, &error.to_string())))?;
         let stat = Stat::of(&history, None);
         let model = guess::model(&history);
-        let text = if args.json {
+        if args.json {
             let (model, why) = model.map_or_else(|why| (None, why), |(model, why)| (Some(model), why));
             let mut line = serde_json::to_value(&stat)?;
-            line["file"] = json!(file);
+            line["file"] = json!(file.display().to_string());
             line["model"] = json!(model);
             line["model_because"] = json!(why);
-            format!("{line}\n")
+            console::print_json(&format!("{line}\n"))?;
         } else {
             let model = model.map_or_else(|why| why, |(_, why)| why);
-            format!("{}{}", if number > 0 { "\n" } else { "" }, table(file, &stat, &model))
-        };
-        console::print(&text)?;
+            let gap = if number > 0 { "\n" } else { "" };
+            console::print(&format!("{gap}{}", global.stdout().fit(&table(file, &stat, &model))))?;
+        }
     }
     Ok(exit::VALID)
 }
 
 /// The numbers as a person reads them.
 fn table(file: &Path, stat: &Stat, model: &str) -> String {
-    let mut out = format!("{}\n", file.display());
+    let mut out = format!("{}\n", words::path(file));
     let mut row = |name: &str, text: String| {
-        let _ = writeln!(out, "  {name:<12} {text}");
+        let _ = writeln!(out, "  {:<12} {}", words::name(name), words::name(&text));
     };
     row("format", stat.format.into());
     row("events", format!("{}, {} of them the nemesis's", stat.events, stat.nemesis_events));

@@ -1,11 +1,14 @@
 //! `rashomon test`: run a test from end to end.
 
 use super::script::Script;
-use super::{Failure, Global, Outcome, options, plan};
+use super::{Failure, Global, Outcome, after_the_verdict, options, plan};
+use crate::console::Console;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::run::Run;
 use crate::store::RunDir;
-use crate::{console, exit, log, terminal, test, words};
+use crate::{analysis, console, exit, log, terminal, test, words};
+use anyhow::Context as _;
 use checker::{Algorithm, Consistency};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -110,6 +113,9 @@ pub(super) struct TestArgs {
     /// Which procedure decides whether it is linearizable: auto, search, zones, ... (see `rashomon check --help`)
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Check")]
     pub(super) algorithm: Algorithm,
+    /// Judge a run that is cut short (Ctrl-C, SIGTERM) by its recorded part, instead of calling it unknown
+    #[arg(long, help_heading = "Check")]
+    pub(super) accept_partial: bool,
     /// Judge while the clients still ask: the progress line says what holds so far
     #[arg(long, help_heading = "Check")]
     pub(super) live: bool,
@@ -382,15 +388,33 @@ pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: G
     log::to_file(&dir.log())?;
     tracing::info!(command = words::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
     progress.say(&headline(args, seed));
-    let plan = plan::of(args, script.as_ref(), lab, seed, command, &dir, &progress)?;
+    let removes = test::removes(&command);
+    let plan = match plan::of(args, script.as_ref(), lab, seed, command, &dir, &progress) {
+        Ok(plan) => plan,
+        Err(failure @ Failure::Usage(_)) => {
+            dir.withdraw();
+            return Err(failure);
+        }
+        // Its log may say more.
+        Err(failure @ Failure::Error(_)) => return Err(failure),
+    };
+    dir.announce();
     let finished = test::run(plan, &dir, &progress, &interrupt)?;
     progress.clear();
-    console::print(&terminal::verdict(&finished.run, Some(&dir.report()), out))?;
+    let code = tell(&finished.run, &dir, out, global);
     if finished.unhealed.is_empty() {
-        return Ok(exit::of_run(&finished.run));
+        return Ok(code);
     }
     let list = finished.unhealed.join("\n  ");
-    Err(Failure::error(format!("something is left on nodes; `rashomon heal --teardown` removes it:\n  {list}")))
+    super::complain(&format!("something is left on nodes; {removes} removes it:\n  {list}"), global);
+    Ok(exit::worse(code, exit::CRASH))
+}
+
+/// Says the verdict of a stored run, then writes it: neither a full disk nor a closed pipe keeps it from anybody.
+pub(super) fn tell(run: &Run, dir: &RunDir, out: Console, global: Global) -> u8 {
+    let said = console::print(&terminal::verdict(run, Some(&dir.report()), out)).context("cannot write to standard output");
+    let code = exit::worse(exit::of_run(run), after_the_verdict(said, global));
+    exit::worse(code, after_the_verdict(analysis::write(dir, run), global))
 }
 
 /// `rashomon 0.1.0  test demo, register  seed 0x5a3`.

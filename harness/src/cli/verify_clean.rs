@@ -98,7 +98,7 @@ fn compare(cluster: &Cluster, agents: &Agents, dir: &RunDir, out: Console) -> Ou
             }
             Err(error) => {
                 say(false, &error.to_string());
-                code = exit::CRASH;
+                code = exit::worse(code, exit::CRASH);
             }
         }
     }

@@ -85,6 +85,7 @@ impl Stage {
 
     /// Stops the nodes and seals the history.
     pub(super) fn close(self) -> anyhow::Result<()> {
+        record(&self.recorder, PHASE, &Value::Str("end".into()));
         self.cluster.on_all(|node| self.database.teardown(node))?;
         self.recorder.seal().map_err(anyhow::Error::msg)
     }

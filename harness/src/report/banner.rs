@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Everything above the line of contents.
 pub(super) fn banner(view: &View<'_>) -> Markup {
-    let (name, sign) = sign(view.run.summary());
+    let (name, sign) = sign(view.run.overall());
     html! {
         div class="banner" id="top" {
             h1 { (sign) " " (name.to_uppercase()) span class="what" { (what(view)) } }
@@ -34,17 +34,16 @@ pub(super) fn banner(view: &View<'_>) -> Markup {
 
 /// What the verdict is about, beside the word.
 fn what(view: &View<'_>) -> String {
-    let verdict = &view.run.verdict;
-    match (view.run.summary(), verdict.answer) {
-        (Summary::Valid, _) => verdict.consistency.into(),
-        (Summary::Invalid, _) => format!("not {}", verdict.consistency),
-        (Summary::Unknown, Summary::Valid) => "nothing contradicts it, but too little was put to the test".into(),
-        (Summary::Unknown, _) if verdict.reason.is_some() => "this history cannot be judged".into(),
-        (Summary::Unknown, _) => "neither an order nor a contradiction was found".into(),
-    }
+    view.run.overall.as_ref().map_or_else(|| terminal::what(view.run, |_| String::new()), |overall| overall.words.clone())
 }
 
 fn sentence(view: &View<'_>) -> Markup {
+    let told = of_the_model(view);
+    // Where several models were asked about, the word above is about all of them, and the page draws one.
+    html! { @if view.run.overall.is_some() { "As to " (view.run.verdict.consistency) ": " } (told) }
+}
+
+fn of_the_model(view: &View<'_>) -> Markup {
     match view.run.summary() {
         Summary::Invalid => invalid(view),
         Summary::Unknown => html! { (undecided::sentence(view)) },

@@ -56,8 +56,11 @@ impl Example<'_> {
     }
 }
 
-/// More failing keys than this are named but not drawn.
+/// More failing keys than this are told of but not drawn.
 const DRAWN_MAX: usize = 6;
+
+/// And this many of those with all their reasons and ops.
+const TOLD_MAX: usize = 200;
 
 /// The failing keys, the one whose contradiction was complete first in front.
 pub(super) fn in_order<'a>(view: &View<'a>) -> Vec<Example<'a>> {
@@ -79,12 +82,19 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     Some(Section {
         id: "counter-example",
         menu: "Counter-example",
-        heading: heading(view, first),
+        heading: if examples.len() == 1 { heading(view, first) } else { heading_of_all(view, examples.len()) },
         lead: lead(view, first, examples.iter().any(|e| !e.proof.steps.is_empty())),
         body: body(view, &examples),
     })
 }
 
+/// Which keys fail is said here, and what is wrong with each of them over its own picture.
+fn heading_of_all(view: &View<'_>, failing: usize) -> String {
+    let keys = many(view.run.verdict.keys.len(), "key");
+    format!("{} of {keys} are not {}", spelled(failing), view.run.verdict.consistency)
+}
+
+/// What is wrong with a key.
 fn heading(view: &View<'_>, first: &Example<'_>) -> String {
     let key = view.key_name(first.key);
     if let Some(told) = first.proof.pattern.and_then(|pattern| of_pattern(pattern, &key)) {
@@ -137,26 +147,50 @@ fn lead(view: &View<'_>, first: &Example<'_>, arrows: bool) -> Markup {
 
 fn body(view: &View<'_>, examples: &[Example<'_>]) -> Markup {
     let drawn = &examples[..examples.len().min(DRAWN_MAX)];
-    let rest: Vec<String> = examples[drawn.len()..].iter().take(100).map(|e| view.key_name(e.key)).collect();
     html! {
         @if let [only] = drawn {
-            div class="pane" { (pane(view, only)) }
+            div class="pane" id=(anchor(only.place)) { (pane(view, only)) }
         } @else {
             div class="tabs" role="group" aria-label="Failing keys" {
                 span class="tabs-name" { "Failing keys, the earliest first:" }
                 @for (i, example) in drawn.iter().enumerate() {
                     input type="radio" name="failing" id={ "failing-" (i) } checked[i == 0];
                     label for={ "failing-" (i) } { (view.key_name(example.key)) " · " (many(example.core().len(), "op")) }
-                    div class="pane" { h3 class="print" { (capital(&view.key_name(example.key))) } (pane(view, example)) }
+                    div class="pane" id=(anchor(example.place)) { h3 { (capital(&heading_with_key(view, example))) } (pane(view, example)) }
                 }
             }
         }
-        @if examples.len() > drawn.len() {
-            p class="note" {
-                (count(examples.len() - drawn.len())) " more keys fail and are not drawn: " (rest.join(", "))
-                @if examples.len() - drawn.len() > rest.len() { ", ..." }
-                "."
+        @if examples.len() > drawn.len() { (not_drawn(view, &examples[drawn.len()..])) }
+    }
+}
+
+/// What is wrong with a key, with its name.
+fn heading_with_key(view: &View<'_>, example: &Example<'_>) -> String {
+    let (told, name) = (heading(view, example), view.key_name(example.key));
+    if told.contains(&name) { told } else { format!("{name}: {told}") }
+}
+
+/// Where a link to a failing key points. `place`: its position in the verdict.
+pub(super) fn anchor(place: usize) -> String {
+    format!("key-{place}")
+}
+
+/// The failing keys without a picture: each with its reasons and its ops, and beyond [`TOLD_MAX`] with its sentence.
+fn not_drawn(view: &View<'_>, rest: &[Example<'_>]) -> Markup {
+    let (told, named) = rest.split_at(rest.len().min(TOLD_MAX));
+    let sentence = |example: &Example<'_>| prose::sentence(view, &Palette::default(), &example.proof.sentence);
+    html! {
+        h3 { (capital(&many(rest.len(), "more failing key"))) ", without a picture" }
+        @for example in told {
+            details id=(anchor(example.place)) {
+                summary { (capital(&heading_with_key(view, example))) }
+                p { (sentence(example)) }
+                (steps(view, example.proof, &Palette::default()))
+                (table(view, example, &example.core()))
             }
+        }
+        @if !named.is_empty() {
+            ul { @for example in named { li id=(anchor(example.place)) { (capital(&view.key_name(example.key))) ": " (sentence(example)) } } }
         }
     }
 }
@@ -288,18 +322,23 @@ fn possible(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup
     }
 }
 
-/// The longest prefix that can be ordered, and the op that fits after none of its orders.
+/// The longest prefix that can be ordered, and the op that fits after none of its orders: the one with the ring in the picture. What
+/// ends the prefix may be another of the contradicting ops, whose completion leaves that one no place.
 fn how_far(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup {
     let Some(blocked) = example.proof.blocked else { return html! {} };
     let states = &example.proof.states;
     let key = view.key_name(example.key);
+    let ringed = example.stuck().filter(|&op| op != blocked);
     html! {
         h3 { "How far an order gets" }
         p {
             (capital(&many(example.proof.prefix.len(), "operation"))) " on " (key) " can be ordered. "
             "The next to complete, " (chip(view, palette, blocked)) " by " (prose::who(view, blocked))
             @if let Some(end) = view.end(blocked) { " at " (view.moment_text(end, 3)) }
-            ", fits after none of these orders"
+            @match ringed {
+                None => ", fits after none of these orders",
+                Some(op) => { ", leaves none of these orders in which " (chip(view, palette, op)) " by " (prose::who(view, op)) " fits" }
+            }
             @if !states.is_empty() { ": the state there can only be " (states_in_words(states, 0, palette)) }
             "."
         }
@@ -338,7 +377,10 @@ fn order(view: &View<'_>, example: &Example<'_>, palette: &Palette, blocked: OpI
             @for item in &runs[runs.len() - tail..] { (run(item)) }
             span { "then" }
             (chip(view, palette, blocked))
-            span class="bad" { "✗ fits nowhere" }
+            @match example.stuck().filter(|&op| op != blocked) {
+                None => span class="bad" { "✗ fits nowhere" },
+                Some(op) => { span { "and" } (chip(view, palette, op)) span class="bad" { "✗ fits nowhere" } }
+            }
         }
     }
 }

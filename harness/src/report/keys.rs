@@ -2,7 +2,7 @@
 
 use super::text::{count, many};
 use super::view::View;
-use super::{Section, sign};
+use super::{Section, counterexample, sign};
 use checker::verdict::Summary;
 use checker::{Answer, KeyVerdict};
 use histories::Outcome;
@@ -68,8 +68,8 @@ fn row(view: &View<'_>, place: usize, key: &KeyVerdict) -> Markup {
     let of = |outcome| view.key_ops[place].iter().filter(|&&op| view.outcome(op) == outcome).count();
     let (name, sign) = sign(key.answer.summary());
     let link = match key.answer {
-        Answer::Invalid(_) => Some("#counter-example"),
-        Answer::Unknown(_) => Some("#undecided"),
+        Answer::Invalid(_) => Some(format!("#{}", counterexample::anchor(place))),
+        Answer::Unknown(_) => Some("#undecided".into()),
         Answer::Valid(_) => None,
     };
     let label = view.key_name(key);

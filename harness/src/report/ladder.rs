@@ -13,11 +13,11 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     if rungs.is_empty() {
         return None;
     }
-    let names: Vec<&str> = ladder::strongest(rungs).into_iter().map(Consistency::name).collect();
-    let heading = match names.as_slice() {
-        [] => "None of these models is known to be kept".into(),
+    let kept: Vec<&str> = ladder::strongest(rungs).into_iter().filter(|model| model.is_ordered()).map(Consistency::name).collect();
+    let heading = match kept.as_slice() {
+        [] => "None of the models that imply each other is known to be kept".into(),
         [name] => format!("The strongest model that is kept is {name}"),
-        _ => format!("The strongest models that are kept are {}", super::text::list(&names)),
+        _ => format!("The strongest models that are kept are {}", super::text::list(&kept)),
     };
     let lead = html! {
         "Each model before those that it implies. The picture on this page is of " b { (view.run.verdict.consistency) } "."

@@ -35,6 +35,21 @@
     body.append(...(descending ? rows.reverse() : rows));
   };
 
+  // A link to a failing key shows it, whichever tab or fold it is under.
+  const failingKeys = () => {
+    const show = () => {
+      const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      if (!target) return;
+      if (target.matches('details')) target.open = true;
+      if (target.matches('.tabs > .pane')) {
+        target.previousElementSibling.previousElementSibling.checked = true;
+        target.scrollIntoView();
+      }
+    };
+    addEventListener('hashchange', show);
+    show();
+  };
+
   const sorting = () => all('table[data-sort]').forEach((table) => {
     all('th', table).forEach((header, column) => {
       const button = document.createElement('button');
@@ -133,6 +148,7 @@
 
   copyButtons();
   sorting();
+  failingKeys();
   lighting();
   zooming();
   all('.chart[data-bins]').forEach(crossHair);

@@ -8,7 +8,6 @@ use checker::{Consistency, KeyVerdict};
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::str::FromStr;
 
 /// What every section reads. Computed once per page.
 pub(super) struct View<'a> {
@@ -163,7 +162,7 @@ impl<'a> View<'a> {
 
     /// The consistency model.
     pub(super) fn consistency(&self) -> Consistency {
-        Consistency::from_str(self.run.verdict.consistency).unwrap_or_default()
+        self.run.consistency
     }
 
     /// The keys with an answer, each with its position in the verdict.

@@ -5,7 +5,7 @@ use super::{WIDTH, elide};
 use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
 use crate::run::{FaultWindow, Run};
-use crate::words::{many, seconds};
+use crate::words::{many, name, seconds};
 use checker::Counterexample;
 use checker::describe;
 use histories::history::NO_EVENT;
@@ -48,8 +48,8 @@ pub(super) fn draw(run: &Run, proof: &Counterexample, console: Console) -> Vec<S
     let mut canvas = Canvas { lines: Vec::new(), names, width, console };
     header(history, &bounds, &columns, &mut canvas);
     let wall = wall(run, &rows, &bounds, &columns);
-    for (row, name) in rows.iter().enumerate() {
-        canvas.row(&name.label, None);
+    for (row, row_name) in rows.iter().enumerate() {
+        canvas.row(&row_name.label, None);
         for bar in bars.iter().filter(|bar| bar.row == row) {
             canvas.bar(bar, &columns, proof.stuck == Some(bar.op));
         }
@@ -98,7 +98,7 @@ fn rows(run: &Run, core: &[OpId]) -> Vec<Row> {
         let node = history.node(process).map(str::to_owned);
         let name = history.values.display(history.process_name(process));
         let label = node.as_ref().map_or(format!("p{name}"), |node| format!("p{name} {node}"));
-        rows.push(Row { process, node, label });
+        rows.push(Row { process, node, label: self::name(&label) });
     }
     let partition = core_partition(run, core);
     let side = |row: &Row| {
@@ -139,7 +139,7 @@ fn bars(run: &Run, proof: &Counterexample, bounds: &[u32], rows: &[Row], console
             Bar {
                 op,
                 row: rows.iter().position(|row| row.process == history.op_process(shape)).unwrap_or(0),
-                label: elide(&console.fit(&describe::label(history, keyed, op))),
+                label: elide(&console.fit(&name(&describe::label(history, keyed, op)))),
                 from: place(shape.invoke),
                 to: (history.outcome(shape) != Outcome::Info).then(|| place(shape.complete)),
                 ink: Some(if wrong == Some(stored_or_seen(op)) { Ink::Blue } else { Ink::Orange }),
@@ -281,8 +281,8 @@ fn list(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
         let shape = history.op(op);
         let ends = if history.outcome(shape) == Outcome::Info { "no answer".into() } else { mark(history, shape.complete) };
         let sign = if proof.stuck == Some(op) { " ✗" } else { "" };
-        let label = elide(&describe::label(history, is_by_key(&run.verdict), op));
-        console.fit(&format!("  {:>9} to {ends:9}  {:28}{label}{sign}", mark(history, shape.invoke), describe::who(history, op)))
+        let label = elide(&name(&describe::label(history, is_by_key(&run.verdict), op)));
+        console.fit(&format!("  {:>9} to {ends:9}  {:28}{label}{sign}", mark(history, shape.invoke), name(&describe::who(history, op))))
     };
     let left_out = proof.core.len().saturating_sub(LISTED_MAX);
     let gap = (left_out > 0).then(|| console.fit(&format!("  … and {} before these", many(left_out, "operation"))));

@@ -105,6 +105,8 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         title: "test".into(),
         test: None,
         verdict,
+        consistency: Consistency::Linearizable,
+        cut: None,
         coverage: Coverage::default(),
         findings: Findings::default(),
         windows: vec![],
@@ -116,6 +118,7 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         history_path: "history.jsonl".into(),
         repeat: "rashomon check history.jsonl".into(),
         ladder: vec![],
+        overall: None,
         history,
     }
 }

@@ -136,18 +136,13 @@ mod tests {
 
     #[test]
     fn whatever_is_generated_is_judged() {
-        use checker::verdict::Summary;
         use histories::generate::{self, Model, Plan};
         for simulated in Model::ALL {
-            let lies = simulated.anomalies().iter().map(|&anomaly| Some(anomaly));
-            for anomaly in std::iter::once(None).chain(lies) {
-                let plan = Plan { anomaly, seed: 3, concurrency: 3, ..Plan::new(simulated, 200) };
-                let (history, _) = generate::history(&plan).unwrap();
-                let (model, _) = super::model(&history).unwrap();
-                let verdict = checker::check_linearizable(&history, &model.as_str().into(), &checker::Budget::unlimited()).unwrap();
-                let expected = if anomaly.is_none() { Summary::Valid } else { Summary::Invalid };
-                assert_eq!(verdict.answer, expected, "{simulated} with {anomaly:?} as {model}: {:?}", verdict.reason);
-            }
+            let (history, _) = generate::history(&Plan { seed: 3, concurrency: 2, ..Plan::new(simulated, 60) }).unwrap();
+            let (model, why) = super::model(&history).unwrap();
+            assert!(why.contains(simulated.name()) && why.contains(&model), "{why}");
+            let verdict = checker::check_linearizable(&history, &model.as_str().into(), &checker::Budget::unlimited()).unwrap();
+            assert_eq!(verdict.answer, checker::verdict::Summary::Valid, "{simulated} as {model}: {:?}", verdict.reason);
         }
     }
 

@@ -609,7 +609,7 @@ fn have_same_parts<const N: usize>(a: &[ValueId], b: &[ValueId]) -> bool {
     a == b || (a.len() == b.len() && sorted(a) == sorted(b))
 }
 
-/// A word whose bits depend on all bits of another, so that sums of them differ (the finaliser of SplitMix64).
+/// A word whose bits depend on all bits of another, so that sums of them differ (the finaliser of `SplitMix64`).
 fn mixed(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_add(0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

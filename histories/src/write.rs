@@ -34,7 +34,11 @@ pub fn losses(history: &History, format: Format) -> Vec<String> {
         losses.push("the header's facts about the test".into());
     }
     if matches!(format, Format::Json | Format::Intervals) && history.values.exceed_json() {
-        losses.push("the kinds of values that JSON lacks: keywords and symbols become strings, sets and lists arrays, keys strings".into());
+        losses.push(
+            "the kinds of values that JSON lacks: keywords and symbols become strings, sets and lists arrays, keys strings, 1.0 the \
+                     integer 1"
+                .into(),
+        );
     }
     if format == Format::Intervals {
         let nemesis = history.nemesis_events().count();

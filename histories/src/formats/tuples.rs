@@ -38,12 +38,11 @@ pub(crate) fn read(text: &str, lines: Lines, builder: &mut Builder, container: &
         if !trimmed.is_empty() && !trimmed.starts_with(';') {
             let op = find_op(trimmed);
             match op {
-                Some(start) if *container == Container::Closed => {
-                    if is_logged(&trimmed[..start]) {
-                        let help = "a history is one run: cut the log in two where the next test begins";
-                        return Err(Fault::event(at, "the log goes on with another test, behind the verdict on the first").help(help));
-                    }
+                Some(start) if *container == Container::Closed && is_logged(&trimmed[..start]) => {
+                    let help = "a history is one run: cut the log in two where the next test begins";
+                    return Err(Fault::event(at, "the log goes on with another test, behind the verdict on the first").help(help));
                 }
+                _ if *container == Container::Closed => {}
                 Some(start) if lines != Lines::Ops || start == 0 => {
                     let offset = at + content.len() - content.trim_start().len() + start;
                     read_op(&trimmed[start..], lines, builder, line).map_err(|fault| in_line(fault, offset))?;

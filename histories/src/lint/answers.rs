@@ -17,7 +17,7 @@ enum Asked {
     Put,
     /// The expected and the new value.
     Cas,
-    /// An object with parts that were asked for, or a success that is not false.
+    /// Whatever came of it, but for false.
     Success,
     /// What is there, under the key that was asked for.
     Read,
@@ -27,9 +27,9 @@ enum Asked {
 
 fn asked(f: &str) -> Option<Asked> {
     Some(match f.to_ascii_lowercase().as_str() {
-        "write" | "put" | "enqueue" | "push" | "insert" => Asked::Put,
+        "write" | "put" | "enqueue" | "push" | "insert" | "transfer" => Asked::Put,
         "cas" | "compare-and-set" | "compare-and-swap" => Asked::Cas,
-        "append" | "acquire" | "transfer" => Asked::Success,
+        "append" | "acquire" => Asked::Success,
         "read" | "get" | "dequeue" | "pop" => Asked::Read,
         "txn" => Asked::Transaction,
         _ => return None,
@@ -83,14 +83,13 @@ fn contradiction(values: &Values, asked: Asked, input: ValueId, output: ValueId)
     let is_false = output == ValueId::FALSE || under_key.is_some_and(|(_, output)| output == ValueId::FALSE);
     match asked {
         Asked::Read => is_under_another_key(values, input, output).then_some(OTHER_KEY),
-        Asked::Transaction if is_false => Some(FALSE),
+        Asked::Transaction | Asked::Cas | Asked::Success if is_false => Some(FALSE),
         Asked::Transaction => transaction(values, input, output),
         // What was asked for may be false itself.
         Asked::Put => match under_key {
             Some((input, output)) => put(values, input, output),
             None => put(values, input, output),
         },
-        Asked::Cas | Asked::Success if is_false => Some(FALSE),
         Asked::Cas => match under_key {
             Some((input, output)) if values.as_pair(input).is_some() => put(values, input, output),
             _ => put(values, input, output),
@@ -243,6 +242,7 @@ mod tests {
             ("acquire", "[1 nil]", "[1 false]"),
             ("append", "1", "false"),
             ("transfer", "{:from 1 :to 2 :amount 3}", "false"),
+            ("transfer", "{:from 1 :to 2 :amount 3}", "{:from 1 :to 2 :amount 4}"),
             ("read", "[1 nil]", "[2 5]"),
             ("txn", "[[:w x 2]]", "[[:w z 5]]"),
             ("txn", "[[:w x 2]]", "[[:w x 5]]"),

@@ -1,6 +1,29 @@
-"""What changes a history and must not change its verdict: other names of processes, keys and values."""
+"""What changes a history and must not change its verdict: other names of processes, keys and values; equal values written otherwise."""
 
+from files import Spelt
 from generate import History
+
+
+def spelt(history):
+    """Values become maps, each written now so, now so; or None where values mean something."""
+    model = history.options["model"]
+    plain = ("register", "cas-register", "set", "g-set", "2p-set", "or-set", "list-append", "fifo-queue", "unordered-queue", "stack")
+    if model not in (*plain, "id-generator", "multi-register") or history.format not in ("edn", "vector", "tuples", "bare", "json"):
+        return None
+    if isinstance(history.options["initial"], (int, dict)):
+        return None
+
+    def value(of):
+        if isinstance(of, tuple):
+            return tuple(map(value, of))
+        return Spelt(of) if isinstance(of, int) and not isinstance(of, bool) else of
+
+    def told_of(op, of):
+        if op.f == "txn" and of is not None:
+            return tuple((f, name, value(seen)) for f, name, seen in of)
+        return value(of)
+
+    return history.but([op.but(arg=told_of(op, op.arg), ret=told_of(op, op.ret)) for op in history.ops])
 
 
 def renamed(history):

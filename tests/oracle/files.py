@@ -1,11 +1,26 @@
 """Histories as the files that people have: each format as its own tools write it."""
 
+import itertools
 import json
 import struct
 
 
 class Keyword(str):
     pass
+
+
+class Spelt(int):
+    """A value that is written in another way each time, and is the same by EDN's equality, or JSON's."""
+
+    turn = itertools.count()
+    EDN = ("{{:a {0} :s #{{1 2}} :v [3 [4]]}}", "{{:v (3 [4]), :s #{{2 1}}, :a {0}N}}", "{{:s #{{1 2}} :a 0x{0:x} :v [3 (4)]}}")
+
+    def edn(self):
+        return Spelt.EDN[next(Spelt.turn) % 3].format(int(self))
+
+    def json(self):
+        parts = [("a", int(self)), ("b", {"c": 1, "d": [2]}), ("e", None)]
+        return dict(parts if next(Spelt.turn) % 2 else parts[::-1])
 
 
 def value_of(op, value, is_answer):
@@ -38,6 +53,8 @@ def edn(value):
         return "nil"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Spelt):
+        return value.edn()
     if isinstance(value, Keyword):
         return ":" + value
     if isinstance(value, str):
@@ -53,6 +70,8 @@ def plain(value, mark=""):
     """For JSON. `mark`: what stands before keywords."""
     if isinstance(value, Keyword):
         return mark + value
+    if isinstance(value, Spelt):
+        return value.json()
     if isinstance(value, tuple):
         return [plain(part, mark) for part in value]
     if isinstance(value, dict):

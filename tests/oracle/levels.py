@@ -240,10 +240,12 @@ def sees_last(nodes, seen, order):
 
 def eventual(history):
     options = history.options
-    facts = [fact for op in history.ops if op.out != "fail" for fact in facts_of(op, options)]
+    tried = [fact for op in history.ops for fact in facts_of(op, options)]
+    facts = [fact for fact in tried if fact.op.out != "fail"]
+    # What only failed updates name is an object as well, of which nobody knows anything in the end.
     updates = [fact for fact in facts if fact.is_update]
     over = max((op.inv if op.end is None else op.end for op in updates), default=-1)
-    told = [converges(history, [f for f in facts if f.key == key], over) for key in dict.fromkeys(fact.key for fact in facts)]
+    told = [converges(history, key, [f for f in facts if f.key == key], over) for key in dict.fromkeys(fact.key for fact in tried)]
     return next((verdict for verdict in ("invalid", "unknown") if verdict in told), "valid")
 
 
@@ -269,11 +271,11 @@ def facts_of(op, options):
         if op.out == "ok" and not (op.f == "read" and unknown(op, options)):
             nothing = () if options["model"].endswith("set") or options["model"] == "list-append" else None
             yield Fact(op, op.key, False, seen=nothing if op.ret is None else op.ret)
-    elif op.f != "contains":
+    elif op.f != "contains" and not (op.f == "append" and not op.arg) and not (op.f == "add" and "counter" in options["model"] and op.arg == 0):
         yield Fact(op, op.key, True, does=op.but(ret=None))  # What it said of other replicas' updates is not asked.
 
 
-def converges(history, facts, over):
+def converges(history, key, facts, over):
     options = history.options
     reads = [fact for fact in facts if not fact.is_update]
     final = list({fact.proc: fact for fact in reads if fact.inv > over}.values())
@@ -281,7 +283,7 @@ def converges(history, facts, over):
     done = [fact for fact in facts if fact.is_update and fact.op.out == "ok"]
     perhaps = [fact for fact in facts if fact.is_update and fact.op.out == "info"]
     explains = visibly if options["model"] in ("g-set", "2p-set", "or-set") else ordered
-    if not any(explains([*done, *some], early, final, facts[0].key, options) for some in subsets(perhaps)):
+    if not any(explains([*done, *some], early, final, key, options) for some in subsets(perhaps)):
         return "invalid"
     return "valid" if final and sites(history) <= {site(history, fact.op) for fact in final} else "unknown"
 

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from change import renamed
+from change import renamed, spelt
 from files import edn, written
 from generate import draw, draw_options
 from levels import LEVELS, accepts, judge
@@ -88,6 +88,8 @@ class Pair:
         again = range(0, size, 10) if accepts(self.model, self.level) else ()
         files = [self.file(history, i) for i, history in enumerate(histories)]
         changed = [(i, "under other names", self.file(renamed(histories[i]), f"{i}-renamed")) for i in again]
+        others = [(i, spelt(histories[i])) for i in again]
+        changed += [(i, "with equal values written otherwise", self.file(other, f"{i}-spelt")) for i, other in others if other]
         changed += [(i, f"converted to {to}", path) for i in again for to, path in self.converted(histories[i], files[i])]
         rows = self.rashomon.check([*files, *(path for _, _, path in changed)], self.model, told, self.level)
         if self.flip and rows[0]["verdict"] in ("valid", "invalid"):

@@ -1,7 +1,7 @@
 """What changes a history and must not change its verdict: other names of processes, keys and values; equal values written otherwise."""
 
 from files import Spelt
-from generate import History
+from history import History
 
 
 def spelt(history):

@@ -1,26 +1,13 @@
 """Random histories of at most six operations: an object is used by a few clients, one after the other or at the same time, or through
 replicas that lag; then, in about half of them, an answer is changed. Values are few, so that answers fit by chance as well."""
 
-from dataclasses import dataclass, field
-
+from history import History, Op, meaning
 from levels import CONVERGING, REPLICATED, VIEWS
-from models import INSERTS, NO_TOKEN, STEP, Op, init, takes_part
+from models import INSERTS, STEP, init
 
 OPS_MAX = 6
 WEAK = (*VIEWS, "causal", "causal-convergence")
 PLAIN = ("jsonl", "bare", "edn", "vector", "json", "tuples", "console", "intervals")
-
-
-@dataclass
-class History:
-    ops: list
-    options: dict
-    format: str
-    keyed: bool
-    told: dict = field(default_factory=dict)  # On the command line, for all histories of a call.
-
-    def but(self, ops):
-        return History(ops, self.options, self.format, self.keyed, self.told)
 
 
 def draw_options(rng, model, level):
@@ -44,20 +31,6 @@ def draw_options(rng, model, level):
         told["permits"] = rng.randint(1, 3)
     told["keyed"] = model not in ("multi-register", "bank") and rng.random() < (0.75 if level in WEAK or "sequential" in level else 0.35)
     return told
-
-
-def meaning(told, model, format):
-    """What is meant: what was told, else what is usual of the model and the format."""
-    porcupine, session_text = format.startswith("porcupine"), format in ("awdit", "plume", "dbcop")
-    nil_read = "missing" if porcupine or model in ("kv", "list-append", "multi-register") else "wildcard"
-    return {
-        "model": model,
-        "initial": told.get("initial", 0 if session_text else None),
-        "nil_read": told.get("nil_read", nil_read),
-        "failed_cas": told.get("failed_cas", "assert" if porcupine else "drop"),
-        "permits": told.get("permits", 1),
-        "session_text": session_text,
-    }
 
 
 def formats(model, level, told):
@@ -84,7 +57,8 @@ class Maker:
         self.text, self.weak = options["session_text"], level in WEAK
         self.keys = rng.choice([["x", "y"], [1, 2]] if format != "porcupine-kv" else [["0", "1"]]) if told["keyed"] else [None]
         self.unique = rng.random() < (0.85 if self.weak else 0.4)
-        self.last_value, self.appends = 0, rng.random() < 0.5 and not self.weak and not self.text
+        self.last_value = 1 if options["initial"] == 1 else 0
+        self.appends = rng.random() < 0.5 and not self.weak and not self.text
         self.names = [1, 2] if self.text else ["x", "y"]
         self.bool_answers = level != "eventual"
         self.nodes = level == "eventual" and format == "jsonl" and rng.random() < 0.5
@@ -110,7 +84,7 @@ class Maker:
             case "register" | "cas-register":
                 if self.model == "cas-register" and rng.random() < 0.35:
                     return "cas", (pick([self.options["initial"], self.seen_value()]), self.value())
-                return ("read", None) if rng.random() < 0.55 else ("write", self.value() if rng.random() < 0.96 else None)
+                return ("read", None) if rng.random() < 0.55 else ("write", None if rng.random() < (0.01 if self.weak else 0.04) else self.value())
             case "kv":
                 fs = ["get"] * 5 + ["put"] * 4
                 if self.format != "porcupine-kv":

@@ -4,22 +4,6 @@
 it returned. `INIT[model](options)` is the state at first. Values are hashable: vectors are tuples, maps sorted tuples of pairs.
 """
 
-UNSEEN = ("what no op can return",)
-
-
-class Op:
-    """One operation: when it was called and when it returned (None: it never did), and how it ended: ok, fail or info."""
-
-    __slots__ = ("proc", "f", "key", "arg", "ret", "out", "inv", "end", "node")
-
-    def __init__(self, proc, f, arg, ret=None, out="ok", inv=0, end=None, key=None, node=None):
-        self.proc, self.f, self.key, self.arg, self.ret, self.out = proc, f, key, arg, ret, out
-        self.inv, self.end, self.node = inv, end, node
-
-    def but(self, **changes):
-        told = {name: getattr(self, name) for name in Op.__slots__}
-        return Op(**{**told, **changes})
-
 
 def unknown(op, options):
     """Whether nobody knows what a read returned: it did not end ok, or nil says nothing."""

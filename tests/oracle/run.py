@@ -19,8 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 from change import renamed, spelt
+from examples import wrong as wrong_examples
 from files import edn, written
 from generate import draw, draw_options
 from levels import LEVELS, accepts, judge
@@ -82,10 +84,20 @@ class Pair:
         path.write_bytes(text)
         return path
 
+    def refusals(self, size):
+        """Levels that are not defined for the model: all of them at once."""
+        told = draw_options(self.rng, self.model, self.level)
+        histories = [draw(self.rng, self.model, self.level, told) for _ in range(size)]
+        files = [self.file(history, i) for i, history in enumerate(histories)]
+        levels = self.level.split(",")
+        for at, row in enumerate(self.rashomon.check(files, self.model, told, self.level)):
+            self.compare(histories[at // len(levels)], row)
+        self.tidy()
+
     def batch(self, size):
         told = draw_options(self.rng, self.model, self.level)
         histories = [draw(self.rng, self.model, self.level, told) for _ in range(size)]
-        again = range(0, size, 10) if accepts(self.model, self.level) else ()
+        again = range(0, size, 10)
         files = [self.file(history, i) for i, history in enumerate(histories)]
         changed = [(i, "under other names", self.file(renamed(histories[i]), f"{i}-renamed")) for i in again]
         others = [(i, spelt(histories[i])) for i in again]
@@ -99,8 +111,10 @@ class Pair:
             self.compare(history, row)
         for (i, how, path), row in zip(changed, rows[size:]):
             self.same(histories[i], how, rows[i], row, path)
-        if again:
-            self.climb(histories, rows, again, files, told)
+        self.climb(histories, rows, again, files, told)
+        self.tidy()
+
+    def tidy(self):
         for path in self.folder.iterdir():
             path.unlink()
 
@@ -116,7 +130,7 @@ class Pair:
         """In words, or None."""
         answer = verdict_of(row)
         if not accepts(self.model, self.level):
-            return f"{answer}, where the level is not defined" if answer in ("valid", "invalid") else None
+            return f"{answer} as {row['consistency']}, which is not defined" if answer in ("valid", "invalid") else None
         if answer in ("unknown", "refused") and self.excuse(history, row):
             return None
         right = judge(history, self.level)
@@ -183,7 +197,8 @@ class Pair:
 
     def wrongly(self, history):
         path = self.file(history, "shrinking")
-        return self.disagree(history, self.rashomon.check([path], self.model, history.told, self.level)[0])
+        rows = self.rashomon.check([path], self.model, history.told, self.level)
+        return next(filter(None, (self.disagree(history, row) for row in rows)), None)
 
     def report(self, seed):
         total = sum(self.counts[answer] for answer in ("valid", "invalid", "unknown", "refused"))
@@ -191,7 +206,8 @@ class Pair:
         withheld = {reason: many / total for reason, many in self.reasons.items() if reason != OPEN}
         self.wrong += [(None, f"withheld too often: {why}") for why, share in withheld.items() if share > EXCUSES[why] and total >= 100]
         sign, share = "✗" if self.wrong else "✓", f"{sum(withheld.values()):.0%}"
-        print(f"{sign} {self.model:<16} {self.level:<19} {columns}  withheld {share:>4}  wrong {len(self.wrong)}", flush=True)
+        level = self.level if "," not in self.level else "none of the others"
+        print(f"{sign} {self.model:<16} {level:<19} {columns}  withheld {share:>4}  wrong {len(self.wrong)}", flush=True)
         if not self.wrong:
             return
         print(f"  seed {seed}: {len(self.wrong)} disagreements; the smallest:")
@@ -204,7 +220,7 @@ class Pair:
         if self.keep:
             for number, (_, small, why) in enumerate(shrunk):
                 ending, text = written(small)
-                name = self.keep / f"{self.model}-{self.level}-{number}"
+                name = self.keep / f"{self.model}-{self.level.split(',')[0]}-{number}"
                 Path(f"{name}.{ending}").write_bytes(text)
                 Path(f"{name}.why").write_text(f"{self.command(small)}\n{why}\n")
         _, small, why = min(shrunk, key=lambda found: found[0])
@@ -223,28 +239,34 @@ def told_file(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--pairs", nargs="*", default=[], metavar="WORD", help="the pairs in whose names all these occur")
+    parser.add_argument("--pairs", nargs="*", default=[], metavar="WORD", help="the pairs in whose names all these occur: set, ' set ', eventual")
     parser.add_argument("--per-pair", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the histories of disagreements are kept")
     parser.add_argument("--flip", action="store_true", help="turn one verdict of each pair around: each must then be told")
     args = parser.parse_args()
+    for example in wrong_examples():
+        raise SystemExit(f"the oracle itself is wrong: {example}")
     folder = Path(tempfile.mkdtemp(prefix="oracle-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
     rashomon = Rashomon(args.binary)
-    pairs = [(model, level) for model in STEP for level in LEVELS]
-    pairs = [pair for pair in pairs if all(word in f"{pair[0]} {pair[1]}" for word in args.pairs)]
+    pairs = [(model, level) for model in STEP for level in LEVELS if accepts(model, level)]
+    refused = [(model, [level for level in LEVELS if not accepts(model, level)]) for model in STEP]
+    pairs += [(model, ",".join(levels)) for model, levels in refused if levels]
+    pairs = [pair for pair in pairs if all(word in f" {pair[0]} {pair[1]} " for word in args.pairs)]
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
     wrong, reasons, total = 0, collections.Counter(), 0
     try:
         for model, level in pairs:
-            pair = Pair(rashomon, folder, model, level, args.seed, args.keep, args.flip and accepts(model, level))
-            left = args.per_pair if accepts(model, level) else max(1, args.per_pair // 20)
+            pair = Pair(rashomon, folder, model, level, args.seed, args.keep, args.flip)
+            left = args.per_pair
             total += left
             size = max(10, min(250, left // 8))
-            while left > 0:
+            while left > 0 and accepts(model, level):
                 pair.batch(min(size, left))
                 left -= size
+            if not accepts(model, level):
+                pair.refusals(args.per_pair)
             pair.report(args.seed)
             wrong += len(pair.wrong)
             reasons += pair.reasons

@@ -166,6 +166,17 @@ def dbcop(history):
     return data
 
 
+# What the nemesis does is in many files, and is nobody's operation.
+NEMESIS = {
+    "jsonl": '{"process": "nemesis", "type": "info", "f": "start-partition", "value": {"n1": ["n2"]}}',
+    "bare": '{"process": "nemesis", "type": "info", "f": "start-partition", "value": "n1"}',
+    "edn": "{:process :nemesis, :type :info, :f :start, :value [:isolated {n1 #{n2}}]}",
+    "vector": "{:process :nemesis, :type :info, :f :start, :value nil}",
+    "tuples": ":nemesis\t:info\t:start\tnil",
+    "console": "INFO [2024-05-24 21:18:04,900] nemesis - jepsen.util: :nemesis\t:info\t:start\tnil",
+}
+
+
 def written(history):
     """The file's ending and its bytes."""
     lines = lambda of, rows: "".join(of(row) + "\n" for row in rows)
@@ -187,4 +198,12 @@ def written(history):
         "plume": lambda: ("txt", plume(history)),
         "dbcop": lambda: ("bincode", dbcop(history)),
     }[history.format]()
-    return ending, text if isinstance(text, bytes) else text.encode()
+    if isinstance(text, bytes):
+        return ending, text
+    chance = sum(op.inv for op in history.ops)
+    if history.format in NEMESIS and chance % 4 == 0:
+        first, rest = text.split("\n", 1)
+        text = f"{first}\n{NEMESIS[history.format]}\n{rest}"
+    if history.format in ("bare", "edn", "tuples", "console", "porcupine-kv", "awdit") and chance % 5 == 0:
+        text = text.removesuffix("\n")
+    return ending, text.encode()

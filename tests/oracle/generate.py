@@ -29,7 +29,8 @@ def draw_options(rng, model, level):
         told["failed_cas"] = rng.choice(["drop", "assert"])
     if model == "semaphore":
         told["permits"] = rng.randint(1, 3)
-    told["keyed"] = model not in ("multi-register", "bank") and rng.random() < (0.75 if level in WEAK or "sequential" in level else 0.35)
+    often = level in WEAK or "sequential" in level
+    told["keyed"] = model not in ("multi-register", "bank") and rng.random() < (0.75 if often else 0.35)
     return told
 
 
@@ -84,7 +85,9 @@ class Maker:
             case "register" | "cas-register":
                 if self.model == "cas-register" and rng.random() < 0.35:
                     return "cas", (pick([self.options["initial"], self.seen_value()]), self.value())
-                return ("read", None) if rng.random() < 0.55 else ("write", None if rng.random() < (0.01 if self.weak else 0.04) else self.value())
+                if rng.random() < 0.55:
+                    return "read", None
+                return "write", None if rng.random() < (0.01 if self.weak else 0.04) else self.value()
             case "kv":
                 fs = ["get"] * 5 + ["put"] * 4
                 if self.format != "porcupine-kv":
@@ -182,7 +185,7 @@ class Maker:
         """Gives answers, as if the ops had happened one after the other: at some moment of each, or in any order that keeps the
         processes', or each process at a replica of its own."""
         rng = self.rng
-        mode = rng.choice(["time", "time", "session", "replicas"] if self.level != "linearizable" else ["time", "time", "time", "session"])
+        mode = rng.choice(["time", "time", "session", "replicas" if self.level != "linearizable" else "time"])
         far = max(op.end or op.inv for op in ops) + 3
         if mode == "session":
             order, left = [], list(ops)

@@ -9,8 +9,8 @@ Interpretations, where the sources leave a choice:
 * An op of unknown outcome has happened, wholly, or never. A cas is a read and a write at one moment; if it happened it succeeded.
 * Where an op reads and writes, what it reads counts as before what it writes: writes-follow-reads orders its own writes after those.
 * Session text knows no beginning: if somebody writes the initial value, all reads of it saw that write.
-* Eventual: objects converge or not each by itself, and so do the keys that a transaction writes. Every read that is not final saw some
-  of what happened, namely of what had been begun when it ended. (A read of an appended string is only asked at the end.)
+* Eventual: objects converge or not each by itself, and so do the keys that a transaction writes. An update that adds nothing is none. Of
+  sets and of replicated types every other read saw some of what happened too, of what had been begun when it ended: `WHENEVER`.
 """
 
 from itertools import chain, combinations, product
@@ -271,8 +271,12 @@ def facts_of(op, options):
         if op.out == "ok" and not (op.f == "read" and unknown(op, options)):
             nothing = () if options["model"].endswith("set") or options["model"] == "list-append" else None
             yield Fact(op, op.key, False, seen=nothing if op.ret is None else op.ret)
-    elif op.f != "contains" and not (op.f == "append" and not op.arg) and not (op.f == "add" and "counter" in options["model"] and op.arg == 0):
+    elif op.f != "contains" and not adds_nothing(op, options["model"]):
         yield Fact(op, op.key, True, does=op.but(ret=None))  # What it said of other replicas' updates is not asked.
+
+
+def adds_nothing(op, model):
+    return (op.f == "append" and op.arg in ("", None)) or (op.f == "add" and op.arg == 0 and "counter" in model)
 
 
 def converges(history, key, facts, over):

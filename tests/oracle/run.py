@@ -58,11 +58,16 @@ class Rashomon:
         return args
 
     def check(self, files, model, told, consistency, threads=None):
-        """One object a file and level, in their order."""
+        """One object a file and level, in their order; of a file that cannot be read one for all levels."""
         ran = self.run("check", *self.arguments(model, told), "--consistency", consistency, *files, threads=threads)
-        rows = [json.loads(line) for line in ran.stdout.splitlines()]
-        if not rows:
-            raise SystemExit(f"no answer from {' '.join(map(str, ran.args))}\n{ran.stderr[:2000]}")
+        by_file = collections.defaultdict(list)
+        for line in ran.stdout.splitlines():
+            row = json.loads(line)
+            by_file[row["file"]].append(row)
+        levels = consistency.count(",") + 1
+        rows = [row for path in files for row in by_file[str(path)] * (levels if len(by_file[str(path)]) == 1 else 1)]
+        if len(rows) != levels * len(files):
+            raise SystemExit(f"{len(rows)} answers from {' '.join(map(str, ran.args))}\n{ran.stderr[-2000:]}")
         return rows
 
 
@@ -141,7 +146,7 @@ class Pair:
         """Why an answer may be withheld, if it may."""
         if verdict_of(row) == "unknown" and judge(history, self.level) == "unknown":
             return OPEN
-        return next((words for words in EXCUSES if words in row["reason"]), None)
+        return next((words for words in EXCUSES if words in (row["reason"] or "")), None)
 
     def converted(self, history, path):
         """The same in other formats. What they cannot hold is not asked: nodes, a missing beginning, meanings that porcupine's logs
@@ -207,7 +212,8 @@ class Pair:
         self.wrong += [(None, f"withheld too often: {why}") for why, share in withheld.items() if share > EXCUSES[why] and total >= 100]
         sign, share = "✗" if self.wrong else "✓", f"{sum(withheld.values()):.0%}"
         level = self.level if "," not in self.level else "none of the others"
-        print(f"{sign} {self.model:<16} {level:<19} {columns}  withheld {share:>4}  wrong {len(self.wrong)}", flush=True)
+        told = f"withheld {share:>4}  wrong {len(self.wrong)}"
+        print(f"{sign} {self.model:<16} {level:<19} {columns}  {told}", flush=True)
         if not self.wrong:
             return
         print(f"  seed {seed}: {len(self.wrong)} disagreements; the smallest:")
@@ -239,7 +245,8 @@ def told_file(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
-    parser.add_argument("--pairs", nargs="*", default=[], metavar="WORD", help="the pairs in whose names all these occur: set, ' set ', eventual")
+    words = "the pairs in whose names all these occur: set, ' set ', eventual"
+    parser.add_argument("--pairs", nargs="*", default=[], metavar="WORD", help=words)
     parser.add_argument("--per-pair", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the histories of disagreements are kept")

@@ -158,10 +158,12 @@ def dbcop(history):
         data += number(len(ops))
         for op in ops:
             done = op.out == "ok"
-            micros = op.ret if done else op.arg
+            micros = [(*micro, done) for micro in (op.ret if done else op.arg)]
+            if op.inv % 3 == 0:  # A write that did not take place, of a value that nobody reads.
+                micros.append(("w", micros[0][1], 1000 + op.inv, False))
             data += number(len(micros))
-            for f, key, value in micros:
-                data += bytes([f == "w"]) + number(key) + number(value or 0) + bytes([done])
+            for f, key, value, took_place in micros:
+                data += bytes([f == "w"]) + number(key) + number(value or 0) + bytes([took_place])
             data += bytes([done])
     return data
 

@@ -76,7 +76,7 @@ class Maker:
         return self.rng.randint(1, max(2, min(self.last_value, 4))) if self.unique else self.rng.randint(1, 3)
 
     def string(self):
-        return "abcdef"[(self.value() - 1) % 6] if self.rng.random() < 0.93 else self.rng.choice(["", None])
+        return "abcdef"[(self.value() - 1) % 6] if self.rng.random() < 0.93 or self.level == "eventual" else self.rng.choice(["", None])
 
     def call(self):
         """A function and what it is called with."""

@@ -101,7 +101,7 @@ fn is_write(history: &History, micro_op: histories::ValueId) -> bool {
 #[test]
 fn a_serial_run_is_valid_whatever_its_single_writes_answered() {
     let mut refused = 0;
-    for seed in 0..times(200) as u64 {
+    for seed in 0..times(200) {
         for lies in [0, 3] {
             let sessions = simulate(&mut ChaCha8Rng::seed_from_u64(seed), lies);
             let history = read_bytes(&file(&sessions), None).unwrap();

@@ -78,15 +78,12 @@ fn show_map(entries: Vec<(String, String)>) -> String {
     format!("{{{}}}", entries.join(" "))
 }
 
+/// A number as the arena keeps it: in the one notation of all that are equal.
 fn show_number(text: &str) -> String {
-    let known = [("-017", "i-15"), ("36rZZ", "i1295"), ("2/6", "r1/3"), ("1e2M", "d100"), ("0x1fN", "i31")];
-    if let Some(Ok(number)) = text.strip_prefix("0x").map(|digits| i64::from_str_radix(digits, 16)) {
-        return format!("i{number}");
-    }
-    match known.iter().find(|(number, _)| *number == text) {
-        Some((_, shown)) => (*shown).into(),
-        None if text.ends_with('M') => format!("d{}", text.trim_end_matches('M')),
-        None => format!("i{}", text.trim_end_matches('N')),
+    match text.strip_suffix('M') {
+        Some(decimal) => format!("d{decimal}"),
+        None if text.contains('/') => format!("r{text}"),
+        None => format!("i{text}"),
     }
 }
 

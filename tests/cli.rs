@@ -647,7 +647,9 @@ fn page_text_json_and_exit_code_agree() {
             let text = stdout(&told);
             let mut heads = text.lines().filter_map(|line| {
                 let sign = ["OK ", "X ", "? "].iter().find_map(|sign| line.strip_prefix(sign))?;
-                Some(sign.split(' ').next()?.to_lowercase())
+                // The ladder's rows have their answers in small letters.
+                let word = sign.split(' ').next()?;
+                (word == word.to_uppercase()).then(|| word.to_lowercase())
             });
             assert_eq!(worst(&mut heads), word, "{name}: {text}");
             let page = page(&room, "page.html");

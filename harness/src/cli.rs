@@ -22,7 +22,7 @@ mod verify_clean;
 use crate::console::{self, Color, Console};
 use crate::{exit, words};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Help with the examples before the options: people copy first and read later.
@@ -201,9 +201,11 @@ fn refused(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(exit::VALID);
     }
-    // It holds words of the command line, which may be names of files.
+    // It holds words of the command line, which may be names of files: they are shown in one line each.
+    let shown = Cli::try_parse_from(std::env::args_os().map(|word| words::name(&word.to_string_lossy())));
+    let text = shown.map_or_else(|error| error, |_| Cli::command().error(error.kind(), "the command line makes no sense"));
+    let text = text.render().to_string();
     let console = Console::stderr(Color::Auto);
-    let text = error.render().to_string();
     let text = text.strip_prefix("error: ").map_or(text.clone(), |rest| format!("{}: {rest}", console.ink(console::Ink::Red, "error")));
     console::complain(&text);
     ExitCode::from(exit::USAGE)

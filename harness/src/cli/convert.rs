@@ -49,7 +49,7 @@ pub(super) fn run(args: &ConvertArgs, _global: Global) -> Outcome {
     if !to.is_written() {
         return Err(Failure::usage(format!("the format {to} is only read; formats that are written: edn, jsonl, json, intervals")));
     }
-    if args.output.exists() && !args.force {
+    if args.output.symlink_metadata().is_ok() && !args.force {
         return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));
     }
     let history = histories::read_path(&args.input, args.format);

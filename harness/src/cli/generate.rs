@@ -130,7 +130,7 @@ fn is_standard_output(path: &Path) -> bool {
 pub(super) fn run(args: &GenerateArgs, _global: Global) -> Outcome {
     let format = args.format()?;
     let to_terminal = is_standard_output(&args.output);
-    if !to_terminal && args.output.exists() && !args.force {
+    if !to_terminal && args.output.symlink_metadata().is_ok() && !args.force {
         return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));
     }
     let (history, planted) = generate::history(&args.plan()).map_err(|refused| match refused {

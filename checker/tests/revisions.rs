@@ -3,6 +3,8 @@
 //! What must hold is said in steps, not in time: as many as the history has ops, give or take, and not as many as there are subsets
 //! of the puts without an answer.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how long they took")]
+
 use crate::size::times;
 use histories::{Builder, History, Kind, Value};
 use rashomon_checker::verdict::Summary;

@@ -29,7 +29,7 @@ mod witness;
 mod zones;
 
 use crate::budget::{Account, Budget, Limit};
-use crate::model::{Model, Sees};
+use crate::model::{Model, Sees, Tally};
 use crate::options::Algorithm;
 use crate::rules::{Rule, Rules};
 use crate::verdict::{Others, Reason, Undecided};
@@ -225,12 +225,25 @@ pub(crate) fn survey<M: Model>(
         return Err(Limit::Steps); // Not to be found with so few steps.
     }
     let events = cut.events();
+    // With revisions each subset of what nobody saw leads to states of its own, which say nothing.
+    let is_numbered = model.tally() == Some(Tally::Revisions { told: true });
+    let unseen = if is_numbered { unseen::unseen(model, &cut, &mut account)? } else { vec![false; cut.classes.len()] };
     let limit = Most::easy_steps(SURVEY_STEPS);
     Ok(match cut.width(&events) {
-        0..=64 => Search::<M, u64>::new(model, &cut, Unknowns::Exact, Rules::default(), budget, limit)?.survey(&events, watched, most),
-        65..=128 => Search::<M, u128>::new(model, &cut, Unknowns::Exact, Rules::default(), budget, limit)?.survey(&events, watched, most),
+        0..=64 => surveyed::<M, u64>(model, &cut, &unseen, budget, limit)?.survey(&events, watched, most),
+        65..=128 => surveyed::<M, u128>(model, &cut, &unseen, budget, limit)?.survey(&events, watched, most),
         _ => return Err(Limit::Steps),
     })
+}
+
+fn surveyed<'a, M: Model, K: Mask>(
+    model: &'a M,
+    problem: &'a Problem<M::Op>,
+    unseen: &[bool],
+    budget: &'a Budget,
+    limit: Most,
+) -> Result<Search<'a, M, K>, Limit> {
+    Ok(Search::new(model, problem, Unknowns::Exact, Rules::default(), budget, limit)?.leave_out(unseen))
 }
 
 fn search<M: Model>(model: &M, problem: &Problem<M::Op>, events: &[(u32, Event)], rules: Rules, budget: &Budget, most: Most) -> Decision {

@@ -3,10 +3,12 @@
 //! What must hold is said in steps, not in time: as many as the history has ops, give or take, and not as many as there are subsets
 //! of the puts without an answer.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests, which tell how long they took")]
+
 use crate::size::times;
 use histories::{Builder, History, Kind, Value};
 use rashomon_checker::verdict::Summary;
-use rashomon_checker::{Algorithm, Answer, Budget, Options, check_linearizable};
+use rashomon_checker::{Algorithm, Answer, Budget, Consistency, Options, check, check_linearizable};
 
 const READS: i64 = 200;
 
@@ -120,4 +122,20 @@ fn a_put_without_an_answer_has_the_revision_that_is_missing() {
     assert_eq!(answer(1, 6), Summary::Invalid, "there is no revision between 5 and 6");
     assert_eq!(answer(2, 7), Summary::Invalid, "the cas had that one");
     assert_eq!(answer(9, 4), Summary::Invalid, "the first put was before it");
+}
+
+/// Who does not look at revisions sees the values alone: what a model weaker than linearizable says, it says of both.
+#[test]
+fn weaker_models_and_staleness_read_the_values() {
+    for last_read in [None, Some((5, 0)), Some((99_999_999, 0))] {
+        let [plain, numbered] = [false, true].map(|numbered| Crashed { puts: 5, numbered, last_read }.history());
+        let options = Options { keyed: Some(false), ..Options::from("etcd-kv") };
+        for consistency in Consistency::ALL.into_iter().filter(|c| !matches!(c, Consistency::Linearizable)) {
+            // Sequential goes by revisions too; here the values say as much.
+            let answer = |history| check(history, consistency, &options, &Budget::unlimited()).unwrap().answer;
+            assert_eq!(answer(&plain), answer(&numbered), "{consistency:?} {last_read:?}");
+        }
+        let staleness = |history| rashomon_checker::staleness::measure(history, &options, &Budget::unlimited()).unwrap().all.versions;
+        assert_eq!(staleness(&plain), staleness(&numbered), "{last_read:?}");
+    }
 }

@@ -135,11 +135,13 @@ impl Schedule {
         Schedule { kind, faults: classes.len(), leaves_none_out: true }
     }
 
-    /// By turns, each class with its own lengths of time, drawn from the seed.
+    /// By turns, each class with its own lengths of time, drawn from the seed. The first pause is half as long as the others: within the
+    /// time that is one on average, each class has begun.
     pub fn by_turns(classes: &[(&str, Timing)], seed: u64) -> Schedule {
         let turns = |&(class, timing): &(&str, Timing)| {
             let mut turns = Turns { gaps: stream(seed, class, GAPS), timing, phase: Phase::Start, at: Duration::ZERO };
             turns.advance();
+            turns.at /= 2;
             turns
         };
         Schedule { kind: Kind::FlipFlop(classes.iter().map(turns).collect()), faults: classes.len(), leaves_none_out: true }
@@ -386,6 +388,10 @@ mod tests {
         assert!(down.iter().all(|&down| (down - 0.05).abs() < 1e-9));
         let mean = up.iter().sum::<f64>() / up.len() as f64;
         assert!((4.7..5.3).contains(&mean) && up.iter().any(|&up| up > 9.5), "{mean}");
+        for seed in 0..200 {
+            let first = Schedule::by_turns(&[("kill", timing)], seed).next().unwrap();
+            assert!(first.at < INTERVAL, "a class begins within the time of one pause: {first:?}");
+        }
     }
 
     #[test]

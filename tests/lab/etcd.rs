@@ -26,6 +26,11 @@ fn etcd_keeps_its_word_under_faults_and_nothing_is_left() {
         assert!(observed(&results, fault) > 0, "{fault}: {}", results["coverage"]);
     }
     assert!(results["coverage"]["ops_during_faults"].as_u64().unwrap() > 0);
+    assert_eq!((&results["model"], &results["findings"]), (&"etcd-kv".into(), &Value::Array(Vec::new())));
+    assert!(results["looked_at"][0].as_str().unwrap().starts_with("5 of 5 members hold the same at revision "), "{}", results["looked_at"]);
+    assert_eq!(results["coverage"]["final_reads_missing"], Value::Null);
+    let share = &results["coverage"]["availability"];
+    report(&format!("a run of etcd under faults was answered in {} of {} tenths of a second", share["answered"], share["asked"]));
     assert!(bed.run_folder().join("report.html").exists());
     for host in bed.each_host() {
         assert!(fs::metadata(bed.run_folder().join(&host).join("etcd.log")).unwrap().len() > 0, "no log of {host}");

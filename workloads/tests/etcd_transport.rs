@@ -124,7 +124,9 @@ fn every_answer_is_classified_and_every_op_is_sent_once() {
 fn a_cas_without_a_word_on_success_has_failed() {
     let cas = |body| ask(serve(http("200 OK", body)).address, "cas", Value::pair(1, Value::pair(2, 3)));
     assert_eq!(kind(&cas(r#"{"header":{}}"#)), ("fail", "mismatch"));
-    assert_eq!(kind(&cas(r#"{"header":{},"succeeded":true}"#)), ("ok", ""));
+    let done = Completion::Ok(Value::pair(1, Value::pair(Value::pair(2, 3), 9)));
+    assert_eq!(cas(r#"{"header":{"revision":"9"},"succeeded":true}"#), done);
+    assert_eq!(kind(&cas(r#"{"header":{},"succeeded":true}"#)), ("info", "unreadable-answer"), "a change has a revision");
     assert_eq!(kind(&cas("{}")), ("info", "unreadable-answer"));
 }
 
@@ -135,12 +137,14 @@ fn values_that_nobody_wrote_are_not_made_up() {
         ask(serve(http("200 OK", &body)).address, "read", Value::pair(1, Value::Nil))
     };
     // "register/1" is cmVnaXN0ZXIvMQ==, "x" is eA==, "42" is NDI=.
-    assert_eq!(read(r#"{"key":"cmVnaXN0ZXIvMQ==","value":"NDI="}"#), Completion::Ok(Value::pair(1, 42)));
-    let another_key = r#"{"key":"eA==","value":"NDI="}"#;
-    let two_keys = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"NDI="},{"key":"eA==","value":"NDI="}"#;
-    let no_number = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"eA=="}"#;
-    let empty = r#"{"key":"cmVnaXN0ZXIvMQ=="}"#;
-    for kvs in [another_key, two_keys, no_number, empty] {
+    let whole = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"NDI=","mod_revision":"7"}"#;
+    assert_eq!(read(whole), Completion::Ok(Value::pair(1, Value::pair(42, 7))));
+    let another_key = r#"{"key":"eA==","value":"NDI=","mod_revision":"7"}"#;
+    let two_keys = &format!(r#"{whole},{another_key}"#);
+    let no_number = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"eA==","mod_revision":"7"}"#;
+    let empty = r#"{"key":"cmVnaXN0ZXIvMQ==","mod_revision":"7"}"#;
+    let no_revision = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"NDI="}"#;
+    for kvs in [another_key, two_keys, no_number, empty, no_revision] {
         assert_eq!(kind(&read(kvs)), ("fail", "unreadable-answer"), "{kvs}");
     }
 }

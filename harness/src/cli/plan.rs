@@ -46,10 +46,11 @@ const INTERVALS_PER_RUN: u32 = 10;
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
-/// Faults that start and end by themselves are active for at least so long on average; the pauses between those of a class are so short
-/// that it has begun by the end of the run, whatever is drawn: twice the mean is the most.
+/// Faults that start and end by themselves are active for this share of a run on average, and for no less than so long. The pauses between
+/// those of a class are at most so large a share of it that each class begins well before its end, whatever is drawn, and most twice.
+const DOWNS_PER_RUN: u32 = 15;
 const DOWN_MIN: Duration = Duration::from_millis(500);
-const UPS_PER_RUN: u32 = 3;
+const UP_PER_RUN_MAX: f64 = 0.4;
 
 /// In rounds each way to hurt has a turn of its own if there is so much time for each.
 const TURN_OF_WAY_MIN: Duration = Duration::from_secs(4);
@@ -250,11 +251,11 @@ fn usual_timing(args: &TestArgs, classes: usize) -> Timing {
 }
 
 /// What is usual: the more classes there are, the longer each is away, for the cluster works only while none keeps it from that, and needs
-/// some time after each. Each class begins some times in a run, and at least once.
+/// some time after each: etcd two seconds for an election, in which a run of ten seconds is answered in somewhat more than half of its time.
 fn usual_gaps(run: Duration, classes: usize) -> (Duration, Duration) {
     let classes = u32::try_from(classes.max(1)).unwrap_or(u32::MAX);
-    let down = (run / INTERVALS_PER_RUN).clamp(DOWN_MIN, INTERVAL_MAX);
-    let up = down.saturating_mul(2 * classes).min(run / UPS_PER_RUN).max(INTERVAL_MIN);
+    let down = (run / DOWNS_PER_RUN).clamp(DOWN_MIN, INTERVAL_MAX);
+    let up = down.saturating_mul(2 * classes).min(run.mul_f64(UP_PER_RUN_MAX)).max(DOWN_MIN);
     (down, up)
 }
 
@@ -409,4 +410,24 @@ fn rate_words(rate: Rate) -> String {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each class begins in every run, and all together leave the cluster more time than they take.
+    #[test]
+    fn usual_faults_leave_time_to_work() {
+        for seconds in [1, 4, 10, 60, 600, 36_000] {
+            for classes in 1..=5 {
+                let run = Duration::from_secs(seconds);
+                let (down, up) = usual_gaps(run, classes);
+                assert!(2 * up < run || seconds == 1, "{seconds} s, {classes} classes: the first may begin only after {up:?}");
+                let share = down.as_secs_f64() / (down + up).as_secs_f64() * classes as f64;
+                assert!(share < 0.55 || seconds < 10 || classes > 3, "{seconds} s, {classes} classes: active {share} of the time");
+                assert!(down <= INTERVAL_MAX && up >= DOWN_MIN);
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use super::*;
-use crate::findings::Findings;
-use crate::run::{CheckFacts, Coverage, FaultWindow};
+use crate::exit;
+use crate::findings::{Finding, Findings};
+use crate::run::{Availability, CheckFacts, Coverage, FaultWindow};
 use crate::tally;
 use checker::verdict::{Possible, Step, StepKind, Undecided, Words};
 use checker::{KeyVerdict, Verdict, Witness};
@@ -199,6 +200,32 @@ fn a_gap_makes_a_valid_run_unknown_and_leaves_an_invalid_one() {
     let mut run = stale_read();
     run.coverage.gaps = vec!["no read ended ok".into()];
     assert!(verdict(&run, None, UNICODE).starts_with("✗ INVALID"));
+}
+
+#[test]
+fn a_finding_stands_beside_the_verdict_and_is_an_exit_code_of_its_own() {
+    let finding = Finding { id: "replicas-differ".into(), text: "n1 and n2 hold different data".into() };
+    let valid = || run(history(&[]), Summary::Valid, vec![]);
+    let unknown = || Run { coverage: Coverage { gaps: vec!["no read ended ok".into()], ..Coverage::default() }, ..valid() };
+    for (mut run, sign, without) in [(valid(), "✓ VALID", 0), (unknown(), "? UNKNOWN", 2), (stale_read(), "✗ INVALID", 1)] {
+        assert_eq!(exit::of_run(&run), without);
+        run.findings.found.push(finding.clone());
+        run.findings.notes.push("n3 was not asked".into());
+        let told = verdict(&run, None, UNICODE);
+        assert!(told.starts_with(sign), "the verdict on the history stands: {told}");
+        assert!(told.contains("(replicas-differ): n1 and n2 hold different data.") && told.contains("n3 was not asked"), "{told}");
+        assert_eq!(exit::of_run(&run), exit::INVALID);
+        assert_eq!(crate::results::of_run(&run)["findings"][0]["id"], "replicas-differ");
+    }
+}
+
+#[test]
+fn the_share_of_answered_time_is_told() {
+    let mut run = run(history(&[]), Summary::Valid, vec![]);
+    run.coverage.availability = Some(Availability { answered: 62, asked: 100 });
+    run.coverage.notes = vec!["2 final reads were left out".into()];
+    let told = verdict(&run, None, UNICODE);
+    assert!(told.contains("in 62 % of the time that clients asked") && told.contains("2 final reads were left out"), "{told}");
 }
 
 #[test]

@@ -101,6 +101,7 @@ mod tests {
 
     const NAMES: [&str; 3] = ["n1", "n2", "n3"];
 
+    #[allow(clippy::unnecessary_wraps, reason = "as all answers")]
     fn said(hash: u32, compact_revision: i64) -> Result<Hash, String> {
         Ok(Hash { hash, compact_revision })
     }

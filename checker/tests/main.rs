@@ -9,6 +9,7 @@ mod deciders;
 mod eventual;
 mod generated;
 mod lattice;
+mod meanings;
 mod objects;
 mod oracle;
 mod own_model;

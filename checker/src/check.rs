@@ -15,6 +15,7 @@ use crate::rules::Rules;
 use crate::shrink::{Candidates, Core, shrink, shrink_among};
 use crate::together;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Undecided, Verdict, Witness};
+use crate::weaker::decode::NIL_IN_TRANSACTIONS;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
 use rayon::prelude::*;
@@ -68,9 +69,10 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
 /// What a read of nil is taken for where the options say nothing.
 pub(crate) fn notes_on_nil(model: &str, options: &Options) -> Vec<String> {
     let note = match (options.nil_read, model) {
-        (None, "set" | "g-set" | "2p-set" | "or-set" | "multi-register") => {
+        (None, "set" | "g-set" | "2p-set" | "or-set") => {
             "a read of nil is taken as a read of unknown result (--nil-read missing says otherwise)"
         }
+        (None, "multi-register") => NIL_IN_TRANSACTIONS,
         (None, "list-append") => "a read of nil is taken as the empty list (--nil-read wildcard says otherwise)",
         _ => return Vec::new(),
     };

@@ -10,8 +10,11 @@
 //! - The **final reads** are the `ok` reads of the whole object that were invoked after the last update *of the whole history*
 //!   had ended: of each process and object the last such read.
 //! - An object **converged** if there is an order of its updates, *any* order, be it against the time or the order of a
-//!   session, that contains each acknowledged update once, each of unknown outcome at most once and no other, and after which
-//!   the object holds what every final read returned.
+//!   session, that contains each acknowledged update once, each of unknown outcome at most once and no other, in which each cas
+//!   finds the value that it replaces, and after which the object holds what every final read returned.
+//! - **One execution happened**: every other `ok` read by itself returned what some of the updates in that order, that were invoked
+//!   before the read completed, leave in some order. A read may miss what was acknowledged, until the end; but what it
+//!   returned had been put there, and is not undone by nobody. (Of a string that is appended to this is not asked.)
 //!
 //! So final reads agree with each other; nothing is read that was never attempted, nothing twice; and what was acknowledged
 //! is there unless another update may have replaced or removed it. For a register that is: one of the values written, or the
@@ -24,15 +27,19 @@
 //! talked to; where the history names no nodes, by every process that did not end with an unknown outcome. Where one is
 //! missing, nothing contradicts convergence and nothing shows it: unknown.
 //!
-//! A **replicated data type** (g-set, 2p-set, or-set, g-counter, pn-counter) says more: what each remove takes away, and that no read, final
-//! or not, returns what nobody had begun to put there. See [`replicated`].
+//! A **replicated data type** (g-set, 2p-set, or-set, g-counter, pn-counter) says more: what each remove takes away. See [`replicated`].
+//!
+//! Transactions are not asked to be atomic: one that reads a register and writes it is a read and a write.
 //!
 //! Unlike the order of a session, convergence is local: an object converges or not, whatever the others do.
 
+mod conditional;
 pub(crate) mod decode;
 mod explain;
 mod replicated;
 mod rules;
+mod sums;
+mod written;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::certify_convergence::{self, Claims};
@@ -46,7 +53,7 @@ use histories::history::NO_EVENT;
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, Process, ValueId};
 use rayon::prelude::*;
-use rules::Found;
+use rules::{Found, Wrong};
 use rustc_hash::FxBuildHasher;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -76,10 +83,25 @@ struct Object {
     updates: Vec<Update>,
     /// Updates that failed.
     failed: Vec<(OpId, Act)>,
+    /// Writes that their own transaction replaced.
+    passing: Vec<Update>,
     /// In the order of the processes' last reads.
     reads: Vec<FinalRead>,
-    /// Of a replicated data type, all other `ok` reads.
+    /// Ops with all other `ok` reads.
     early: Vec<OpId>,
+}
+
+impl Object {
+    /// What an op found there: several times, if it is a transaction.
+    fn seen(&self, history: &History, objects: &Objects<'_>, read: OpId) -> Vec<Seen> {
+        let mut facts = Vec::new();
+        // An op that cannot be read was refused before.
+        if objects.decode(history, read, false, &mut facts).is_err() {
+            return Vec::new();
+        }
+        let seen = facts.into_iter().filter(|fact| fact.0 == self.key);
+        seen.filter_map(|(_, fact)| if let Fact::Read(seen) = fact { Some(seen) } else { None }).collect()
+    }
 }
 
 /// Where a final read is needed.
@@ -106,6 +128,11 @@ pub(crate) fn check(history: &History, options: &Options, budget: &Budget) -> Re
     };
     if let Some(DataType::TwoPhaseSet | DataType::ObservedRemoveSet) = objects.data_type {
         verdict.notes.push("a remove is taken to have seen what its own process had added or read before".into());
+    }
+    if objects.unjudged_failure(history) {
+        verdict
+            .notes
+            .push("a failed cas is a read before the end, which may have missed any update: it is not held against anything".into());
     }
     verdict.notes.extend(notes_on_keys(history, &keys));
     if verdict.reason.is_none() && !history.has_processes() {
@@ -164,7 +191,7 @@ fn gather(history: &History, objects: &Objects<'_>, account: &mut Account<'_>) -
     let mut place_of: HashMap<ValueId, usize, FxBuildHasher> = HashMap::default();
     let mut facts = Vec::new();
     let mut end: Option<u32> = None;
-    account.hold(history.ops().len() * size_of::<Update>() * 2)?;
+    account.hold(history.ops().len() * (size_of::<Update>() * 2 + size_of::<OpId>()))?;
     for id in history.op_ids() {
         account.work(16)?;
         let outcome = history.outcome(history.op(id));
@@ -172,7 +199,15 @@ fn gather(history: &History, objects: &Objects<'_>, account: &mut Account<'_>) -
         objects.decode(history, id, true, &mut facts).map_err(|why| Ended::Malformed(id, why))?;
         for (key, fact) in facts.drain(..) {
             let place = *place_of.entry(key).or_insert_with(|| {
-                found.push(Object { key, ops: Vec::new(), updates: Vec::new(), failed: Vec::new(), reads: Vec::new(), early: Vec::new() });
+                found.push(Object {
+                    key,
+                    ops: Vec::new(),
+                    updates: Vec::new(),
+                    failed: Vec::new(),
+                    passing: Vec::new(),
+                    reads: Vec::new(),
+                    early: Vec::new(),
+                });
                 found.len() - 1
             });
             let object = &mut found[place];
@@ -184,12 +219,12 @@ fn gather(history: &History, objects: &Objects<'_>, account: &mut Account<'_>) -
                 (Fact::Update(act), _) => {
                     // Of several writes in one transaction the last one stays.
                     if object.updates.last().is_some_and(|update| update.op == id) {
-                        object.updates.pop();
+                        object.passing.extend(object.updates.pop());
                     }
                     object.updates.push(Update { op: id, act, is_done: outcome == Outcome::Ok });
                     end = end.max(Some(end_of(history, id)));
                 }
-                (Fact::Read(_), Outcome::Ok) if objects.data_type.is_some() => object.early.push(id),
+                (Fact::Read(_), Outcome::Ok) if object.early.last() != Some(&id) => object.early.push(id),
                 (Fact::Read(_), _) => {}
             }
         }
@@ -298,15 +333,24 @@ fn uncertified(why: String) -> Answer {
 /// The answer for one object, with its proof.
 fn decide(history: &History, objects: &Objects<'_>, object: &Object, sites: &Sites, last: Option<u32>, budget: &Budget) -> Answer {
     let mut account = Account::new(budget);
-    if let Err(limit) = account.work(object.updates.len() as u64).and_then(|()| account.hold(rules::bytes(object))) {
+    if let Err(limit) = account.work(object.updates.len() as u64).and_then(|()| account.hold(rules::bytes(objects, object))) {
         return Answer::Unknown(limit.reason(0, 0));
     }
     let claims = || Claims::new(history, objects, object.key, &object.ops, last);
     match rules::decide(history, objects, object, &mut account) {
         Err(limit) => Answer::Unknown(limit.reason(0, 0)),
         Ok(Found::Wrong(wrong)) => {
-            let proof = explain::contradiction(history, object, &wrong);
-            certified(&claims(), proof)
+            let (claims, proof) = (claims(), explain::contradiction(history, object, &wrong));
+            match certified(&claims, proof) {
+                Answer::Invalid(proof) if !proof.minimal && matches!(wrong, Wrong::FoundTooOften { .. }) => {
+                    let needed = claims.few(&proof.needed);
+                    let (reads, ops): (Vec<OpId>, Vec<OpId>) =
+                        needed.into_iter().partition(|op| object.reads.iter().any(|read| read.op == *op));
+                    let few = Wrong::FoundTooOften { ops, read: reads.first().copied(), times: None };
+                    certified(&claims, explain::contradiction(history, object, &few))
+                }
+                answer => answer,
+            }
         }
         Ok(Found::Open(why)) => Answer::Unknown(Reason::History(why)),
         Ok(Found::Order(order)) => match sites.missing(&object.reads) {

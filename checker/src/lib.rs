@@ -78,6 +78,7 @@ pub const MODELS: &[(&str, &str)] = &[
 /// # Errors
 /// An unknown model, or ops that the model cannot read: a sentence that names the op's line, event and value, and what to do.
 pub fn check_linearizable(history: &histories::History, options: &Options, budget: &Budget) -> Result<Verdict, String> {
+    options.fit()?;
     check::check_linearizable(history, options, budget)
 }
 
@@ -89,6 +90,7 @@ pub fn check_linearizable(history: &histories::History, options: &Options, budge
 /// # Errors
 /// As [`check_linearizable`].
 pub fn check(history: &histories::History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
+    options.fit()?;
     match consistency {
         Consistency::Linearizable => check::check_linearizable(history, options, budget),
         Consistency::Sequential => sequential::check(history, options, false, budget),

@@ -28,6 +28,37 @@ pub struct Options {
     pub algorithm: Algorithm,
 }
 
+impl Options {
+    /// Refuses what the model would not heed: a choice that changes nothing reads like one that was made.
+    ///
+    /// # Errors
+    /// A sentence that says which option does not fit the model.
+    pub(crate) fn fit(&self) -> Result<(), String> {
+        let heeds_nil = match self.model.as_str() {
+            "" | "register" | "cas-register" | "kv" | "multi-register" | "set" | "g-set" | "2p-set" | "or-set" | "list-append" => true,
+            // Of a number, and of balances, nil is no reading.
+            "counter" | "g-counter" | "pn-counter" | "bank" => self.nil_read != Some(NilRead::Missing),
+            // What was never put, or was deleted, has no revision.
+            "etcd-kv" => self.nil_read != Some(NilRead::Wildcard),
+            "mutex" | "fifo-queue" | "unordered-queue" | "stack" | "priority-queue" | "reentrant-mutex" | "semaphore" | "fencing-lock"
+            | "id-generator" => self.nil_read.is_none(),
+            // There is no such model, which is said elsewhere; or it is somebody's own.
+            _ => true,
+        };
+        if !heeds_nil {
+            let choice = if self.nil_read == Some(NilRead::Missing) { "missing" } else { "wildcard" };
+            return Err(format!("--nil-read {choice} does not fit the model {}: leave it out", self.model));
+        }
+        // A register has no cas that could fail.
+        let heeds_failures = matches!(self.model.as_str(), "" | "register" | "cas-register");
+        let is_known = crate::MODELS.iter().any(|model| model.0 == self.model);
+        if self.failed_cas == Some(FailedCas::Assert) && is_known && !heeds_failures {
+            return Err(format!("--failed-cas assert is for the model cas-register, not {}: leave it out", self.model));
+        }
+        Ok(())
+    }
+}
+
 impl From<&str> for Options {
     /// The model of this name, and the defaults.
     fn from(model: &str) -> Options {

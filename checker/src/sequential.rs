@@ -21,9 +21,9 @@ use crate::certify::sequential::Claims;
 use crate::check::{any_model, located, notes_on_keys, notes_on_nil};
 use crate::linear::problem::Unread;
 use crate::model::{CasRegister, Kv, Model, Register};
-use crate::options::{FailedCas, Options};
+use crate::options::Options;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Summary, Verdict, Witness, Words};
-use crate::weaker::decode::Rules;
+use crate::weaker::decode::{OF_CELLS, Rules};
 use crate::weaker::execution::Execution;
 use crate::weaker::{self, Consistency};
 use hashbrown::HashMap;
@@ -34,15 +34,12 @@ use rustc_hash::FxBuildHasher;
 use saturate::{Ended, Saturation};
 use search::Search;
 
-/// Models whose ops are reads and writes, unless they turn out to do something else.
-const OF_CELLS: [&str; 5] = ["", "register", "cas-register", "kv", "multi-register"];
-
 /// See [`crate::check()`].
 pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget: &Budget) -> Result<Verdict, String> {
     let keys = Keys::split(history, options.keyed);
     let rules = Rules::new(history, options, &keys);
     if OF_CELLS.contains(&&*options.model)
-        && !holds_failures_against(history, options)
+        && rules.unjudged_failure(history).is_none()
         && !matches!(options.initial, Some(histories::Value::Map(_)))
     {
         match ByRules::new(history, &rules) {
@@ -57,7 +54,8 @@ pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget:
             let model = Register::new(history, options);
             check_with(&model, model.notes(), history, options, per_key, budget)
         }
-        "cas-register" => {
+        // Without a name it came here because a failed cas says something.
+        "" | "cas-register" => {
             let model = CasRegister::new(history, options);
             check_with(&model, model.notes(), history, options, per_key, budget)
         }
@@ -67,12 +65,6 @@ pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget:
             check_with(&model, notes_on_nil(other, options), history, options, per_key, budget)
         }
     }
-}
-
-/// Whether a failed cas says that the register held another value: no read, and no write.
-fn holds_failures_against(history: &History, options: &Options) -> bool {
-    let usual = if history.meta.format.starts_with("porcupine") { FailedCas::Assert } else { FailedCas::Drop };
-    options.model == "cas-register" && options.failed_cas.unwrap_or(usual) == FailedCas::Assert
 }
 
 /// See [`crate::check_sequential_with`].

@@ -135,6 +135,7 @@ pub struct Staleness {
 /// # Errors
 /// A model of which this is not defined, or ops that it cannot read: a sentence.
 pub fn measure(history: &History, options: &Options, budget: &Budget) -> Result<Staleness, String> {
+    options.fit()?;
     let keys = Keys::split(history, options.keyed);
     let objects = Objects::new(history, options, &keys)?;
     let mut told = Staleness {

@@ -23,10 +23,10 @@ use crate::check::{located, notes_on_keys};
 use crate::options::{Algorithm, Options};
 use crate::verdict::{Answer, KeyVerdict, Reason, SessionView, Summary, Verdict, Witness};
 use causal::Causal;
-use decode::Rules;
+use decode::{OF_CELLS, Rules};
 use execution::Execution;
 use histories::keyed::Keys;
-use histories::{History, OpId};
+use histories::{History, OpId, Value};
 use rayon::prelude::*;
 use views::Keeps;
 
@@ -169,6 +169,13 @@ const SUSPECTS_MAX: usize = 2_000;
 pub(crate) fn check(history: &History, consistency: Consistency, options: &Options, budget: &Budget) -> Result<Verdict, String> {
     if options.algorithm != Algorithm::Auto {
         return Err(format!("there is one algorithm for {}: leave the choice to auto", consistency.name()));
+    }
+    if !OF_CELLS.contains(&&*options.model) {
+        // Whatever the ops do: of reads alone of another object nothing can be said either.
+        return Err(format!("{} is judged of register, cas-register, kv and multi-register, not of {}", consistency.name(), options.model));
+    }
+    if options.model == "multi-register" && matches!(options.initial, Some(Value::Map(_))) {
+        return Err(format!("for {} every key begins with the same value; --initial cannot be a map", consistency.name()));
     }
     let keys = Keys::split(history, options.keyed);
     let rules = Rules::new(history, options, &keys);

@@ -11,6 +11,7 @@ mod failed_writes;
 mod generated;
 mod keys;
 mod lattice;
+mod meanings;
 mod objects;
 mod oracle;
 mod own_model;

@@ -144,17 +144,14 @@ impl RecordedFile {
         let mut guessed = None;
         if options.model.is_empty() {
             match (how.consistency, guess::model(&run.history)) {
-                (
-                    Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::Eventual,
-                    Ok((model, why)),
-                ) => {
+                (_, Ok((model, why))) => {
                     options.model = model;
                     guessed = Some(why);
                 }
                 (Consistency::Linearizable, Err(why)) => return Err(unfit(&why)),
                 // The weaker models are about reads and writes of any object that has them; and so is sequential consistency
                 // of transactions.
-                _ => {}
+                (_, Err(_)) => {}
             }
         }
         let judged = judge(&run.history, how.consistency, &options, how.limits, stop, progress);

@@ -7,7 +7,7 @@
 //! ([`Others::SameValues`], for collections in which each value goes its own way). Every order of the history contains one of the relaxed ops,
 //! so if these have none, the history is not sequentially consistent.
 
-use super::{Effort, FxMap, FxSet, Unanswered};
+use super::{Effort, FxMap, FxSet, Seen, Unanswered, Visible, visible};
 use crate::budget::{Account, Limit};
 use crate::certify::order::Refused;
 use crate::model::{Model, Role, Sees};
@@ -172,12 +172,15 @@ struct Step<O> {
 }
 
 /// A point: how far each session of needed ops has come, the states, and which of the others have happened.
-type Point<S> = (Vec<u32>, Vec<S>, Vec<u64>);
+type Point<S> = (Vec<u32>, Vec<Seen<S>>, Vec<u64>);
 
 /// The needed ops by session, and what may happen between them.
 struct Relaxed<'a, M: Model> {
     model: &'a M,
     init: Vec<M::State>,
+    /// The states of each object that must be told apart; `None`: all. What is appended as often as one likes has no end, and what
+    /// no op can see any more is not followed.
+    visible: Vec<Option<Visible<M::State>>>,
     sessions: Vec<Vec<Step<M::Op>>>,
     others: Vec<Step<M::Op>>,
     once: bool,
@@ -207,8 +210,14 @@ impl<'a, M: Model> Relaxed<'a, M> {
             let parts: Vec<_> = claims.parts(at).iter().filter_map(part).collect();
             Step { parts, is_done: claims.items[at].is_done, is_pure: claims.is_pure(at) }
         };
-        let mut relaxed =
-            Relaxed { model: claims.model, init, sessions: Vec::new(), others: Vec::new(), once: others != Others::AnyNumber };
+        let mut relaxed = Relaxed {
+            model: claims.model,
+            init,
+            visible: Vec::new(),
+            sessions: Vec::new(),
+            others: Vec::new(),
+            once: others != Others::AnyNumber,
+        };
         let mut session_of = FxMap::<usize, usize>::default();
         for &at in needed {
             let session = *session_of.entry(claims.items[at].session).or_insert_with(|| {
@@ -231,7 +240,29 @@ impl<'a, M: Model> Relaxed<'a, M> {
             }
         }
         relaxed.leave_out_useless();
+        relaxed.visible = (0..relaxed.init.len()).map(|object| relaxed.visible_of(object)).collect();
         Ok(relaxed)
+    }
+
+    /// What must be told apart of an object: what the needed ops find there, and others that do more than one thing, whose other
+    /// parts depend on it.
+    fn visible_of(&self, object: usize) -> Option<Visible<M::State>> {
+        let needed = self.sessions.iter().flatten();
+        let several = self.others.iter().filter(|step| step.parts.len() > 1);
+        fn of<O>(step: &Step<O>, object: usize) -> impl Iterator<Item = &O> {
+            step.parts.iter().filter(move |part| part.0 == object).map(|part| &part.1)
+        }
+        let finds: Vec<&M::Op> = needed.clone().chain(several).flat_map(|step| of(step, object)).collect();
+        let all = needed.chain(&self.others).flat_map(|step| of(step, object));
+        visible(self.model, &finds, all.filter(|op| !self.model.is_pure(op)))
+    }
+
+    /// A state, if it must be told apart from others.
+    fn look(&self, object: usize, state: M::State) -> Seen<M::State> {
+        match &self.visible[object] {
+            Some(visible) if !visible.has(self.model, &state) => None,
+            _ => Some(state),
+        }
     }
 
     /// Where every op finds one state or any, others are of use only if what they leave is found by somebody: without them
@@ -272,10 +303,13 @@ impl<'a, M: Model> Relaxed<'a, M> {
     /// Whether some order of the relaxed history places all needed ops that are done: everything that can be is followed.
     fn can_be(&self, effort: &mut Effort<'_>) -> Result<bool, Unanswered> {
         let words = if self.once { self.others.len().div_ceil(64) } else { 0 };
-        let start: Point<M::State> = (vec![0; self.sessions.len()], self.init.clone(), vec![0; words]);
+        let init = self.init.iter().enumerate().map(|(object, state)| self.look(object, state.clone())).collect();
+        let start: Point<M::State> = (vec![0; self.sessions.len()], init, vec![0; words]);
         let each = size_of::<Point<M::State>>() + self.sessions.len() * 4 + self.init.len() * size_of::<M::State>() + words * 8;
         let mut seen: FxSet<Point<M::State>> = FxSet::default();
         let mut fresh = vec![start];
+        // What the states of all points point to.
+        let (mut points_to_bytes, mut counted) = (0, 0);
         while let Some(point) = fresh.pop() {
             effort.take(2 + (self.sessions.len() + self.others.len()) as u64)?;
             let point = self.with_free(point);
@@ -283,12 +317,14 @@ impl<'a, M: Model> Relaxed<'a, M> {
             if self.sessions.iter().zip(&point.0).all(is_over) {
                 return Ok(true);
             }
-            if seen.len() == seen.capacity() {
-                effort.account.hold((seen.capacity().max(64) + fresh.len()) * 6 * each)?;
+            if seen.len() == seen.capacity() || points_to_bytes > counted {
+                counted = 2 * points_to_bytes;
+                effort.account.hold((seen.capacity().max(64) + fresh.len()) * 6 * each + 2 * counted)?;
             }
             if !seen.insert(point.clone()) {
                 continue;
             }
+            points_to_bytes += point.1.iter().flatten().map(|state| self.model.state_bytes(state)).sum::<usize>();
             for (at, session) in self.sessions.iter().enumerate() {
                 let Some(step) = session.get(point.0[at] as usize) else { continue };
                 if let Some(mut next) = self.happen(&point, step) {
@@ -330,8 +366,17 @@ impl<'a, M: Model> Relaxed<'a, M> {
     fn happen(&self, point: &Point<M::State>, step: &Step<M::Op>) -> Option<Point<M::State>> {
         let mut next = point.clone();
         for (object, op) in &step.parts {
-            next.1[*object] = self.model.step(&next.1[*object], op)?;
+            next.1[*object] = self.step(*object, next.1[*object].as_ref(), op)?;
         }
         Some(next)
+    }
+
+    fn step(&self, object: usize, state: Option<&M::State>, op: &M::Op) -> Option<Seen<M::State>> {
+        match (state, self.model.sees(op)) {
+            (Some(state), _) => self.model.step(state, op).map(|next| self.look(object, next)),
+            (None, Sees::Nothing) => self.model.step(&self.model.init(), op).map(|next| self.look(object, next)),
+            (None, Sees::AllBut(_) | Sees::Total) => Some(None),
+            (None, Sees::Only(_) | Sees::Something) => None,
+        }
     }
 }

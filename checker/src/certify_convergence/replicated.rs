@@ -1,7 +1,7 @@
 //! The second look at replicated data types: the rules of `convergence::replicated`, element by element, from the ops alone.
 
 use super::Claims;
-use crate::convergence::decode::{Act, DataType, Fact, Seen};
+use crate::convergence::decode::{Act, DataType, Seen};
 use histories::{OpId, Outcome, Process, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,17 +18,14 @@ struct Element {
     certain_removes: BTreeMap<Process, OpId>,
     /// The first read of each process that returned it.
     read: BTreeMap<Process, OpId>,
+    /// When the first read before the end that returned it was over.
+    read_by: Option<u32>,
 }
 
-/// Whether the updates that happened explain every read.
+/// Whether the updates that happened explain the end, by what the removes among them had seen.
 pub(super) fn explains(claims: &Claims<'_>, data_type: DataType, happened: &BTreeSet<OpId>) -> Result<(), String> {
-    for &read in &claims.early {
-        if !matches!(seen(claims, read), Some(Seen::Number(_))) && !could_return(claims, read)? {
-            return Err(format!("op {} returned what nobody had begun to put there", read.0));
-        }
-    }
     if data_type == DataType::Counter {
-        return numbers_are_sums(claims, &claims.early).and_then(|are| if are { Ok(()) } else { Err("a read is no sum".into()) });
+        return Ok(());
     }
     let happens = |id: OpId| happened.contains(&id);
     let elements = elements(claims, happens, happens, &claims.early);
@@ -45,66 +42,28 @@ pub(super) fn explains(claims: &Claims<'_>, data_type: DataType, happened: &BTre
     Ok(())
 }
 
-/// Whether the needed reads cannot be explained if the needed updates happened and each other one did or did not.
-pub(super) fn contradict(claims: &Claims<'_>, data_type: DataType, needed: &[OpId]) -> Result<bool, String> {
-    let (mut finals, mut early, mut updates) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for &id in needed {
-        match (claims.reads.get(&id), claims.updates.get(&id)) {
-            (Some(seen), _) => finals.push(seen),
-            (None, Some((_, true))) => {
-                updates.insert(id);
-            }
-            (None, None) if claims.early.binary_search(&id).is_ok() => early.push(id),
-            _ => return Err(format!("op {} is no read and no acknowledged update", id.0)),
-        }
-    }
-    if finals.windows(2).any(|pair| pair[0] != pair[1]) {
+/// Whether the needed reads, one final one among them or none, cannot be explained if the needed updates happened and each other one
+/// did or did not.
+pub(super) fn contradict(
+    claims: &Claims<'_>,
+    data_type: DataType,
+    read: Option<&Seen>,
+    early: &[OpId],
+    updates: &[OpId],
+) -> Result<bool, String> {
+    let begun = claims.begun(|_| true);
+    if !early.iter().all(|&read| claims.seen(read).iter().all(|seen| claims.could_return(read, seen, &begun))) {
         return Ok(true);
     }
-    if data_type == DataType::Counter {
-        let sums = numbers_are_sums(claims, &early)?;
-        return Ok(!sums || finals.first().map_or(Ok(false), |read| claims.explained(read, &[]).map(|explained| !explained))?);
-    }
-    for &read in &early {
-        if !could_return(claims, read)? {
-            return Ok(true);
-        }
-    }
-    let Some(Seen::Elements(found)) = finals.first() else { return Ok(false) };
+    let Some(Seen::Elements(found)) = read else { return Ok(false) };
     let there: BTreeSet<ValueId> = found.iter().copied().collect();
     if there.len() < found.len() {
         return Ok(true);
     }
-    let elements = elements(claims, |_| true, |id| updates.contains(&id), &early);
+    let elements = elements(claims, |_| true, |id| updates.contains(&id), early);
     let stays = |id: &ValueId| elements.get(id).is_some_and(|element| element.may_stay(claims, data_type));
     let goes = |(id, element): (&ValueId, &Element)| there.contains(id) || element.may_go(claims, data_type);
     Ok(!there.iter().all(stays) || !elements.iter().all(goes))
-}
-
-/// What a read returned.
-fn seen(claims: &Claims<'_>, read: OpId) -> Option<Seen> {
-    let mut facts = Vec::new();
-    claims.objects.decode(claims.history, read, false, &mut facts).ok()?;
-    facts.into_iter().find_map(|(key, fact)| if let Fact::Read(seen) = fact { Some(seen).filter(|_| key == claims.key) } else { None })
-}
-
-/// Whether each element that a read returned is there once and had begun to be added.
-fn could_return(claims: &Claims<'_>, read: OpId) -> Result<bool, String> {
-    let Some(Seen::Elements(found)) = seen(claims, read) else { return Err(format!("op {} is no read of a set", read.0)) };
-    let until = claims.history.op(read).complete;
-    let begun: &BTreeMap<ValueId, u32> = claims.begun.get_or_init(|| {
-        let mut begun = BTreeMap::new();
-        for (&id, (acts, _)) in &claims.updates {
-            for act in acts {
-                if let Act::Add(element) = act {
-                    begun.entry(*element).or_insert(claims.history.op(id).invoke);
-                }
-            }
-        }
-        begun
-    });
-    let distinct: BTreeSet<&ValueId> = found.iter().collect();
-    Ok(distinct.len() == found.len() && distinct.into_iter().all(|element| begun.get(element).is_some_and(|&first| first < until)))
 }
 
 /// The elements that were added or removed, by the updates that may and that certainly did happen, and the reads that count.
@@ -135,11 +94,13 @@ fn elements(
             }
         }
     }
-    for &read in reads {
-        let Some(Seen::Elements(found)) = seen(claims, read) else { continue };
+    for (read, seen) in reads.iter().flat_map(|&read| claims.seen(read).into_iter().map(move |seen| (read, seen))) {
+        let Seen::Elements(found) = seen else { continue };
+        let ended = claims.history.op(read).complete;
         for value in &*found {
-            if let Some(element) = elements.get_mut(value).filter(|element| !element.removes.is_empty()) {
+            if let Some(element) = elements.get_mut(value) {
                 element.read.entry(process(read)).or_insert(read);
+                element.read_by = Some(element.read_by.map_or(ended, |known| known.min(ended)));
             }
         }
     }
@@ -180,17 +141,21 @@ impl Element {
 
     /// Whether it may be missing from it.
     fn may_go(&self, claims: &Claims<'_>, data_type: DataType) -> bool {
+        let nobody_put_it = self.certain_adds.is_empty() && self.read_by.is_none();
         match data_type {
-            DataType::TwoPhaseSet => self.certain_adds.is_empty() || !self.removes.is_empty(),
+            DataType::TwoPhaseSet => nobody_put_it || !self.removes.is_empty(),
             DataType::ObservedRemoveSet => {
                 let end = |&remove: &OpId| {
                     let op = claims.history.op(remove);
                     if claims.history.outcome(op) == Outcome::Ok { op.complete } else { u32::MAX }
                 };
                 let last = self.removes.iter().map(end).max();
-                self.certain_adds.iter().all(|&add| last.is_some_and(|last| claims.history.op(add).invoke < last))
+                let may_be_seen = |add: OpId| last.is_some_and(|last| claims.history.op(add).invoke < last);
+                let began_before = |add: OpId, until: u32| claims.history.op(add).invoke < until;
+                self.certain_adds.iter().all(|&add| may_be_seen(add))
+                    && self.read_by.is_none_or(|until| self.adds.iter().any(|&add| began_before(add, until) && may_be_seen(add)))
             }
-            _ => self.certain_adds.is_empty(),
+            DataType::GrowOnlySet | DataType::Counter => nobody_put_it,
         }
     }
 }
@@ -198,18 +163,19 @@ impl Element {
 /// Steps of the sums that are looked at, at most.
 const SUM_STEPS_MAX: usize = 1 << 28;
 
-/// Whether each of these reads returned a sum of some of the changes that had begun before it ended: sums are kept as the
-/// stretches that they fill.
-fn numbers_are_sums(claims: &Claims<'_>, reads: &[OpId]) -> Result<bool, String> {
+/// Whether each of these reads returned a sum of some of the changes that may have happened and had begun before it ended: sums are
+/// kept as the stretches that they fill.
+pub(super) fn numbers_are_sums(claims: &Claims<'_>, reads: &[OpId], may: &dyn Fn(OpId) -> bool) -> Result<bool, String> {
     let ended = |read: &OpId| claims.history.op(*read).complete;
     let mut reads: Vec<OpId> = reads.to_vec();
     reads.sort_unstable_by_key(ended);
     let initial = i128::from(claims.objects.initial_number);
     let mut sums = vec![(initial, initial)];
-    let mut changes = claims.updates.iter().peekable();
+    let mut changes = claims.updates.iter().filter(|(id, _)| may(**id)).peekable();
     let mut steps = 0;
     for read in reads {
-        let Some(Seen::Number(number)) = seen(claims, read) else { return Err(format!("op {} is no read of a counter", read.0)) };
+        let seen = claims.seen(read);
+        let [Seen::Number(number)] = seen[..] else { return Err(format!("op {} is no read of a counter", read.0)) };
         while let Some((_, (acts, _))) = changes.next_if(|(id, _)| claims.history.op(**id).invoke < ended(&read)) {
             let amount: i128 = acts.iter().map(|act| if let Act::Increase(amount) = act { i128::from(*amount) } else { 0 }).sum();
             sums = with(&sums, amount);

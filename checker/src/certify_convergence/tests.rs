@@ -41,7 +41,7 @@ fn refused(found: &Result<(), String>, why: &str) {
 #[test]
 fn only_true_orders_pass() {
     let told: [Told<'_>; 6] = [
-        ("read", None, &[1], Kind::Ok), // No final one: updates follow.
+        ("read", None, &[], Kind::Ok), // No final one: updates follow.
         ("add", Some(1), &[], Kind::Ok),
         ("add", Some(2), &[], Kind::Info),
         ("remove", Some(1), &[], Kind::Ok),

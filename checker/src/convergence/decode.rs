@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(crate) enum Act {
     /// Replaces its value.
     Write(ValueId),
+    /// Replaces its value, and happens only where it holds the first: a cas.
+    Replace(ValueId, ValueId),
     /// Appends to its string, which is not followed further.
     Extend,
     /// Puts an element in; at the end, if it is a list.
@@ -68,7 +70,20 @@ impl DataType {
     }
 }
 
-/// The kind of object.
+/// What kind of object it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Holds a value.
+    Register,
+    /// Holds each element once.
+    Set,
+    /// Holds elements in their order.
+    List,
+    /// Holds a number.
+    Counter,
+}
+
+/// The kind of object, with the model that reads its ops.
 #[derive(Debug)]
 enum Kind {
     Register,
@@ -114,23 +129,36 @@ impl<'a> Objects<'a> {
                 return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
             }
         };
+        if options.model == "multi-register" && matches!(options.initial, Some(Value::Map(_))) {
+            return Err("every key begins with the same value here; --initial cannot be a map".into());
+        }
         let data_type = DataType::by_name(&options.model);
         Ok(Objects { keys, kind, data_type, rules: Rules::new(history, options, keys), initial_number })
     }
 
     /// The kind of object by its model's name; a replicated set is a set.
     pub(crate) fn name(&self) -> &'static str {
+        match self.shape() {
+            Shape::Register => "register",
+            Shape::Set => "set",
+            Shape::List => "list-append",
+            Shape::Counter => "counter",
+        }
+    }
+
+    /// The kind of object.
+    pub(crate) fn shape(&self) -> Shape {
         match &self.kind {
-            Kind::Register => "register",
-            Kind::Set(_) => "set",
-            Kind::List(_) => "list-append",
-            Kind::Counter(_) => "counter",
+            Kind::Register => Shape::Register,
+            Kind::Set(_) => Shape::Set,
+            Kind::List(_) => Shape::List,
+            Kind::Counter(_) => Shape::Counter,
         }
     }
 
     /// Whether an element can be in the object at most once.
     pub(crate) fn is_set(&self) -> bool {
-        matches!(self.kind, Kind::Set(_))
+        self.shape() == Shape::Set
     }
 
     /// What was assumed where the options say nothing, in sentences.
@@ -138,8 +166,14 @@ impl<'a> Objects<'a> {
         match self.kind {
             Kind::Register => self.rules.notes(options),
             Kind::Set(_) => crate::check::notes_on_nil("set", options),
-            _ => Vec::new(),
+            Kind::List(_) => crate::check::notes_on_nil("list-append", options),
+            Kind::Counter(_) => Vec::new(),
         }
+    }
+
+    /// A failed cas that says something: it is a read before the end.
+    pub(crate) fn unjudged_failure(&self, history: &History) -> bool {
+        self.shape() == Shape::Register && self.rules.unjudged_failure(history).is_some()
     }
 
     /// Whether a value is what a register holds at first.
@@ -214,6 +248,10 @@ impl<'a> Objects<'a> {
             _ => {
                 let mut micros: Vec<Micro> = Vec::new();
                 self.rules.attempted(history, id, &mut micros)?;
+                if let ("cas", &[found, stored]) = (history.name(history.op_function(op)), &micros[..]) {
+                    out.push((found.key, Fact::Update(Act::Replace(found.value, stored.value))));
+                    return Ok(());
+                }
                 let fact = |&Micro { is_write, value, .. }: &Micro| {
                     if is_write { Fact::Update(Act::Write(value)) } else { Fact::Read(Seen::Value(value)) }
                 };

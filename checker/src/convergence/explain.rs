@@ -53,11 +53,19 @@ pub(super) fn contradiction(history: &History, object: &Object, wrong: &Wrong) -
             let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(" as if nothing had been written.")];
             Counterexample { sentence, steps: lost(read, update, against), pattern: Some(Pattern::Lost), ..of(&[update, read], read) }
         }
+        Wrong::SeenThenGone { early, read, value: seen, there, adds } => seen_then_gone(early, read, &value(seen), there, &adds),
+        Wrong::EarlyAndLate { early, read, number } => early_and_late(&early, read, number),
+        Wrong::FoundTooOften { ops, read, times } => found_too_often(&ops, read, times),
+        Wrong::NeverBack { read, op } => never_back(read, op),
         Wrong::Sum { read, seen, sum } => sum_of(read, seen, sum),
         Wrong::Differ { here, there, element } => differ(history, object, here, there, element),
     };
     Counterexample {
-        others: if matches!(wrong, Wrong::Sum { .. } | Wrong::EarlySum { .. }) { Others::AsRecorded } else { Others::AtMostOnce },
+        others: if matches!(wrong, Wrong::Sum { .. } | Wrong::EarlySum { .. } | Wrong::EarlyAndLate { .. }) {
+            Others::AsRecorded
+        } else {
+            Others::AtMostOnce
+        },
         ..proof
     }
 }
@@ -115,7 +123,8 @@ fn lost(read: OpId, update: OpId, against: Vec<Words>) -> Vec<Step> {
 
 fn nowhere(object: &Object, read: OpId, seen: ValueId, shown: Words) -> Counterexample {
     let mut proof = of(&[read], read);
-    let failed = object.failed.iter().find(|(_, act)| matches!(act, Act::Write(value) | Act::Add(value) if *value == seen));
+    let failed =
+        object.failed.iter().find(|(_, act)| matches!(act, Act::Write(value) | Act::Replace(_, value) | Act::Add(value) if *value == seen));
     proof.sentence = vec![Words::Who(read), text(" read "), shown, text(&format!("{}, ", when(object, read)))];
     match failed {
         None if !is_final(object, read) => proof.sentence.push(text("which nobody had begun to put there by then.")),
@@ -237,6 +246,104 @@ fn early_sum(read: OpId, seen: i64, (low, high): (i128, i128)) -> Counterexample
     };
     let sentence = vec![Words::Who(read), text(" read "), Words::Value(seen.to_string()), text(&why)];
     Counterexample { sentence, pattern: Some(Pattern::WrongSum), ..of(&[read], read) }
+}
+
+/// An element that was read, and nobody removed.
+fn seen_then_gone(early: OpId, read: OpId, shown: &Words, there: usize, adds: &[OpId]) -> Counterexample {
+    let missing = match there {
+        0 => " is missing from".to_owned(),
+        1 => " is there only once in".into(),
+        n => format!(" is there only {n} times in"),
+    };
+    let sentence = vec![
+        shown.clone(),
+        text(", which "),
+        Words::Who(early),
+        text(" had read at "),
+        Words::Completed(early),
+        text(","),
+        text(&missing),
+        text(" what "),
+        Words::Who(read),
+        text(" read after the last update had ended, and nothing took it away."),
+    ];
+    let words = vec![Words::Who(early), text(" read "), shown.clone(), text(" at "), Words::Completed(early), text(".")];
+    let because = vec![text("What was read had happened, and counts in the end.")];
+    let how = if there == 0 { " was not there." } else { " was there less often." };
+    let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(", and "), shown.clone(), text(how)];
+    let steps = vec![
+        Step { words, because, from: early, to: read, kind: StepKind::RealTime },
+        Step {
+            words: against,
+            because: vec![text("No update can have taken it away.")],
+            from: read,
+            to: early,
+            kind: StepKind::Contradiction,
+        },
+    ];
+    let needed = [adds, &[early, read]].concat();
+    Counterexample { sentence, steps, pattern: Some(Pattern::Lost), ..of(&needed, read) }
+}
+
+fn early_and_late(early: &[OpId], read: OpId, number: i64) -> Counterexample {
+    let mut sentence = vec![Words::Who(read), text(" read "), Words::Value(number.to_string())];
+    sentence
+        .push(text(" after the last update had ended, and no choice of the updates of unknown outcome that gives this also gives what "));
+    for (place, &op) in early.iter().take(STEPS_MAX).enumerate() {
+        if place > 0 {
+            sentence.push(text(if place + 1 == early.len() { " and " } else { ", " }));
+        }
+        sentence.extend([Words::Who(op), text(" had read at "), Words::Completed(op)]);
+    }
+    if early.len() > STEPS_MAX {
+        sentence.push(text(&format!(" and {} reads more", early.len() - STEPS_MAX)));
+    }
+    sentence.push(text("."));
+    Counterexample { sentence, pattern: Some(Pattern::WrongSum), ..of(&[early, &[read]].concat(), read) }
+}
+
+/// Cas that found a value more often than it was there.
+fn found_too_often(ops: &[OpId], read: Option<OpId>, times: Option<usize>) -> Counterexample {
+    let needed: Vec<OpId> = ops.iter().copied().chain(read).collect();
+    let mut sentence = Vec::new();
+    for (place, &op) in needed.iter().take(STEPS_MAX).enumerate() {
+        if place > 0 {
+            sentence.push(text(if place + 1 == needed.len() { " and " } else { ", " }));
+        }
+        sentence.extend([Words::Op(op), text(" of "), Words::Who(op)]);
+    }
+    if needed.len() > STEPS_MAX {
+        sentence.push(text(&format!(" and {} more", needed.len() - STEPS_MAX)));
+    }
+    let often = match times {
+        Some(0) => "was never there".to_owned(),
+        Some(1) => "was there once at most".into(),
+        Some(n) => format!("was there {n} times at most"),
+        None => "was there less often".into(),
+    };
+    sentence.push(text(&match needed.len() {
+        1 if times.is_none() => " found what cannot have been there.".to_owned(),
+        1 => format!(" found what {often}."),
+        _ => format!(" each found what {often}: no order of the updates explains them all."),
+    }));
+    let last = needed.last().copied().unwrap_or(OpId(0));
+    Counterexample { sentence, pattern: (times == Some(0)).then_some(Pattern::ThinAirRead), ..of(&needed, last) }
+}
+
+/// A value that nothing brings back.
+fn never_back(read: OpId, op: OpId) -> Counterexample {
+    let sentence = vec![
+        Words::Op(read),
+        text(" of "),
+        Words::Who(read),
+        text(" after the last update had ended found what cannot have come back after "),
+        Words::Op(op),
+        text(" of "),
+        Words::Who(op),
+        text(": no write or cas stores it again."),
+    ];
+    let against = vec![Words::Who(read), text(" read at "), Words::Completed(read), text(" as if that had not happened.")];
+    Counterexample { sentence, steps: lost(read, op, against), pattern: Some(Pattern::Lost), ..of(&[op, read], read) }
 }
 
 fn sum_of(read: OpId, seen: i64, sum: super::rules::Sum) -> Counterexample {

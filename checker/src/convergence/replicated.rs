@@ -24,9 +24,10 @@
 //!    has seen an add of it that happened and that was invoked before that read completed;
 //! 4. *the final reads* (see the parent module) each return what the type makes of all that happened. So they are equal, which is strong
 //!    convergence: who has seen the same is in the same state;
-//! 5. *every other `ok` read* by itself returns what the type makes of some of the updates that were invoked before it completed, with
-//!    any relation between these that keeps 1: no element from nowhere, none twice, a sum that is one. Reads that miss what was
-//!    acknowledged are not held against it here: until the end, that is what other models are about.
+//! 5. *every other `ok` read* by itself returns what the type makes of some of the updates that happened and that were invoked before it
+//!    completed, with any relation between these that keeps 1: no element from nowhere, none twice, a sum that is one. Reads that
+//!    miss what was acknowledged are not held against it here: until the end, that is what other models are about. But what was
+//!    read had happened, and counts in the end.
 //!
 //! 2 and 3 are where a type says more than that its replicas converge: without them no remove would ever have to remove anything. They
 //! hold where a client stays with its replica, and where one that moves takes along what it has seen.
@@ -38,11 +39,13 @@
 //! an earlier moment with every step. So each pair of an add and a remove may be chosen by itself, but for 2 and 3. Let *A* be the
 //! adds of an element, acknowledged or of unknown outcome, in the order of their invocations, and *R* its removes.
 //!
-//! - **A final read may lack it** if no add was acknowledged; or of a 2p-set if *R* is not empty; or of an or-set if each acknowledged
-//!   add was invoked before some remove of *R* completed. *Necessary*: an acknowledged add happened, and is only hidden by a remove, that
-//!   may have seen it. *Sufficient*: let all of *R* happen and see all of *A* that 1 lets them, and of the adds of unknown outcome
-//!   let only the first happen, if a read of 3 asks for one: it is invoked before that read completed, so before the remove did
-//!   that follows the read, which then has seen it.
+//! - **A final read may lack it** if no add was acknowledged and no other read returned it; or of a 2p-set if *R* is not empty; or of
+//!   an or-set if each acknowledged add, and if another read returned it, the first of *A* was invoked before some remove of *R* completed.
+//!   *Necessary*: an acknowledged add happened, by 5 so did one of those that were invoked before the other read completed, and it is only
+//!   hidden by a remove, that may have seen it; of those by 5 the first may have been seen if any may. *Sufficient*: let all of
+//!   *R* happen and see all of *A* that 1 lets them, and of the adds of unknown outcome let only the first happen, if a read of 3 or 5
+//!   asks for one: it is invoked before that read completed, so, for 3, before the remove did that follows the read, which then has
+//!   seen it.
 //! - **A final read may have it**
 //!   - of a g-set, if *A* is not empty;
 //!   - of a 2p-set, if moreover no acknowledged remove must have seen an add: by 2, or by 3. *Sufficient*: let the others see none
@@ -55,8 +58,7 @@
 //! - **Another read may have it** if an add of it was invoked before the read completed; it may always lack it, because it need not
 //!   have seen any.
 //!
-//! The end of a counter is a question of sums, as in the parent module; so is each read before, of the changes invoked before it
-//! completed, each of which it may have seen or not.
+//! For counters see [`super::sums`].
 
 use super::decode::{Act, DataType, Objects, Seen};
 use super::rules::{self, Found, Wrong};
@@ -66,33 +68,6 @@ use hashbrown::HashMap;
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome, Process, ValueId};
 use rustc_hash::FxBuildHasher;
-
-/// Decides by the type. Linear in the updates and the sizes of all reads, but for the sorting of the updates, and for the sums of
-/// counters: see [`Sums`].
-pub(super) fn decide(
-    history: &History,
-    objects: &Objects<'_>,
-    object: &Object,
-    data_type: DataType,
-    account: &mut Account<'_>,
-) -> Result<Found, Limit> {
-    let found = match data_type {
-        DataType::Counter => counter(history, objects, object, account)?,
-        _ => set(history, objects, object, data_type, account)?,
-    };
-    Ok(found)
-}
-
-/// What an op that returned a read of an object found there.
-fn seen(history: &History, objects: &Objects<'_>, object: &Object, read: OpId) -> Option<Seen> {
-    let mut facts = Vec::new();
-    // An op that cannot be read was refused before.
-    objects.decode(history, read, false, &mut facts).ok()?;
-    facts.into_iter().find_map(|(key, fact)| match fact {
-        super::Fact::Read(seen) if key == object.key => Some(seen),
-        _ => None,
-    })
-}
 
 /// An add or a remove.
 #[derive(Clone, Copy)]
@@ -111,6 +86,8 @@ struct Deeds<'a> {
     places: HashMap<ValueId, (u32, u32), FxBuildHasher>,
     /// By process and element that somebody removes: the first read of it that returned it.
     first_seen: HashMap<(Process, ValueId), OpId, FxBuildHasher>,
+    /// Of each element whose first add is of unknown outcome: the read before the end that returned it and completed first.
+    first_read: HashMap<ValueId, OpId, FxBuildHasher>,
 }
 
 impl<'a> Deeds<'a> {
@@ -132,7 +109,7 @@ impl<'a> Deeds<'a> {
             places.insert(of_element[0].element, (start, end));
             start = end;
         }
-        Deeds { history, all, places, first_seen: HashMap::default() }
+        Deeds { history, all, places, first_seen: HashMap::default(), first_read: HashMap::default() }
     }
 
     fn of(&self, element: ValueId) -> (&[Deed], &[Deed]) {
@@ -161,14 +138,21 @@ impl<'a> Deeds<'a> {
         for (place, &value) in elements.iter().enumerate() {
             let (adds, removes) = self.of(value);
             // The first was invoked first.
-            let Some(_) = adds.first().filter(|add| self.invoked(add.op) < until) else { return Some(Wrong::Nowhere { read, value }) };
+            let Some(first) = adds.first().filter(|add| self.invoked(add.op) < until) else { return Some(Wrong::Nowhere { read, value }) };
+            let (is_known, is_removed) = (first.is_done, !removes.is_empty());
             // They are sorted.
             let times = elements[place..].iter().take_while(|&&other| other == value).count();
             if times > 1 {
                 return Some(Wrong::Twice { read, value, times, attempted: 1 });
             }
-            if !removes.is_empty() {
+            if is_removed {
                 self.first_seen.entry((process, value)).or_insert(read);
+            }
+            if !is_known {
+                let earliest = *self.first_read.entry(value).or_insert(read);
+                if until < self.completed(earliest) {
+                    self.first_read.insert(value, read);
+                }
             }
         }
         None
@@ -233,15 +217,33 @@ impl<'a> Deeds<'a> {
         Some(Wrong::NotRemoved { read, value: element, removes: seen_by, known_by: by_read.map(|(read, _)| read) })
     }
 
-    /// The add because of which a final read must have the element.
-    fn required(&self, data_type: DataType, adds: &[Deed], removes: &[Deed]) -> Option<OpId> {
-        let last_end = removes.iter().map(|remove| self.completed(remove.op)).max();
-        let is_safe = |add: &&Deed| match (data_type, last_end) {
+    /// An element that a read before the end had, that a final one lacks, and that nothing can have taken away.
+    fn gone_since(&self, data_type: DataType, seen: &Seen, there: &[ValueId]) -> Option<ValueId> {
+        let Seen::Elements(elements) = seen else { return None };
+        let is_gone = |value: &&ValueId| {
+            let (adds, removes) = self.of(**value);
+            there.binary_search(value).is_err() && adds.first().is_some_and(|add| self.is_safe(data_type, add, removes))
+        };
+        elements.iter().find(is_gone).copied()
+    }
+
+    /// Whether no remove can have seen an add, if it happened, and with it all that came later.
+    fn is_safe(&self, data_type: DataType, add: &Deed, removes: &[Deed]) -> bool {
+        match (data_type, removes.iter().map(|remove| self.completed(remove.op)).max()) {
             (_, None) => true,
             (DataType::ObservedRemoveSet, Some(end)) => self.invoked(add.op) > end,
-            _ => false,
-        };
-        adds.iter().filter(|add| add.is_done).find(is_safe).map(|add| add.op)
+            (DataType::GrowOnlySet | DataType::TwoPhaseSet | DataType::Counter, Some(_)) => false,
+        }
+    }
+
+    /// Why a final read must have the element: an acknowledged add, or a read before the end, that nothing can have taken away.
+    fn required(&self, data_type: DataType, element: ValueId) -> Option<Required> {
+        let (adds, removes) = self.of(element);
+        let add =
+            adds.iter().filter(|add| add.is_done).find(|add| self.is_safe(data_type, add, removes)).map(|add| Required::Added(add.op));
+        let read =
+            || self.first_read.get(&element).filter(|_| adds.first().is_some_and(|add| self.is_safe(data_type, add, removes))).copied();
+        add.or_else(|| read().map(Required::Read))
     }
 
     /// What is wrong with a final read by itself.
@@ -260,15 +262,21 @@ impl<'a> Deeds<'a> {
             return Some(wrong);
         }
         let mut lost: Option<(OpId, ValueId)> = None;
+        let mut unsaid: Option<(OpId, ValueId)> = None;
         let mut others = 0;
         for of_element in self.all.chunk_by(|a, b| a.element == b.element) {
             let element = of_element[0].element;
-            let (adds, removes) = of_element.split_at(of_element.partition_point(|deed| !deed.is_remove));
-            let Some(add) = self.required(data_type, adds, removes).filter(|_| elements.binary_search(&element).is_err()) else { continue };
-            others += usize::from(lost.is_some());
-            lost = Some(lost.map_or((add, element), |known| known.min((add, element))));
+            match self.required(data_type, element).filter(|_| elements.binary_search(&element).is_err()) {
+                None => {}
+                Some(Required::Added(add)) => {
+                    others += usize::from(lost.is_some());
+                    lost = Some(lost.map_or((add, element), |known| known.min((add, element))));
+                }
+                Some(Required::Read(early)) => unsaid = Some(unsaid.map_or((early, element), |known| known.min((early, element)))),
+            }
         }
-        lost.map(|(add, value)| Wrong::Gone { read, value, add, others })
+        let gone = lost.map(|(add, value)| Wrong::Gone { read, value, add, others });
+        gone.or_else(|| unsaid.map(|(early, value)| Wrong::SeenThenGone { early, read, value, there: 0, adds: Vec::new() }))
     }
 
     /// What happened, and in which order it can be played on a plain set: where an element stays, its adds come last, else its
@@ -279,7 +287,8 @@ impl<'a> Deeds<'a> {
             let element = of_element[0].element;
             let stays = elements.binary_search(&element).is_ok();
             let (adds, removes) = of_element.split_at(of_element.partition_point(|deed| !deed.is_remove));
-            let asked = stays || !removes.is_empty() && self.first_asked(element, &self.last_removes(removes)).is_some();
+            let is_asked = || self.first_asked(element, &self.last_removes(removes)).is_some();
+            let asked = stays || self.first_read.contains_key(&element) || !removes.is_empty() && is_asked();
             for (place, add) in adds.iter().enumerate() {
                 if add.is_done || stays || asked && place == 0 {
                     if stays { &mut late } else { &mut early }.push(add.op);
@@ -294,21 +303,37 @@ impl<'a> Deeds<'a> {
     }
 }
 
+/// Why an element must be there.
+enum Required {
+    /// An acknowledged add.
+    Added(OpId),
+    /// A read before the end.
+    Read(OpId),
+}
+
 /// Bytes for each update that [`Deeds`] takes.
 const DEED_BYTES: usize = size_of::<Deed>() + 32;
 
-fn set(history: &History, objects: &Objects<'_>, object: &Object, data_type: DataType, account: &mut Account<'_>) -> Result<Found, Limit> {
+/// Decides by the type of the set. Linear in the updates and the sizes of all reads, but for the sorting of the updates.
+pub(super) fn decide(
+    history: &History,
+    objects: &Objects<'_>,
+    object: &Object,
+    data_type: DataType,
+    account: &mut Account<'_>,
+) -> Result<Found, Limit> {
     account.hold(object.updates.len() * DEED_BYTES)?;
     account.work(object.updates.len() as u64 * 8)?;
     let mut deeds = Deeds::new(history, object);
     for &read in &object.early {
-        let Some(Seen::Elements(elements)) = seen(history, objects, object, read) else { continue };
-        account.work(elements.len() as u64 + 1)?;
-        let known = deeds.first_seen.len();
-        if let Some(wrong) = deeds.take_early(read, &elements) {
-            return Ok(Found::Wrong(wrong));
+        for seen in object.seen(history, objects, read) {
+            let Seen::Elements(elements) = seen else { continue };
+            account.work(elements.len() as u64 + 1)?;
+            if let Some(wrong) = deeds.take_early(read, &elements) {
+                return Ok(Found::Wrong(wrong));
+            }
+            account.hold(object.updates.len() * DEED_BYTES + (deeds.first_seen.len() + deeds.first_read.len()) * 32)?;
         }
-        account.hold((deeds.first_seen.len() - known) * 32)?;
     }
     let mut first: Option<(&FinalRead, &[ValueId])> = None;
     for read in &object.reads {
@@ -318,7 +343,14 @@ fn set(history: &History, objects: &Objects<'_>, object: &Object, data_type: Dat
             continue;
         }
         if let Some(wrong) = deeds.wrong(data_type, read.op, elements) {
-            return Ok(Found::Wrong(wrong));
+            let early = wrong.known_by();
+            let seen = early.map_or_else(Vec::new, |early| object.seen(history, objects, early));
+            let gone = seen.iter().find_map(|seen| deeds.gone_since(data_type, seen, elements));
+            return Ok(Found::Wrong(match (early, gone) {
+                // A read that is needed shows this by itself.
+                (Some(early), Some(value)) => Wrong::SeenThenGone { early, read: read.op, value, there: 0, adds: Vec::new() },
+                _ => wrong,
+            }));
         }
         if let Some((known, theirs)) = first {
             return Ok(Found::Wrong(rules::difference((known.op, theirs), (read.op, elements))));
@@ -326,99 +358,4 @@ fn set(history: &History, objects: &Objects<'_>, object: &Object, data_type: Dat
         first = Some((read, elements));
     }
     Ok(Found::Order(first.map_or_else(Vec::new, |(_, elements)| deeds.order(elements))))
-}
-
-fn counter(history: &History, objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
-    let completed = |read: &OpId| history.op(*read).complete;
-    let mut early: Vec<OpId> = object.early.clone();
-    early.sort_unstable_by_key(completed);
-    let mut sums = Sums::new(objects.initial_number.into());
-    let mut changes = object.updates.iter().peekable();
-    let mut undecided = false;
-    for read in early {
-        let Some(Seen::Number(number)) = seen(history, objects, object, read) else { continue };
-        // By invocation.
-        while let Some(change) = changes.next_if(|change| history.op(change.op).invoke < completed(&read)) {
-            if let Act::Increase(amount) = change.act {
-                sums.may_add(amount.into(), account)?;
-            }
-        }
-        match sums.has(number.into()) {
-            Some(true) => {}
-            Some(false) => return Ok(Found::Wrong(Wrong::EarlySum { read, seen: number, possible: (sums.low, sums.high) })),
-            None => undecided = true,
-        }
-    }
-    let found = if object.reads.is_empty() { Found::Order(Vec::new()) } else { rules::counter(objects, object, account)? };
-    match found {
-        Found::Order(_) if undecided => {
-            Ok(Found::Open("too many different sums are possible to find each that was read before the end".into()))
-        }
-        found => Ok(found),
-    }
-}
-
-/// The sums of some of the amounts that were given, and the initial number: all between two, or a table of them.
-struct Sums {
-    low: i128,
-    high: i128,
-    /// Which of the numbers from `low` on are sums, if not all up to `high` are.
-    table: Option<Vec<u64>>,
-    /// It became too large.
-    is_lost: bool,
-}
-
-/// Bits of the table of sums, at most.
-const TABLE_MAX: i128 = 1 << 22;
-
-impl Sums {
-    fn new(initial: i128) -> Sums {
-        Sums { low: initial, high: initial, table: None, is_lost: false }
-    }
-
-    /// One more amount, that a sum may have or not.
-    fn may_add(&mut self, amount: i128, account: &mut Account<'_>) -> Result<(), Limit> {
-        let width = self.high - self.low + 1;
-        let has_gaps = amount.abs() > width;
-        (self.low, self.high) = (self.low + amount.min(0), self.high + amount.max(0));
-        if self.is_lost || self.table.is_none() && !has_gaps {
-            return Ok(());
-        }
-        let next = self.high - self.low + 1;
-        if next > TABLE_MAX {
-            (self.is_lost, self.table) = (true, None);
-            return Ok(());
-        }
-        let words = (next as usize).div_ceil(64);
-        account.work(words as u64)?;
-        let mut table = self.table.take().unwrap_or_else(|| full(width as usize));
-        table.resize(words, 0);
-        // Downwards, the old sums move up in the table and those with the amount stay where the old ones were.
-        let table = rules::shifted(&table, amount.unsigned_abs());
-        let count: u32 = table.iter().map(|word| word.count_ones()).sum();
-        self.table = (i128::from(count) < next).then_some(table);
-        Ok(())
-    }
-
-    /// Whether a number is one of them; `None` if nobody knows.
-    fn has(&self, number: i128) -> Option<bool> {
-        if number < self.low || number > self.high {
-            return Some(false);
-        }
-        let at = (number - self.low) as usize;
-        match &self.table {
-            Some(table) => Some(table[at / 64] >> (at % 64) & 1 == 1),
-            None if self.is_lost => None,
-            None => Some(true),
-        }
-    }
-}
-
-/// So many bits, all set.
-fn full(bits: usize) -> Vec<u64> {
-    let mut words = vec![u64::MAX; bits / 64];
-    if !bits.is_multiple_of(64) {
-        words.push((1 << (bits % 64)) - 1);
-    }
-    words
 }

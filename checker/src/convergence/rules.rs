@@ -1,11 +1,12 @@
 //! Whether an order of an object's updates explains its final reads: one rule per kind of object.
 
-use super::decode::{Act, Objects, Seen};
-use super::{FinalRead, Object, replicated};
+use super::decode::{Act, Objects, Seen, Shape};
+use super::{FinalRead, Object, Update, replicated, sums, written};
 use crate::budget::{Account, Limit};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use histories::{History, OpId, ValueId};
 use rustc_hash::FxBuildHasher;
+use std::collections::BTreeMap;
 
 /// What was found out about an object.
 pub(super) enum Found {
@@ -38,10 +39,35 @@ pub(super) enum Wrong {
     Lost { read: OpId, value: ValueId, there: usize, others: usize },
     /// It returned the initial value although a write was acknowledged.
     AllLost { read: OpId, update: OpId, value: ValueId },
+    /// It lacks an element, or has it less often, than a read before (`early`) had returned it, which nobody tried to remove. `adds`: those
+    /// that were acknowledged and that the read before cannot have seen.
+    SeenThenGone { early: OpId, read: OpId, value: ValueId, there: usize, adds: Vec<OpId> },
+    /// No one choice of the updates of unknown outcome explains its number and those of the reads before.
+    EarlyAndLate { early: Vec<OpId>, read: OpId, number: i64 },
+    /// Of a register: each of these cas (a read may stand for one whose value it returned), and the final read, if there is one, needs
+    /// one of a few values, which were there so many times at most, if that is known.
+    FoundTooOften { ops: Vec<OpId>, read: Option<OpId>, times: Option<usize> },
+    /// Of a register: it returned what cannot have come back after this update.
+    NeverBack { read: OpId, op: OpId },
     /// It returned a number that no sum of what was done gives.
     Sum { read: OpId, seen: i64, sum: Sum },
     /// It and another one differ: in an element that is here and not there, or only in their order.
     Differ { here: OpId, there: OpId, element: Option<ValueId> },
+}
+
+impl Wrong {
+    /// The op because of which a remove knew what it removed.
+    pub(super) fn known_by(&self) -> Option<OpId> {
+        if let Wrong::CameBack { known_by, .. } = self {
+            return Some(*known_by);
+        }
+        if let Wrong::NotRemoved { known_by, .. } = self { *known_by } else { None }
+    }
+
+    /// How many ops show it, beside the reads.
+    fn size(&self) -> usize {
+        if let Wrong::SeenThenGone { adds, .. } = self { adds.len() } else { 0 }
+    }
 }
 
 /// What a counter can have come to.
@@ -56,19 +82,21 @@ pub(super) struct Sum {
 }
 
 /// Bytes that a decision takes at most, but for the sums of a counter.
-pub(super) fn bytes(object: &Object) -> usize {
-    object.updates.len() * (size_of::<Tally>() + 48)
+pub(super) fn bytes(objects: &Objects<'_>, object: &Object) -> usize {
+    match objects.shape() {
+        Shape::Set | Shape::List => object.updates.len() * (size_of::<Tally>() + size_of::<Add>() * 2 + 48),
+        Shape::Register | Shape::Counter => object.updates.len() * 64,
+    }
 }
 
 /// Decides by the kind of what was read. Linear in the updates and the sizes of the final reads that differ, but for counters:
-/// see [`subset`].
+/// see [`sums`].
 pub(super) fn decide(history: &History, objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
-    let found = match (objects.data_type, object.reads.first().map(|first| &first.seen)) {
+    let found = match (objects.data_type, objects.shape()) {
+        (_, Shape::Counter) => sums::counter(history, objects, object, account)?,
         (Some(data_type), _) => replicated::decide(history, objects, object, data_type, account)?,
-        (None, None) => Found::Order(Vec::new()),
-        (None, Some(Seen::Value(_))) => register(history, objects, object),
-        (None, Some(Seen::Elements(_))) => elements(objects, object, account)?,
-        (None, Some(Seen::Number(_))) => counter(objects, object, account)?,
+        (None, Shape::Register) => written::register(history, objects, object, account)?,
+        (None, Shape::Set | Shape::List) => elements(history, objects, object, account)?,
     };
     Ok(match found {
         Found::Order(mut order) => {
@@ -80,44 +108,37 @@ pub(super) fn decide(history: &History, objects: &Objects<'_>, object: &Object, 
 }
 
 /// The first read that returned something else than the first of all.
-fn other(object: &Object) -> Option<(&FinalRead, &FinalRead)> {
+pub(super) fn other(object: &Object) -> Option<(&FinalRead, &FinalRead)> {
     let first = object.reads.first()?;
     object.reads.iter().find(|read| read.seen != first.seen).map(|other| (first, other))
 }
 
-/// The last write of the order is the one that is read: any of them can be.
-fn register(history: &History, objects: &Objects<'_>, object: &Object) -> Found {
-    let extended = object.updates.iter().any(|update| update.act == Act::Extend);
-    for read in &object.reads {
-        let Seen::Value(value) = read.seen else { continue };
-        let initial = objects.is_initial(history, value);
-        if !extended && !initial && !object.updates.iter().any(|update| update.act == Act::Write(value)) {
-            return Found::Wrong(Wrong::Nowhere { read: read.op, value });
-        }
-    }
-    if let Some((first, other)) = other(object) {
-        return Found::Wrong(Wrong::Differ { here: first.op, there: other.op, element: None });
-    }
-    if extended {
-        return Found::Open("its strings were appended to, and which order of that explains what was read is not searched for".into());
-    }
-    let Some(FinalRead { op: read, seen: Seen::Value(value), .. }) = object.reads.first() else { return Found::Order(Vec::new()) };
-    let done = || object.updates.iter().filter(|update| update.is_done).map(|update| update.op);
-    let source = object.updates.iter().filter(|update| update.act == Act::Write(*value)).max_by_key(|update| update.is_done);
-    match (source, object.updates.iter().rfind(|update| update.is_done)) {
-        (Some(source), _) => Found::Order(done().filter(|op| *op != source.op).chain([source.op]).collect()),
-        (None, Some(lost)) => Found::Wrong(Wrong::AllLost { read: *read, update: lost.op, value: *value }),
-        (None, None) => Found::Order(Vec::new()),
-    }
+/// An add.
+#[derive(Clone, Copy)]
+struct Add {
+    op: OpId,
+    invoked: u32,
+    is_done: bool,
 }
 
 /// What was done with one element.
 #[derive(Default)]
 struct Tally {
     element: Option<ValueId>,
+    /// By invocation.
+    adds: Vec<Add>,
     adds_done: usize,
-    adds: usize,
     removes: usize,
+    /// By how often a read before the end returned it, where that takes adds of unknown outcome: when the first such read completed.
+    asked: BTreeMap<usize, (u32, OpId)>,
+}
+
+impl Tally {
+    /// Adds that were invoked before an event: acknowledged ones, and all.
+    fn begun(&self, event: u32) -> (usize, usize) {
+        let begun = &self.adds[..self.adds.partition_point(|add| add.invoked < event)];
+        (begun.iter().filter(|add| add.is_done).count(), begun.len())
+    }
 }
 
 /// The elements by first appearance.
@@ -128,7 +149,7 @@ struct Tallies {
 }
 
 impl Tallies {
-    fn new(object: &Object) -> Tallies {
+    fn new(history: &History, object: &Object) -> Tallies {
         let mut tallies = Tallies::default();
         for update in &object.updates {
             let (Act::Add(element) | Act::Remove(element)) = update.act else { continue };
@@ -141,7 +162,7 @@ impl Tallies {
                 tally.removes += 1;
                 continue;
             }
-            tally.adds += 1;
+            tally.adds.push(Add { op: update.op, invoked: history.op(update.op).invoke, is_done: update.is_done });
             tally.adds_done += usize::from(update.is_done);
         }
         tallies
@@ -149,15 +170,40 @@ impl Tallies {
 
     /// How often an element must be there, and may be.
     fn bounds(&self, is_set: bool, place: usize) -> (usize, usize) {
-        let tally = &self.all[place];
-        if is_set { (tally.adds_done.min(usize::from(tally.removes == 0)), tally.adds.min(1)) } else { (tally.adds_done, tally.adds) }
+        let (done, all) = (self.all[place].adds_done, self.all[place].adds.len());
+        if is_set { (done.min(usize::from(self.all[place].removes == 0)), all.min(1)) } else { (done, all) }
     }
 
-    /// What is wrong with one read by itself.
+    /// What is wrong with a read before the end; and remembers what it asks for.
+    fn take_early(&mut self, is_set: bool, read: OpId, until: u32, seen: &[ValueId]) -> Option<Wrong> {
+        let mut times: HashMap<ValueId, usize, FxBuildHasher> = HashMap::with_capacity_and_hasher(seen.len(), FxBuildHasher);
+        for &value in seen {
+            let there = times.entry(value).or_default();
+            *there += 1;
+            let Some(tally) = self.place.get(&value).map(|&place| &mut self.all[place]) else {
+                return Some(Wrong::Nowhere { read, value });
+            };
+            let (done, all) = tally.begun(until);
+            if all == 0 {
+                return Some(Wrong::Nowhere { read, value });
+            }
+            let attempted = if is_set { 1 } else { all };
+            if *there > attempted {
+                return Some(Wrong::Twice { read, value, times: seen.iter().filter(|other| **other == value).count(), attempted });
+            }
+            if *there > done {
+                let first = tally.asked.entry(*there).or_insert((until, read));
+                *first = (*first).min((until, read));
+            }
+        }
+        None
+    }
+
+    /// What is wrong with one final read by itself.
     fn wrong(&self, is_set: bool, read: OpId, seen: &[ValueId]) -> Option<Wrong> {
         let mut times = vec![0_usize; self.all.len()];
         for &value in seen {
-            let attempted = self.place.get(&value).filter(|&&place| self.all[place].adds > 0);
+            let attempted = self.place.get(&value).filter(|&&place| !self.all[place].adds.is_empty());
             let Some(&place) = attempted else { return Some(Wrong::Nowhere { read, value }) };
             times[place] += 1;
         }
@@ -167,14 +213,49 @@ impl Tallies {
             return Some(Wrong::Twice { read, value, times: times[place], attempted: self.bounds(is_set, place).1 });
         }
         let mut lost = (0..times.len()).filter(|&place| times[place] < self.bounds(is_set, place).0);
-        let place = lost.next()?;
-        let value = self.all[place].element?;
-        Some(Wrong::Lost { read, value, there: times[place], others: lost.count() })
+        if let Some(place) = lost.next() {
+            let value = self.all[place].element?;
+            return Some(Wrong::Lost { read, value, there: times[place], others: lost.count() });
+        }
+        (0..times.len()).filter_map(|place| self.gone(is_set, read, place, times[place])).min_by_key(Wrong::size)
+    }
+
+    /// Whether what was read before is there no more. Those of unknown outcome that were invoked first are taken to have happened.
+    fn gone(&self, is_set: bool, read: OpId, place: usize, there: usize) -> Option<Wrong> {
+        let tally = &self.all[place];
+        let value = tally.element?;
+        if is_set {
+            let &(_, early) = tally.asked.values().next().filter(|_| there == 0 && tally.removes == 0)?;
+            return Some(Wrong::SeenThenGone { early, read, value, there, adds: Vec::new() });
+        }
+        let wrong = tally.asked.iter().filter_map(|(&times, &(until, early))| {
+            let happened = there.checked_sub(tally.adds_done)?;
+            let (done, all) = tally.begun(until);
+            // With so many that came later, too few are left to have been read.
+            let late = tally.adds.iter().filter(|add| add.is_done && add.invoked > until).map(|add| add.op);
+            let adds = late.take((there + 1).saturating_sub(times)).collect();
+            (times > done + happened.min(all - done)).then(|| Wrong::SeenThenGone { early, read, value, there, adds })
+        });
+        wrong.min_by_key(Wrong::size)
+    }
+
+    /// Of a set, an add of unknown outcome that explains reads before the end where no acknowledged one does.
+    fn implied(&self) -> HashSet<OpId, FxBuildHasher> {
+        self.all.iter().filter(|tally| !tally.asked.is_empty()).filter_map(|tally| tally.adds.first()).map(|add| add.op).collect()
     }
 }
 
-fn elements(objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
-    let (tallies, is_set) = (Tallies::new(object), objects.is_set());
+fn elements(history: &History, objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
+    let (mut tallies, is_set) = (Tallies::new(history, object), objects.is_set());
+    for &read in &object.early {
+        for seen in object.seen(history, objects, read) {
+            let Seen::Elements(seen) = seen else { continue };
+            account.work(seen.len() as u64 + 1)?;
+            if let Some(wrong) = tallies.take_early(is_set, read, history.op(read).complete, &seen) {
+                return Ok(Found::Wrong(wrong));
+            }
+        }
+    }
     let mut first: Option<&FinalRead> = None;
     let mut differs = None;
     for read in &object.reads {
@@ -197,7 +278,7 @@ fn elements(objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -
     if let Some(FinalRead { op: other, seen: Seen::Elements(theirs), .. }) = differs {
         return Ok(Found::Wrong(difference((*op, seen), (*other, theirs))));
     }
-    Ok(Found::Order(if is_set { set_order(object, seen) } else { list_order(object, seen) }))
+    Ok(Found::Order(if is_set { set_order(object, seen, &tallies.implied()) } else { list_order(object, seen) }))
 }
 
 /// An element that one of two reads has more often, the read that has it first.
@@ -220,14 +301,15 @@ pub(super) fn difference(first: (OpId, &[ValueId]), second: (OpId, &[ValueId])) 
 }
 
 /// First what is undone by what follows, then what is there in the end, or takes away what is not.
-fn set_order(object: &Object, seen: &[ValueId]) -> Vec<OpId> {
+fn set_order(object: &Object, seen: &[ValueId], implied: &HashSet<OpId, FxBuildHasher>) -> Vec<OpId> {
     // Those of unknown outcome count where nothing else explains an element.
+    let happened = |update: &Update| update.is_done || implied.contains(&update.op);
     let mut settled: HashMap<ValueId, bool, FxBuildHasher> = HashMap::default();
     let is_there = |element: ValueId| seen.binary_search(&element).is_ok();
     for update in &object.updates {
         match update.act {
-            Act::Add(element) if is_there(element) => *settled.entry(element).or_default() |= update.is_done,
-            Act::Remove(element) if !is_there(element) => *settled.entry(element).or_default() |= update.is_done,
+            Act::Add(element) if is_there(element) => *settled.entry(element).or_default() |= happened(update),
+            Act::Remove(element) if !is_there(element) => *settled.entry(element).or_default() |= happened(update),
             _ => {}
         }
     }
@@ -235,11 +317,11 @@ fn set_order(object: &Object, seen: &[ValueId]) -> Vec<OpId> {
     for update in &object.updates {
         let (Act::Add(element) | Act::Remove(element)) = update.act else { continue };
         let settles = matches!(update.act, Act::Add(_)) == is_there(element);
-        if !settles && update.is_done {
+        if !settles && happened(update) {
             early.push(update.op);
         }
         let Some(by_a_done_one) = settled.get_mut(&element).filter(|_| settles) else { continue };
-        if update.is_done || !std::mem::replace(by_a_done_one, true) {
+        if happened(update) || !std::mem::replace(by_a_done_one, true) {
             late.push(update.op);
         }
     }
@@ -258,120 +340,4 @@ fn list_order(object: &Object, seen: &[ValueId]) -> Vec<OpId> {
         }
     }
     seen.iter().filter_map(|element| appends.get_mut(element)?.pop()).collect()
-}
-
-pub(super) fn counter(objects: &Objects<'_>, object: &Object, account: &mut Account<'_>) -> Result<Found, Limit> {
-    let amount = |act: Act| if let Act::Increase(amount) = act { amount } else { 0 };
-    let unknown: Vec<(OpId, i64)> = object.updates.iter().filter(|u| !u.is_done).map(|u| (u.op, amount(u.act))).collect();
-    let part = |sign: i64| unknown.iter().filter(|u| u.1.signum() == sign).map(|u| i128::from(u.1)).sum::<i128>();
-    let done = || object.updates.iter().filter(|update| update.is_done);
-    let acknowledged = i128::from(objects.initial_number) + done().map(|u| i128::from(amount(u.act))).sum::<i128>();
-    let sum = Sum { acknowledged, changes: done().count(), unknown: (part(-1), part(1)) };
-    let mut order = None;
-    let mut first = None;
-    for read in &object.reads {
-        let Seen::Number(seen) = read.seen else { continue };
-        if first.is_some_and(|first| first == seen) {
-            continue;
-        }
-        match subset(&unknown, i128::from(seen) - acknowledged, account)? {
-            Subset::Found(happened) => order = order.or(Some(happened)),
-            Subset::None => return Ok(Found::Wrong(Wrong::Sum { read: read.op, seen, sum })),
-            Subset::TooMany => return Ok(Found::Open("too many different sums are possible to find the one that was read".into())),
-        }
-        first = first.or(Some(seen));
-    }
-    if let Some((first, other)) = other(object) {
-        return Ok(Found::Wrong(Wrong::Differ { here: first.op, there: other.op, element: None }));
-    }
-    Ok(Found::Order(done().map(|update| update.op).chain(order.unwrap_or_default()).collect()))
-}
-
-/// Whether some of the amounts add up to a number.
-enum Subset {
-    Found(Vec<OpId>),
-    None,
-    TooMany,
-}
-
-/// Bits of the table of sums, at most.
-const SUMS_MAX: u128 = 1 << 28;
-
-/// Which of the amounts add up to `target`: all negative ones are taken, and which of all are turned around is looked for by a
-/// table of reachable sums, row by row; equal amounts are taken in groups of 1, 2, 4, ... (Bellman's knapsack). Time and bits:
-/// the target times the number of groups.
-fn subset(amounts: &[(OpId, i64)], target: i128, account: &mut Account<'_>) -> Result<Subset, Limit> {
-    let negative: i128 = amounts.iter().map(|a| i128::from(a.1.min(0))).sum();
-    let all: i128 = amounts.iter().map(|a| i128::from(a.1.unsigned_abs())).sum();
-    let turned = target - negative;
-    if turned < 0 || turned > all {
-        return Ok(Subset::None);
-    }
-    let groups = groups(amounts);
-    if (turned as u128 + 64) * (groups.len() as u128 + 1) > SUMS_MAX {
-        return Ok(Subset::TooMany);
-    }
-    let (turned, words) = (turned as usize, turned as usize / 64 + 1);
-    let mut account = Account::new(account.budget());
-    account.hold(words * 8 * (groups.len() + 1))?;
-    let mut rows = vec![vec![0_u64; words]];
-    rows[0][0] = 1;
-    for group in &groups {
-        account.work(words as u64)?;
-        let row = shifted(&rows[rows.len() - 1], group.weight);
-        rows.push(row);
-    }
-    let has = |row: &[u64], at: usize| row[at / 64] >> (at % 64) & 1 == 1;
-    if !has(&rows[groups.len()], turned) {
-        return Ok(Subset::None);
-    }
-    let mut at = turned;
-    let mut taken = Vec::new();
-    for (i, group) in groups.iter().enumerate().rev() {
-        let is_turned = !has(&rows[i], at);
-        if is_turned {
-            at -= group.weight as usize;
-        }
-        if is_turned != group.is_negative {
-            taken.extend(group.ops.iter().copied());
-        }
-    }
-    Ok(Subset::Found(taken))
-}
-
-/// Equal amounts that are taken together or not at all.
-struct Group {
-    weight: u128,
-    is_negative: bool,
-    ops: Vec<OpId>,
-}
-
-fn groups(amounts: &[(OpId, i64)]) -> Vec<Group> {
-    let mut sorted = amounts.to_vec();
-    sorted.sort_by_key(|a| (a.1, a.0));
-    let mut groups = Vec::new();
-    for equal in sorted.chunk_by(|a, b| a.1 == b.1) {
-        let (mut rest, mut size) = (equal, 1);
-        while !rest.is_empty() {
-            let (group, others) = rest.split_at(size.min(rest.len()));
-            let ops: Vec<OpId> = group.iter().map(|a| a.0).collect();
-            let amount = equal[0].1;
-            groups.push(Group { weight: u128::from(amount.unsigned_abs()) * ops.len() as u128, is_negative: amount < 0, ops });
-            (rest, size) = (others, size * 2);
-        }
-    }
-    groups
-}
-
-/// The row and the row moved up.
-pub(super) fn shifted(row: &[u64], by: u128) -> Vec<u64> {
-    let mut next = row.to_vec();
-    let (words, bits) = ((by / 64).min(row.len() as u128) as usize, (by % 64) as u32);
-    for (from, to) in next.iter_mut().skip(words).enumerate() {
-        *to |= row[from] << bits;
-        if bits > 0 && from > 0 {
-            *to |= row[from - 1] >> (64 - bits);
-        }
-    }
-    next
 }

@@ -36,15 +36,20 @@ impl CasRegister {
     pub fn new(history: &History, options: &Options) -> CasRegister {
         let porcupine = history.meta.format.starts_with("porcupine");
         let nil_read = if porcupine { NilRead::Missing } else { NilRead::Wildcard };
-        let failed_cas = if porcupine { FailedCas::Assert } else { FailedCas::Drop };
         CasRegister {
             initial: options.initial.as_ref().map_or(Some(ValueId::NIL), |v| find(history, v)),
             initial_text: options.initial.as_ref().map_or_else(|| "nil".into(), ToString::to_string),
             nil_read: options.nil_read.unwrap_or(nil_read),
-            failed_cas: options.failed_cas.unwrap_or(failed_cas),
+            failed_cas: CasRegister::failed_cas(history, options),
             assumed_nil_read: options.nil_read.is_none(),
             assumed_failed_cas: options.failed_cas.is_none(),
         }
+    }
+
+    /// What a failed cas means, by the options or the history's format.
+    pub(crate) fn failed_cas(history: &History, options: &Options) -> FailedCas {
+        let usual = if history.meta.format.starts_with("porcupine") { FailedCas::Assert } else { FailedCas::Drop };
+        options.failed_cas.unwrap_or(usual)
     }
 
     /// What was assumed where the options say nothing, in sentences.

@@ -1,7 +1,7 @@
 //! One key of a store of strings: `get`, `put`, `append`, `delete`, `cas [old new]`.
 
 use super::{Call, Decoded, Model, Sees, cas_register, text};
-use crate::options::Options;
+use crate::options::{NilRead, Options};
 use crate::verdict::{Others, Words};
 use hashbrown::HashTable;
 use histories::{History, Outcome, Value, ValueId, Values, View};
@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// A key that holds a string, at first the empty one; nil is the empty string too. (Also answers to `read` and `write`.)
+/// A key that holds a string, at first the empty one; nil is the empty string too, unless the options say that the result of a get
+/// of nil is unknown. (Also answers to `read` and `write`.)
 ///
 /// The strings stay where they are, in the history: whole reads of what grows by appending are long.
 #[derive(Clone, Debug)]
 pub struct Kv<'h> {
     initial: Held,
+    nil_read: NilRead,
     appends: bool,
     compares: bool,
     values: &'h Values,
@@ -67,7 +69,8 @@ impl<'h> Kv<'h> {
         let appends = history.names().iter().any(|name| &**name == "append");
         let compares = history.names().iter().any(|name| &**name == "cas");
         let values = &history.values;
-        let mut kv = Kv { initial, appends, compares, values, words: HashTable::new(), appended_lengths: BTreeSet::new() };
+        let nil_read = options.nil_read.unwrap_or(NilRead::Missing);
+        let mut kv = Kv { initial, nil_read, appends, compares, values, words: HashTable::new(), appended_lengths: BTreeSet::new() };
         if !appends {
             return kv;
         }
@@ -151,6 +154,7 @@ impl Model for Kv<'_> {
     fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
         let input = || Kv::held(call.values, call.input);
         let op = match call.f {
+            "get" | "read" if call.output == Some(ValueId::NIL) && self.nil_read == NilRead::Wildcard => None,
             "get" | "read" => call.output.map(|value| Op::Get(Kv::held(call.values, value))),
             "put" | "write" => match input() {
                 Held::Word(id) if self.appends && string(call.values, id).is_empty() => {

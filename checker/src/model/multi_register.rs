@@ -43,8 +43,8 @@ pub(super) enum Part {
 pub struct Transaction(Arc<[Part]>);
 
 impl MultiRegister {
-    /// Registers that hold what the options' initial value, a map, says; the others nothing. A read of nil has an unknown
-    /// result unless the options say that it found nothing.
+    /// Registers that hold what the options' initial value, a map, says; the others nothing. A read of nil found
+    /// nothing, as transactional histories write it, unless the options say that its result is unknown.
     ///
     /// # Errors
     /// An initial value that is no map.
@@ -65,7 +65,7 @@ impl MultiRegister {
                 initial.insert(name, value);
             }
         }
-        Ok(MultiRegister { initial, nil_read: options.nil_read.unwrap_or(NilRead::Wildcard) })
+        Ok(MultiRegister { initial, nil_read: options.nil_read.unwrap_or(NilRead::Missing) })
     }
 
     fn part(&self, call: &Call<'_>, part: ValueId) -> Result<Option<Part>, String> {

@@ -273,6 +273,8 @@ struct Raw<'a, M: Model, R> {
     objects: FxMap<ValueId, u32>,
     init: Vec<u32>,
     is_open: Vec<bool>,
+    /// Whether some op of the object is asked each time whether it can happen: any state may be the one that it waits for.
+    is_asked: Vec<bool>,
     classes: Vec<M::Op>,
     class_of: FxMap<M::Op, u32>,
     /// What the classes point to.
@@ -291,6 +293,7 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
             objects: FxMap::default(),
             init: Vec::new(),
             is_open: Vec::new(),
+            is_asked: Vec::new(),
             classes: Vec::new(),
             class_of: FxMap::default(),
             points_to_bytes: 0,
@@ -327,6 +330,7 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
         let place = self.place(object, self.reading.init(key));
         self.init.push(place);
         self.is_open.push(false);
+        self.is_asked.push(false);
         object
     }
 
@@ -346,6 +350,7 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
             let part_is_pure = model.is_pure(op);
             is_pure &= part_is_pure;
             self.is_open[object as usize] |= leaves == ASK && !part_is_pure;
+            self.is_asked[object as usize] |= needs == ASK;
             self.parts.push(Part { object, class, needs, leaves });
         }
         self.ops.push(Op { id, session, is_done, is_pure, parts: (first, self.parts.len() as u32) });
@@ -375,7 +380,7 @@ impl<'a, M: Model, R: Reading<M>> Raw<'a, M, R> {
                 }
             }
         }
-        let part_matters = |part: &Part| self.is_open[part.object as usize] || is_wanted.get(part.leaves as usize) != Some(&false);
+        let part_matters = |part: &Part| self.is_asked[part.object as usize] || is_wanted.get(part.leaves as usize) != Some(&false);
         let matters = |op: &Op| op.is_done || self.parts[op.parts.0 as usize..op.parts.1 as usize].iter().any(part_matters);
         let mut kept: Vec<Op> = self.ops.iter().copied().filter(matters).collect();
         // Stable: within a session they stay in the order of their invocations.

@@ -49,6 +49,9 @@ pub(crate) struct Search<'a, M: Model> {
     place_of: HashMap<(u32, M::State), u32, FxBuildHasher>,
     /// The place after a class of op happened in one, where the model has to be asked; `ASK`: it cannot happen.
     steps: HashMap<(u32, u32), u32, FxBuildHasher>,
+    /// What the states that were found on the way point to; and what of all that was found there is counted.
+    found_bytes: usize,
+    counted: usize,
     /// How far each session has come.
     next: Vec<u32>,
     /// The place of each object.
@@ -78,6 +81,8 @@ impl<'a, M: Model> Search<'a, M> {
             places: program.places.clone(),
             place_of: HashMap::default(),
             steps: HashMap::default(),
+            found_bytes: 0,
+            counted: 0,
             next: program.starts[..program.sessions()].to_vec(),
             at: program.init.clone(),
             wanted: vec![0; program.places.len()],
@@ -164,8 +169,10 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         if self.choices.len() > before + 1 {
-            if self.seen.len() == self.seen.capacity() {
-                account.hold(self.seen.capacity().max(1 << 10) * 3 * size_of::<(u64, u64)>() + Self::bytes(self.program) + self.asked())?;
+            if self.seen.len() == self.seen.capacity() || self.asked() > self.counted {
+                self.counted = 2 * self.asked();
+                let seen = self.seen.capacity().max(1 << 10) * 3 * size_of::<(u64, u64)>();
+                account.hold(seen + Self::bytes(self.program) + self.counted)?;
             }
             if !self.seen.insert(self.hash) {
                 self.choices.truncate(before);
@@ -179,7 +186,7 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// What the places that were found on the way take, roughly.
     fn asked(&self) -> usize {
-        (self.places.len() - self.program.places.len()) * 2 * size_of::<(u32, M::State)>() + self.steps.capacity() * 16
+        (self.places.len() - self.program.places.len()) * 2 * size_of::<(u32, M::State)>() + self.steps.capacity() * 16 + self.found_bytes
     }
 
     /// Places all ops that change nothing and can happen here.
@@ -228,8 +235,9 @@ impl<'a, M: Model> Search<'a, M> {
             Some(_) if self.model.is_pure(op) => at,
             Some(state) => {
                 let new = self.places.len() as u32;
-                let Search { places, place_of, wanted, supply, .. } = self;
+                let Search { places, place_of, wanted, supply, found_bytes, .. } = self;
                 *place_of.entry((part.object, state)).or_insert_with_key(|place| {
+                    *found_bytes += 2 * self.model.state_bytes(&place.1);
                     places.push(place.clone());
                     wanted.push(0);
                     supply.push(0);

@@ -10,7 +10,10 @@ use histories::{History, Outcome, Value, ValueId, Values, View};
 pub(crate) struct Latest {
     k: usize,
     initial: Option<ValueId>,
-    nil_read: NilRead,
+    /// What every read of nil means, if the options say so.
+    nil_read: Option<NilRead>,
+    /// What a `read` of nil means where they do not; a `get` finds nothing there.
+    usual_nil_read: NilRead,
     empty_is_nil: bool,
     /// What was read may be `[value revision]`, of which the value counts.
     with_revisions: bool,
@@ -32,13 +35,13 @@ impl Latest {
         let with_revisions = options.model == "etcd-kv";
         let empty_is_nil = kv || history.names().iter().any(|name| matches!(&**name, "get" | "put"));
         let missing = kv || with_revisions || history.meta.format.starts_with("porcupine");
-        let nil_read = options.nil_read.unwrap_or(if missing { NilRead::Missing } else { NilRead::Wildcard });
+        let usual_nil_read = if missing { NilRead::Missing } else { NilRead::Wildcard };
         let initial = match &options.initial {
             None | Some(Value::Nil) => Some(ValueId::NIL),
             Some(Value::Str(text)) if text.is_empty() && empty_is_nil => Some(ValueId::NIL),
             Some(value) => crate::model::find(history, value),
         };
-        Latest { k, initial, nil_read, empty_is_nil, with_revisions }
+        Latest { k, initial, nil_read: options.nil_read, usual_nil_read, empty_is_nil, with_revisions }
     }
 
     /// The same with another k.
@@ -72,7 +75,8 @@ impl Model for Latest {
     fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
         let value = |value| self.normal(call.values, value);
         let op = match (call.f, call.output) {
-            ("read", Some(ValueId::NIL)) if self.nil_read == NilRead::Wildcard => None,
+            ("read", Some(ValueId::NIL)) if self.nil_read.unwrap_or(self.usual_nil_read) == NilRead::Wildcard => None,
+            ("get", Some(ValueId::NIL)) if self.nil_read == Some(NilRead::Wildcard) => None,
             ("read" | "get", Some(output)) if self.with_revisions => Some(Op::Read(value(without_revision(call.values, output)))),
             ("read" | "get", output) => output.map(|output| Op::Read(value(output))),
             ("write" | "put", _) => Some(Op::Write(value(call.input))),

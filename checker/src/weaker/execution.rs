@@ -277,6 +277,11 @@ impl Raw {
         if !history.has_processes() {
             doubts.push("it records no processes, so nobody knows which operations were of one session".into());
         }
+        if rules.unjudged_failure(history).is_some() {
+            let why = "a failed cas is taken as having found another value, which neither reads nor writes say (--failed-cas drop \
+                       ignores it; --consistency sequential judges it)";
+            doubts.push(why.into());
+        }
         let mut unclear = None;
         let mut sourceless = None;
         for (at, op) in self.ops.iter().enumerate().filter(|(at, _)| happened[*at]) {

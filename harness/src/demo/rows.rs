@@ -75,7 +75,13 @@ impl Object {
     pub fn options(self) -> checker::Options {
         let options = checker::Options { model: self.model().into(), keyed: Some(true), ..checker::Options::default() };
         // A key that was never written is found missing.
-        checker::Options { nil_read: Some(NilRead::Missing), ..options }
+        let nil_read = match self {
+            Object::Register | Object::CasRegister | Object::Guarded | Object::GSet | Object::TwoPhaseSet | Object::OrSet => {
+                Some(NilRead::Missing)
+            }
+            Object::GCounter | Object::PnCounter | Object::Mutex => None,
+        };
+        checker::Options { nil_read, ..options }
     }
 
     /// Whether a consistency model can be asked of it.

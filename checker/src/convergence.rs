@@ -47,7 +47,7 @@ use crate::check::{located, notes_on_keys, refusal};
 use crate::describe::{many, seconds};
 use crate::options::Options;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Reason, Summary, Verdict, Witness};
-use decode::{Act, DataType, Fact, Objects, Seen};
+use decode::{Act, DataType, Fact, Objects, Seen, Shape};
 use hashbrown::HashMap;
 use histories::history::NO_EVENT;
 use histories::keyed::Keys;
@@ -342,7 +342,8 @@ fn decide(history: &History, objects: &Objects<'_>, object: &Object, sites: &Sit
         Ok(Found::Wrong(wrong)) => {
             let (claims, proof) = (claims(), explain::contradiction(history, object, &wrong));
             match certified(&claims, proof) {
-                Answer::Invalid(proof) if !proof.minimal && matches!(wrong, Wrong::FoundTooOften { .. }) => {
+                // With cas fewer ops may show it than the rule that found it takes.
+                Answer::Invalid(proof) if !proof.minimal && objects.shape() == Shape::Register => {
                     let needed = claims.few(&proof.needed);
                     let (reads, ops): (Vec<OpId>, Vec<OpId>) =
                         needed.into_iter().partition(|op| object.reads.iter().any(|read| read.op == *op));

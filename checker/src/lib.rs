@@ -84,7 +84,7 @@ pub fn check_linearizable(history: &histories::History, options: &Options, budge
 
 /// Decides whether a history keeps a consistency model. Sequential consistency takes any model and any values; see
 /// [`check_sequential_with`]. Of models weaker than that it takes reads and writes of any
-/// number of keys, cas, and transactions of them, and needs every value to be written once per key: where it is not, and the
+/// number of keys, cas, and transactions of them (`register`, `cas-register`, `kv`, `multi-register`, or no name), and needs every value to be written once per key: where it is not, and the
 /// value was read, the answer may be unknown. Time is linear in ops times sessions but in rare cases.
 ///
 /// # Errors

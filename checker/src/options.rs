@@ -14,9 +14,9 @@ pub struct Options {
     pub keyed: Option<bool>,
     /// The initial value of registers and counters; a map for a multi-register or a bank.
     pub initial: Option<Value>,
-    /// What an `ok` read of `nil` means.
+    /// What an `ok` read of `nil` means. A choice that the model would not heed is refused.
     pub nil_read: Option<NilRead>,
-    /// What a failed cas means.
+    /// What a failed cas means. Models of reads and writes cannot judge one that is asserted: of these nothing is then `valid`.
     pub failed_cas: Option<FailedCas>,
     /// The permits of a semaphore.
     pub permits: Option<u32>,

@@ -351,7 +351,7 @@ fn registers_agree_with_the_definition() {
 
 #[test]
 fn cas_registers_agree_with_the_definition() {
-    agree(Object::CasRegister, 40_000, 5);
+    agree(Object::CasRegister, 15_000, 5);
 }
 
 #[test]

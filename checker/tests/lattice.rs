@@ -223,8 +223,10 @@ fn a_crashed_write_happened_if_it_was_read() {
 #[test]
 fn what_cannot_be_judged_says_why() {
     let lock = edn(&[event(0, "invoke", "acquire", "nil"), event(0, "ok", "acquire", "nil")].concat());
-    let error = check(&lock, Consistency::Causal, &"mutex".into(), &Budget::unlimited()).unwrap_err();
-    assert!(error.contains("not acquire"), "{error}");
+    for (model, why) in [("mutex", "not of mutex"), ("", "not acquire")] {
+        let error = check(&lock, Consistency::Causal, &model.into(), &Budget::unlimited()).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
     let nobody = edn("{:type :ok :value [[:w 1 1]]}\n{:type :ok :value [[:r 1 1]]}\n");
     let verdict = answers(&nobody, &"".into(), Summary::Unknown);
     assert!(reason(&verdict).contains("no processes"), "{}", reason(&verdict));

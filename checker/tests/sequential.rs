@@ -341,12 +341,12 @@ fn cas_registers() {
 
 #[test]
 fn registers_with_failed_cas() {
-    agree(Kinds::FailedCas, 4, 20_000);
+    agree(Kinds::FailedCas, 4, 8_000);
 }
 
 #[test]
 fn strings_that_are_appended_to() {
-    agree(Kinds::Text, 5, 10_000);
+    agree(Kinds::Text, 5, 4_000);
 }
 
 #[test]

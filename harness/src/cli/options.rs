@@ -92,10 +92,10 @@ pub(super) struct ModelArgs {
     /// The initial value of registers and counters, in EDN: nil, 0, "a", {:x 0 :y 0} [default: the format's]
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = initial)]
     pub(super) initial: Option<Value>,
-    /// What a successful read of nil means [default: the format's]
+    /// What a successful read of nil means [default: the format's; of a list, of a kv and in a transaction: missing]
     #[arg(long, value_name = "MEANING", value_enum)]
     pub(super) nil_read: Option<NilReadArg>,
-    /// What a failed cas means [default: the format's]
+    /// What a failed cas of a cas-register means [default: the format's]
     #[arg(long, value_name = "MEANING", value_enum)]
     pub(super) failed_cas: Option<FailedCasArg>,
     /// The permits of a semaphore [default: 1]

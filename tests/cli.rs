@@ -598,14 +598,13 @@ fn between<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
     page.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap_or_default()
 }
 
-/// A read that returned what was overwritten before another element of the same process was read: nothing but what is read in the end is kept.
-const EVENTUAL_ONLY: &str = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n\
-                             {:process 0, :type :invoke, :f :write, :value 2}\n{:process 0, :type :ok, :f :write, :value 2}\n\
-                             {:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value 1}\n\
-                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 2}\n\
-                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 1}\n\
-                             {:process 2, :type :invoke, :f :write, :value 3}\n{:process 2, :type :ok, :f :write, :value 3}\n\
-                             {:process 3, :type :invoke, :f :read, :value nil}\n{:process 3, :type :ok, :f :read, :value 3}\n";
+/// A process does not see what it has added itself; in the end all see all. Of a set, models between sequential and eventual are not
+/// judged.
+const EVENTUAL_ONLY: &str = "{:process 0, :type :invoke, :f :add, :value 1}\n{:process 0, :type :ok, :f :add, :value 1}\n\
+                             {:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value #{}}\n\
+                             {:process 1, :type :invoke, :f :add, :value 2}\n{:process 1, :type :ok, :f :add, :value 2}\n\
+                             {:process 0, :type :invoke, :f :read, :value nil}\n{:process 0, :type :ok, :f :read, :value #{1 2}}\n\
+                             {:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value #{1 2}}\n";
 
 #[test]
 fn page_text_json_and_exit_code_agree() {
@@ -660,9 +659,11 @@ fn page_text_json_and_exit_code_agree() {
             assert!(between(&page, "class=\"verdict\" href=\"#top\">", "</a>").ends_with(word), "{name}");
         }
     }
-    assert!(seen.contains(&("eventual.edn", "valid")) && seen.contains(&("eventual.edn", "invalid")), "{seen:?}");
+    for word in ["valid", "invalid", "unknown"] {
+        assert!(seen.contains(&("eventual.edn", word)), "{word}: {seen:?}");
+    }
     let output = room.run(&["check", "eventual.edn", "--consistency", "strongest"]);
-    assert!(code(&output) == 1 && stdout(&output).contains("eventual, which stands beside it, is"), "{}", stdout(&output));
+    assert!(code(&output) != 0 && stdout(&output).contains("eventual, which stands beside it, is"), "{}", stdout(&output));
 }
 
 #[test]

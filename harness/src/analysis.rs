@@ -129,7 +129,7 @@ impl RecordedFile {
         let windows = faults::windows(&history, &nodes);
         let phases = faults::phases(&history);
         let cut = cut::of(&history, &phases, None);
-        let run = Run { windows, phases, cut, ..bare(history, path.into(), how.consistency, unjudged(), how.limits, parse) };
+        let run = Run { cut, windows, phases, ..bare(history, path.into(), how.consistency, unjudged(), how.limits, parse) };
         Ok(RecordedFile { run, notes })
     }
 
@@ -139,7 +139,7 @@ impl RecordedFile {
     /// [`FileError::Model`].
     pub fn judge(&mut self, how: &FileOptions, stop: impl Fn() -> bool + Sync, progress: &Progress) -> Result<&mut Run, FileError> {
         let RecordedFile { run, notes } = self;
-        let unfit = |why: &dyn std::fmt::Display| FileError::Model(format!("{}: {why}", words::path(&run.history_path)));
+        let unfit = |why: &dyn std::fmt::Display| FileError::Model(words::name(&format!("{}: {why}", run.history_path.display())));
         let mut options = how.options.clone();
         let mut guessed = None;
         if options.model.is_empty() {

@@ -120,17 +120,14 @@ fn painted(text: &str) -> String {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let colour = rest.strip_prefix(INK).and_then(|rest| rest.split_once(INK_END));
-        match colour.filter(|(code, _)| code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';')) {
-            Some((code, after)) => {
-                out.push_str("\x1b[");
-                out.push_str(code);
-                out.push('m');
-                rest = after;
-            }
-            None => {
-                out.push('?');
-                rest = rest.get(rest.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
-            }
+        if let Some((code, after)) = colour.filter(|(code, _)| code.bytes().all(|byte| byte.is_ascii_digit() || byte == b';')) {
+            out.push_str("\x1b[");
+            out.push_str(code);
+            out.push('m');
+            rest = after;
+        } else {
+            out.push('?');
+            rest = rest.get(rest.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
         }
     }
     out + rest

@@ -77,13 +77,16 @@ fn is_nothing(history: &History, initial: Option<&Value>, value: ValueId) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt::Write;
 
     /// The lack of an EDN history of completed ops, each its own process: function, kind, input and output.
     fn lack_of(ops: &[(&str, &str, &str, &str)], initial: &str) -> Option<String> {
         let mut text = String::new();
         for (process, (f, kind, input, output)) in ops.iter().enumerate() {
-            text += &format!("{{:process {process}, :type :invoke, :f :{f}, :value {input}}}\n");
-            text += &format!("{{:process {process}, :type :{kind}, :f :{f}, :value {output}}}\n");
+            let mut event =
+                |kind: &str, value: &str| writeln!(text, "{{:process {process}, :type :{kind}, :f :{f}, :value {value}}}").unwrap();
+            event("invoke", input);
+            event(kind, output);
         }
         let history = histories::read_bytes(text.as_bytes(), Some(histories::Format::Edn)).unwrap();
         lack(&history, false, Some(&histories::read_value(initial).unwrap()))

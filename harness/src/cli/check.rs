@@ -106,7 +106,7 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
             Ok(file) => file,
             Err(error) => {
                 progress.clear();
-                code = exit::worse(code, refuse(path, error, args, global)?);
+                code = exit::worse(code, refuse(path, error, args, global));
                 continue;
             }
         };
@@ -171,7 +171,7 @@ impl Judge<'_> {
         self.progress.clear();
         let run = match judged {
             Ok(run) => run,
-            Err(error) => return refuse(path, error, self.args, self.global),
+            Err(error) => return Ok(refuse(path, error, self.args, self.global)),
         };
         run.repeat = super::command_line();
         let rung = vec![Rung { consistency: how.consistency, summary: run.summary(), reason: results::reason(run) }];
@@ -190,7 +190,7 @@ impl Judge<'_> {
         self.progress.clear();
         let rungs = match climbed {
             Ok(rungs) => rungs,
-            Err(error) => return refuse(path, error, self.args, self.global),
+            Err(error) => return Ok(refuse(path, error, self.args, self.global)),
         };
         let overall = Overall::of_ladder(&rungs, self.args.at_least);
         let text = if self.args.json {
@@ -237,14 +237,14 @@ fn say(args: &CheckArgs, text: &str) -> anyhow::Result<()> {
 }
 
 /// Says why a file was not judged; the exit code.
-fn refuse(file: &Path, error: FileError, args: &CheckArgs, global: Global) -> Outcome {
+fn refuse(file: &Path, error: FileError, args: &CheckArgs, global: Global) -> u8 {
     let (why, code) = match error {
         FileError::Read(why) => (why, exit::CRASH),
         FileError::Model(why) => (why, exit::USAGE),
     };
     let said = if args.json { say(args, &format!("{}\n", results::of_error(&file.display().to_string(), &why))) } else { Ok(()) };
     super::complain(&why, global);
-    Ok(exit::worse(code, after_the_verdict(said, global)))
+    exit::worse(code, after_the_verdict(said, global))
 }
 
 /// What `--consistency` asks for.

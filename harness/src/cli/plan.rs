@@ -329,7 +329,9 @@ fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) ->
         ReadKind::Linearizable => Consistency::Linearizable,
         ReadKind::Serializable => Consistency::Serializable,
     };
-    let revisions = args.revisions != Some(YesNo::No);
+    // Weaker models look at values alone, and all that is known of finding orders for them goes by values.
+    let usual = args.consistency == checker::Consistency::Linearizable;
+    let revisions = args.revisions.map_or(usual, |told| told == YesNo::Yes);
     let options = EtcdOptions { read, revisions, binary: args.etcd_binary.clone(), lab: lab_name, ..EtcdOptions::default() };
     let etcd = Etcd::new(options, &cluster, &agents).map_err(|errors| all(&errors))?;
     Ok((Arc::new(etcd), cluster, Some(agents)))

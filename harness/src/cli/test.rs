@@ -130,7 +130,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Databases")]
     pub(super) read: Option<ReadKind>,
     /// etcd: whether answers are recorded with their revisions and judged by them: a write that was acknowledged and lost shows even
-    /// where the next one covers it [default: yes]
+    /// where the next one covers it [default: yes, if the run should be linearizable]
     #[arg(long, value_enum, value_name = "YES|NO", help_heading = "Databases")]
     pub(super) revisions: Option<options::YesNo>,
     /// etcd: a binary of this machine to upload [default: the node's own]

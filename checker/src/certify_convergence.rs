@@ -222,7 +222,7 @@ impl<'a> Claims<'a> {
         let read = reads.first().copied();
         match (self.objects.data_type, self.objects.shape()) {
             (_, Shape::Counter) => self.numbers_contradict(read, &early),
-            (Some(data_type), _) => replicated::contradict(self, data_type, read, &early, &required),
+            (Some(data_type), _) => Ok(replicated::contradict(self, data_type, read, &early, &required)),
             (None, shape) => {
                 let begun = self.begun(|_| true);
                 let is_extended = self.updates.values().flat_map(|update| &update.0).any(|act| *act == Act::Extend);

@@ -35,14 +35,13 @@ impl Options {
     /// A sentence that says which option does not fit the model.
     pub(crate) fn fit(&self) -> Result<(), String> {
         let heeds_nil = match self.model.as_str() {
-            "" | "register" | "cas-register" | "kv" | "multi-register" | "set" | "g-set" | "2p-set" | "or-set" | "list-append" => true,
             // Of a number, and of balances, nil is no reading.
             "counter" | "g-counter" | "pn-counter" | "bank" => self.nil_read != Some(NilRead::Missing),
             // What was never put, or was deleted, has no revision.
             "etcd-kv" => self.nil_read != Some(NilRead::Wildcard),
             "mutex" | "fifo-queue" | "unordered-queue" | "stack" | "priority-queue" | "reentrant-mutex" | "semaphore" | "fencing-lock"
             | "id-generator" => self.nil_read.is_none(),
-            // There is no such model, which is said elsewhere; or it is somebody's own.
+            // Registers, sets and lists heed both. That there is no such model is said elsewhere.
             _ => true,
         };
         if !heeds_nil {

@@ -231,10 +231,10 @@ fn transactions_mean_the_same_at_every_level() {
     agree(Object::Transactions, 4);
 }
 
-fn single(f: &str, input: Value, output: Value, kind: Kind) -> History {
+fn single(f: &str, input: &Value, output: &Value, kind: Kind) -> History {
     let mut builder = Builder::new();
-    builder.event(0, Kind::Invoke, f, &input, 0);
-    builder.event(0, kind, f, &output, 0);
+    builder.event(0, Kind::Invoke, f, input, 0);
+    builder.event(0, kind, f, output, 0);
     builder.finish()
 }
 
@@ -243,9 +243,9 @@ fn single(f: &str, input: Value, output: Value, kind: Kind) -> History {
 fn models_are_refused_whatever_a_history_holds() {
     let histories = [
         Builder::new().finish(),
-        single("read", Value::Nil, Value::Vector(Vec::new()), Kind::Ok),
-        single("add", Value::Int(1), Value::Int(1), Kind::Ok),
-        single("add", Value::Int(1), Value::Int(1), Kind::Fail),
+        single("read", &Value::Nil, &Value::Vector(Vec::new()), Kind::Ok),
+        single("add", &Value::Int(1), &Value::Int(1), Kind::Ok),
+        single("add", &Value::Int(1), &Value::Int(1), Kind::Fail),
     ];
     let cells = ["register", "cas-register", "kv", "multi-register"];
     let weaker = Consistency::ALL

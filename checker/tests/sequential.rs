@@ -150,9 +150,8 @@ fn values(op: &Op) -> Vec<i64> {
     match op.call {
         Call::Read(value) | Call::Write(value) | Call::Enqueue(value) | Call::Dequeue(Some(value)) => vec![value],
         Call::Cas(old, new) => vec![old, new],
-        // No collections of values.
-        Call::Mismatch(_) | Call::Append(_) | Call::ReadText(_) => Vec::new(),
-        Call::Dequeue(None) | Call::FoundEmpty => Vec::new(),
+        // The first three are of no collection of values.
+        Call::Mismatch(_) | Call::Append(_) | Call::ReadText(_) | Call::Dequeue(None) | Call::FoundEmpty => Vec::new(),
     }
 }
 
@@ -187,12 +186,11 @@ impl Kinds {
             (Kinds::Text, _) if crashed => Call::Append(rng.random_range(1..3)),
             (Kinds::Text, _) => Call::ReadText([0, 1, 2, 11, 12, 21, 121][rng.random_range(0..7)]),
             (Kinds::FailedCas, 0) if !crashed => Call::Mismatch(value),
-            (Kinds::FailedCas, 3) => Call::Cas(value, rng.random_range(0..4)),
             (Kinds::Queue, 0 | 1) => Call::Enqueue(fresh),
             (Kinds::Queue, _) if crashed => Call::Dequeue(None),
             (Kinds::Queue, 2) => Call::FoundEmpty,
             (Kinds::Queue, _) => Call::Dequeue(Some(rng.random_range(1..=fresh.max(3)))),
-            (Kinds::Cas, 0) => Call::Cas(value, rng.random_range(0..4)),
+            (Kinds::Cas, 0) | (Kinds::FailedCas, 3) => Call::Cas(value, rng.random_range(0..4)),
             (_, 1 | 2) => Call::Write(value),
             (_, _) if crashed => Call::Write(value),
             (..) => Call::Read(value),

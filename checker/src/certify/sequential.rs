@@ -171,6 +171,13 @@ struct Step<O> {
     is_pure: bool,
 }
 
+impl<O> Step<O> {
+    /// What it does to an object.
+    fn of(&self, object: usize) -> impl Iterator<Item = &O> {
+        self.parts.iter().filter(move |part| part.0 == object).map(|part| &part.1)
+    }
+}
+
 /// A point: how far each session of needed ops has come, the states, and which of the others have happened.
 type Point<S> = (Vec<u32>, Vec<Seen<S>>, Vec<u64>);
 
@@ -249,11 +256,8 @@ impl<'a, M: Model> Relaxed<'a, M> {
     fn visible_of(&self, object: usize) -> Option<Visible<M::State>> {
         let needed = self.sessions.iter().flatten();
         let several = self.others.iter().filter(|step| step.parts.len() > 1);
-        fn of<O>(step: &Step<O>, object: usize) -> impl Iterator<Item = &O> {
-            step.parts.iter().filter(move |part| part.0 == object).map(|part| &part.1)
-        }
-        let finds: Vec<&M::Op> = needed.clone().chain(several).flat_map(|step| of(step, object)).collect();
-        let all = needed.chain(&self.others).flat_map(|step| of(step, object));
+        let finds: Vec<&M::Op> = needed.clone().chain(several).flat_map(|step| step.of(object)).collect();
+        let all = needed.chain(&self.others).flat_map(|step| step.of(object));
         visible(self.model, &finds, all.filter(|op| !self.model.is_pure(op)))
     }
 

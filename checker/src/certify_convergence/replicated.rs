@@ -44,26 +44,20 @@ pub(super) fn explains(claims: &Claims<'_>, data_type: DataType, happened: &BTre
 
 /// Whether the needed reads, one final one among them or none, cannot be explained if the needed updates happened and each other one
 /// did or did not.
-pub(super) fn contradict(
-    claims: &Claims<'_>,
-    data_type: DataType,
-    read: Option<&Seen>,
-    early: &[OpId],
-    updates: &[OpId],
-) -> Result<bool, String> {
+pub(super) fn contradict(claims: &Claims<'_>, data_type: DataType, read: Option<&Seen>, early: &[OpId], updates: &[OpId]) -> bool {
     let begun = claims.begun(|_| true);
     if !early.iter().all(|&read| claims.seen(read).iter().all(|seen| claims.could_return(read, seen, &begun))) {
-        return Ok(true);
+        return true;
     }
-    let Some(Seen::Elements(found)) = read else { return Ok(false) };
+    let Some(Seen::Elements(found)) = read else { return false };
     let there: BTreeSet<ValueId> = found.iter().copied().collect();
     if there.len() < found.len() {
-        return Ok(true);
+        return true;
     }
     let elements = elements(claims, |_| true, |id| updates.contains(&id), early);
     let stays = |id: &ValueId| elements.get(id).is_some_and(|element| element.may_stay(claims, data_type));
     let goes = |(id, element): (&ValueId, &Element)| there.contains(id) || element.may_go(claims, data_type);
-    Ok(!there.iter().all(stays) || !elements.iter().all(goes))
+    !there.iter().all(stays) || !elements.iter().all(goes)
 }
 
 /// The elements that were added or removed, by the updates that may and that certainly did happen, and the reads that count.

@@ -168,7 +168,9 @@ impl<'a> Graph<'a> {
         let mut known = vec![false; self.spare.len()];
         let mut came_by: Vec<Option<Step>> = vec![None; self.spare.len()];
         let mut todo: VecDeque<u32> = from.iter().copied().collect();
-        todo.iter().for_each(|&vertex| known[vertex as usize] = true);
+        for &vertex in from {
+            known[vertex as usize] = true;
+        }
         while let Some(vertex) = todo.pop_front() {
             if self.spare[vertex as usize] > 0 && is_end(vertex) {
                 return Ok(self.steps(&came_by, vertex));

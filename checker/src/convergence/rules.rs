@@ -234,7 +234,7 @@ impl Tallies {
             // With so many that came later, too few are left to have been read.
             let late = tally.adds.iter().filter(|add| add.is_done && add.invoked > until).map(|add| add.op);
             let adds = late.take((there + 1).saturating_sub(times)).collect();
-            (times > done + happened.min(all - done)).then(|| Wrong::SeenThenGone { early, read, value, there, adds })
+            (times > done + happened.min(all - done)).then_some(Wrong::SeenThenGone { early, read, value, there, adds })
         });
         wrong.min_by_key(Wrong::size)
     }

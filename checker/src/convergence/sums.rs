@@ -66,15 +66,17 @@ fn early_reads(history: &History, objects: &Objects<'_>, object: &Object, accoun
     Ok(early)
 }
 
+/// A read by place, and the least and the greatest sum.
+type Unexplained = (usize, (i128, i128));
+
 /// The reads, by place, that no sum of these changes explains, with the least and the greatest sum; and whether of some that is not
 /// known. Changes are by invocation, reads by completion.
-#[allow(clippy::type_complete, reason = "a list and a flag")]
 fn unexplained(
     objects: &Objects<'_>,
     changes: &[Change],
     early: &[Early],
     account: &mut Account<'_>,
-) -> Result<(Vec<(usize, (i128, i128))>, bool), Limit> {
+) -> Result<(Vec<Unexplained>, bool), Limit> {
     let mut sums = Sums::new(objects.initial_number.into());
     let mut changes = changes.iter().peekable();
     let (mut wrong, mut is_open) = (Vec::new(), false);

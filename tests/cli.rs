@@ -640,8 +640,9 @@ fn page_text_json_and_exit_code_agree() {
                 verdicts.max_by_key(|verdict| ["valid", "unknown", "invalid"].iter().position(|known| known == verdict)).unwrap_or_default()
             };
             let objects = stdout(&json);
-            let mut verdicts =
-                objects.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["verdict"].as_str().unwrap().to_owned());
+            // A model that does not fit the file has no verdict.
+            let verdict = |line| serde_json::from_str::<Value>(line).unwrap()["verdict"].as_str().map(str::to_owned);
+            let mut verdicts = objects.lines().filter_map(verdict);
             assert_eq!(worst(&mut verdicts), word, "{name}: {objects}");
             let text = stdout(&told);
             let mut heads = text.lines().filter_map(|line| {

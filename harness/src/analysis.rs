@@ -156,7 +156,8 @@ impl RecordedFile {
         }
         let judged = judge(&run.history, how.consistency, &options, how.limits, stop, progress);
         let Judgement { verdict, took, search_bytes } = judged.map_err(|error| unfit(&format!("{error:#}")))?;
-        let lack = evidence::lack(&run.history, verdict.keyed, options.initial.as_ref()).filter(|_| !how.allow_empty);
+        let lack =
+            evidence::lack(&run.history, verdict.keyed, options.initial.as_ref()).filter(|_| !how.allow_empty && verdict.reason.is_none());
         let lack = lack.map(|why| format!("{why}; --allow-empty lets it count as valid"));
         let gaps = cut_gap(run.cut.as_ref(), how.accept_partial).into_iter().chain(lack).collect();
         run.coverage = Coverage { gaps, ..Coverage::default() };

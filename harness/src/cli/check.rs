@@ -115,9 +115,9 @@ pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
             let of_model = match asked {
                 Asked::Model(consistency) => {
                     how.consistency = *consistency;
-                    judge.check(path, &mut file, &how, &mut told)?
+                    judge.check(path, &mut file, &how, &mut told)
                 }
-                Asked::Strongest => judge.climb(path, &mut file, &how, &mut told)?,
+                Asked::Strongest => judge.climb(path, &mut file, &how, &mut told),
             };
             code = exit::worse(code, of_model);
             if interrupt.times() > 0 {
@@ -166,12 +166,12 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Judges one file and says so. A file that cannot be judged is told and does not keep the others from being judged.
-    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, all: &mut Told) -> Outcome {
+    fn check(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, all: &mut Told) -> u8 {
         let judged = file.judge(how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
         let run = match judged {
             Ok(run) => run,
-            Err(error) => return Ok(refuse(path, error, self.args, self.global)),
+            Err(error) => return refuse(path, error, self.args, self.global),
         };
         run.repeat = super::command_line();
         let rung = vec![Rung { consistency: how.consistency, summary: run.summary(), reason: results::reason(run) }];
@@ -179,18 +179,18 @@ impl Judge<'_> {
         all.add(rung, overall);
         let said = say(self.args, &told(run, self.args, self.global));
         let code = exit::worse(exit::of(run.summary()), after_the_verdict(said, self.global));
-        let Some(page) = self.args.report.as_ref().filter(|_| is_one_model(self.args)) else { return Ok(code) };
+        let Some(page) = self.args.report.as_ref().filter(|_| is_one_model(self.args)) else { return code };
         let written = write_page(page, run);
-        Ok(exit::worse(code, after_the_verdict(written, self.global)))
+        exit::worse(code, after_the_verdict(written, self.global))
     }
 
     /// Says of one file what it keeps of all models, strongest first.
-    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, all: &mut Told) -> Outcome {
+    fn climb(&self, path: &Path, file: &mut RecordedFile, how: &FileOptions, all: &mut Told) -> u8 {
         let climbed = ladder::climb(file, how, || self.interrupt.times() > 0, self.progress);
         self.progress.clear();
         let rungs = match climbed {
             Ok(rungs) => rungs,
-            Err(error) => return Ok(refuse(path, error, self.args, self.global)),
+            Err(error) => return refuse(path, error, self.args, self.global),
         };
         let overall = Overall::of_ladder(&rungs, self.args.at_least);
         let text = if self.args.json {
@@ -202,7 +202,7 @@ impl Judge<'_> {
         let said = say(self.args, &text);
         let code = exit::worse(exit::of(overall.summary), after_the_verdict(said, self.global));
         all.add(rungs, overall);
-        Ok(code)
+        code
     }
 
     /// The page of several models: of the weakest one that is not kept, whose counter-example is one to all others that are not;

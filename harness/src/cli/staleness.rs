@@ -97,7 +97,7 @@ fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &I
     progress.clear();
     let told = match told {
         Ok(told) => told,
-        Err(why) => return refused(&format!("{}: {why}", words::path(file)), exit::USAGE),
+        Err(why) => return refused(&words::name(&format!("{}: {why}", file.display())), exit::USAGE),
     };
     if args.json {
         console::print_json(&format!("{}\n", to_json(file, &history, &told)))?;

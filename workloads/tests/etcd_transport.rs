@@ -140,7 +140,7 @@ fn values_that_nobody_wrote_are_not_made_up() {
     let whole = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"NDI=","mod_revision":"7"}"#;
     assert_eq!(read(whole), Completion::Ok(Value::pair(1, Value::pair(42, 7))));
     let another_key = r#"{"key":"eA==","value":"NDI=","mod_revision":"7"}"#;
-    let two_keys = &format!(r#"{whole},{another_key}"#);
+    let two_keys = &format!("{whole},{another_key}");
     let no_number = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"eA==","mod_revision":"7"}"#;
     let empty = r#"{"key":"cmVnaXN0ZXIvMQ==","mod_revision":"7"}"#;
     let no_revision = r#"{"key":"cmVnaXN0ZXIvMQ==","value":"NDI="}"#;

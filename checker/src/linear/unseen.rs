@@ -8,7 +8,8 @@
 //! This needs every op to say what it sees ([`Sees`]): where one does not, nothing is left out.
 //!
 //! **Keys whose changes are numbered.** The same is said of values instead of states: whoever sees a revision sees its value too. Leave
-//! the run out, and the revision is no greater than it was, so that all that came after can. (One who saw the revision of a key that
+//! the run out, and the revision is no greater than it was, so that all that came after can. One who deletes and tells a revision may
+//! tell a small one only where there is nothing to delete, so it sees that. (One who saw the revision of a key that
 //! holds nothing could tell whether there had been something to take away: where there is such, nothing is left out.)
 
 use super::problem::Problem;
@@ -83,6 +84,7 @@ fn unseen_values<M: Model>(
         match (model.deed(op), returned[class]) {
             (Deed::Show(value, Some(_)), _) if value.is_nil() => return Ok(None),
             (Deed::Show(value, _) | Deed::Store { from: Some(value), .. }, true) => fresh.push(value),
+            (Deed::Clear(Some(_)), true) => fresh.push(ValueId::NIL),
             _ => {}
         }
         if let (Deed::Store { from: Some(from), to, .. }, true) = (model.deed(op), crashed[class]) {

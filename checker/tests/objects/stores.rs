@@ -181,13 +181,13 @@ fn etcd_kv_that_tells_all_revisions_is_decided_as_defined() {
     calls.extend(vec![("get", Value::Nil); 6]);
     let mut object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd_that_tells, &calls, &acts) };
     exhaust(&object, 3);
-    many(&object, 25_000);
+    many(&object, 5_000);
     // Most puts get no answer, and few are read.
     object.calls = (1..=6).map(|v| ("put", int(v))).chain(vec![("get", Value::Nil); 3]).chain([cas(1, 2)]).collect();
-    many(&object, 10_000);
+    many(&object, 3_000);
     // Deletes, whose revision may be that of nothing.
     object.calls.extend([("delete", Value::Nil), ("delete", Value::Nil)]);
-    many(&object, 10_000);
+    many(&object, 3_000);
 }
 
 #[test]

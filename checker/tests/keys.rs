@@ -1,6 +1,8 @@
 //! Several keys: what is easy comes first, and what one key shows ends the search of the others.
 
-use histories::generate::{self, Anomaly, Distinct, Model, Plan};
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use histories::generate::{self, Distinct, Model, Plan};
 use histories::{Builder, History, Kind, Value};
 use rashomon_checker::verdict::Summary;
 use rashomon_checker::{Answer, Budget, Options, Reason, Verdict, check_linearizable};

@@ -397,8 +397,8 @@ fn options(shape: &Shape) -> Options {
         model: model.into(),
         keyed: Some(false),
         initial: shape.initial.filter(|_| is_register).map(Value::Int),
-        nil_read: Some(shape.nil_read),
-        failed_cas: Some(shape.failed_cas),
+        nil_read: is_register.then_some(shape.nil_read),
+        failed_cas: is_register.then_some(shape.failed_cas),
         ..Options::default()
     }
 }

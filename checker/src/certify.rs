@@ -182,7 +182,7 @@ impl<'a, M: Model> Claims<'a, M> {
         Ok(focused)
     }
 
-    /// Whether it is a key whose changes are numbered.
+    /// Whether these are the ops of a key whose changes are numbered, and some op tells a number.
     pub(crate) fn is_numbered(&self) -> bool {
         self.model.tally() == Some(Tally::Revisions { told: true })
     }

@@ -172,7 +172,7 @@ struct Step<O> {
 }
 
 impl<O> Step<O> {
-    /// What it does to an object.
+    /// The parts of the op that concern one object.
     fn of(&self, object: usize) -> impl Iterator<Item = &O> {
         self.parts.iter().filter(move |part| part.0 == object).map(|part| &part.1)
     }

@@ -33,7 +33,7 @@ pub(super) struct Move {
     pub(super) from: Option<u32>,
     /// The value that it stores.
     pub(super) to: u32,
-    /// Whether it certainly happened.
+    /// Whether the update certainly happened: one of unknown outcome may not have.
     pub(super) is_needed: bool,
 }
 

@@ -289,32 +289,30 @@ fn early_and_late(early: &[OpId], read: OpId, number: i64) -> Counterexample {
     let mut sentence = vec![Words::Who(read), text(" read "), Words::Value(number.to_string())];
     sentence
         .push(text(" after the last update had ended, and no choice of the updates of unknown outcome that gives this also gives what "));
-    for (place, &op) in early.iter().take(STEPS_MAX).enumerate() {
-        if place > 0 {
-            sentence.push(text(if place + 1 == early.len() { " and " } else { ", " }));
-        }
-        sentence.extend([Words::Who(op), text(" had read at "), Words::Completed(op)]);
-    }
-    if early.len() > STEPS_MAX {
-        sentence.push(text(&format!(" and {} reads more", early.len() - STEPS_MAX)));
-    }
+    sentence.extend(listed(early, |op| [Words::Who(op), text(" had read at "), Words::Completed(op)]));
     sentence.push(text("."));
     Counterexample { sentence, pattern: Some(Pattern::WrongSum), ..of(&[early, &[read]].concat(), read) }
+}
+
+/// The first few ops in words, and how many more there are.
+fn listed(ops: &[OpId], words: impl Fn(OpId) -> [Words; 3]) -> Vec<Words> {
+    let mut list = Vec::new();
+    for (place, &op) in ops.iter().take(STEPS_MAX).enumerate() {
+        if place > 0 {
+            list.push(text(if place + 1 == ops.len() { " and " } else { ", " }));
+        }
+        list.extend(words(op));
+    }
+    if ops.len() > STEPS_MAX {
+        list.push(text(&format!(" and {} more", ops.len() - STEPS_MAX)));
+    }
+    list
 }
 
 /// Cas that found a value more often than it was there.
 fn found_too_often(ops: &[OpId], read: Option<OpId>, times: Option<usize>) -> Counterexample {
     let needed: Vec<OpId> = ops.iter().copied().chain(read).collect();
-    let mut sentence = Vec::new();
-    for (place, &op) in needed.iter().take(STEPS_MAX).enumerate() {
-        if place > 0 {
-            sentence.push(text(if place + 1 == needed.len() { " and " } else { ", " }));
-        }
-        sentence.extend([Words::Op(op), text(" of "), Words::Who(op)]);
-    }
-    if needed.len() > STEPS_MAX {
-        sentence.push(text(&format!(" and {} more", needed.len() - STEPS_MAX)));
-    }
+    let mut sentence = listed(&needed, |op| [Words::Op(op), text(" of "), Words::Who(op)]);
     let often = match times {
         Some(0) => "was never there".to_owned(),
         Some(1) => "was there once at most".into(),

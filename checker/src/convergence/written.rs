@@ -30,7 +30,7 @@ impl<'a> Stored<'a> {
         Stored { history, by_value }
     }
 
-    /// Those that stored a value and were invoked before an event.
+    /// The updates that stored a value and were invoked before an event.
     fn before(&self, value: ValueId, event: u32) -> &[Update] {
         let all = self.by_value.get(&value).map_or(&[][..], Vec::as_slice);
         &all[..all.partition_point(|update| self.history.op(update.op).invoke < event)]

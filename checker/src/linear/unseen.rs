@@ -68,7 +68,8 @@ pub(crate) fn unseen<M: Model>(model: &M, problem: &Problem<M::Op>, account: &mu
     Ok(unseen)
 }
 
-/// The same by values: see the documentation of the module. `None`: nothing is left out.
+/// By class, whether no op that matters can see the values that its updates store, as the documentation of the module says. `None`: none
+/// can be left out.
 fn unseen_values<M: Model>(
     model: &M,
     problem: &Problem<M::Op>,

@@ -92,7 +92,7 @@ impl Told {
         Ok(told)
     }
 
-    /// Those of one revision together.
+    /// The ops that tell of one revision, together, for each revision.
     fn versions(&self, ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<Version>, No> {
         let mut versions = Vec::new();
         for group in self.by_revision.chunk_by(|a, b| a.0 == b.0) {

@@ -6,8 +6,8 @@
 //! key is asked again only when it has grown by an eighth, which keeps the work over a run within a small multiple of one
 //! check at its end.
 //!
-//! A key on which nothing happens any more is judged once more and forgotten: a run that goes from key to key takes no more memory
-//! the longer it lasts. Should such a key come back (at the final reads it may), it is judged at the end only.
+//! Where many events are held, a key on which nothing happens any more is judged once more and forgotten: a run that goes from key to
+//! key takes no more memory the longer it lasts. Should such a key come back (at the final reads it may), it is judged at the end only.
 
 use anyhow::Context as _;
 use checker::budget::Stop;
@@ -31,8 +31,11 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Configurations that one look at one key may visit. A key that needs more is judged at the end.
 const STEPS: u64 = 1 << 18;
 
-/// Looks in a row at which nothing has happened on a key, until it is forgotten: ten seconds.
+/// Looks in a row at which nothing has happened on a key, until it may be forgotten: ten seconds.
 const QUIET_LOOKS: u64 = 20;
+
+/// Events that are held before any key is forgotten: some ten megabytes.
+const EVENTS_HELD: usize = 50_000;
 
 /// What is known so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -152,6 +155,8 @@ struct Sorter {
     /// By the key as it is written; `None` is the whole of a history without keys.
     keys: BTreeMap<Option<String>, Key>,
     forgotten: Forgotten,
+    /// Events that are held before any key is forgotten.
+    events_held: usize,
     looks: u64,
     so_far: SoFar,
 }
@@ -212,7 +217,7 @@ struct Key {
 
 impl Sorter {
     fn new(options: Options) -> Sorter {
-        Sorter { options, keys: BTreeMap::new(), forgotten: Forgotten::new(), looks: 0, so_far: SoFar::default() }
+        Sorter { options, keys: BTreeMap::new(), forgotten: Forgotten::new(), events_held: EVENTS_HELD, looks: 0, so_far: SoFar::default() }
     }
 
     /// Adds the events of clients. Lines of a file that are cut anywhere between two events are a history by themselves, if
@@ -243,7 +248,8 @@ impl Sorter {
         self.looks += 1;
         let options = Options { keyed: Some(false), ..self.options.clone() };
         let looks = self.looks;
-        let is_quiet = |key: &Key| key.open == 0 && looks - key.touched > QUIET_LOOKS;
+        let is_much = self.keys.values().map(|key| key.events.len()).sum::<usize>() > self.events_held;
+        let is_quiet = |key: &Key| is_much && key.open == 0 && looks - key.touched > QUIET_LOOKS;
         let ready = |key: &Key| key.answered && !key.broken && (key.events.len() - key.judged > key.judged / 8 || is_quiet(key));
         for (name, key) in self.keys.iter_mut().filter(|(_, key)| ready(key)) {
             if budget.stopped().is_some() {
@@ -353,6 +359,7 @@ mod tests {
     #[test]
     fn keys_on_which_nothing_happens_are_forgotten() {
         let mut sorter = Sorter::new(options());
+        sorter.events_held = 10;
         let budget = Budget::unlimited();
         let lines = |key: u64, read: u64| {
             let ops = [("write", "1", "1"), ("read", "null", &*read.to_string())];

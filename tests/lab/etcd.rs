@@ -109,7 +109,7 @@ fn ctrl_c_heals_seals_and_judges() {
 #[test]
 fn a_second_run_on_the_same_nodes_is_refused() {
     let Some(bed) = Bed::new(3) else { return };
-    let mut first = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "5m"]));
+    let mut first = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "5m", "--accept-partial"]));
     eventually("ops are recorded", RUN_PATIENCE, || bed.history().contains("\"type\":\"ok\""));
     let first_run = bed.run_folder();
     let elsewhere = tempfile::tempdir().unwrap();

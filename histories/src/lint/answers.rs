@@ -15,6 +15,8 @@ use crate::value::{ValueId, Values, View};
 enum Asked {
     /// The value that was put there.
     Put,
+    /// The same, or whether it was new: sets answer an insert with that.
+    Insert,
     /// The expected and the new value.
     Cas,
     /// Whatever came of it, but for false.
@@ -27,7 +29,8 @@ enum Asked {
 
 fn asked(f: &str) -> Option<Asked> {
     Some(match f.to_ascii_lowercase().as_str() {
-        "write" | "put" | "enqueue" | "push" | "insert" | "transfer" => Asked::Put,
+        "write" | "put" | "enqueue" | "push" | "transfer" => Asked::Put,
+        "insert" => Asked::Insert,
         "cas" | "compare-and-set" | "compare-and-swap" => Asked::Cas,
         "append" | "acquire" => Asked::Success,
         "read" | "get" | "dequeue" | "pop" => Asked::Read,
@@ -85,8 +88,9 @@ fn contradiction(values: &Values, asked: Asked, input: ValueId, output: ValueId)
         Asked::Read => is_under_another_key(values, input, output).then_some(OTHER_KEY),
         Asked::Transaction | Asked::Cas | Asked::Success if is_false => Some(FALSE),
         Asked::Transaction => transaction(values, input, output),
+        Asked::Insert if is_false => None,
         // What was asked for may be false itself.
-        Asked::Put => match under_key {
+        Asked::Put | Asked::Insert => match under_key {
             Some((input, output)) => put(values, input, output),
             None => put(values, input, output),
         },
@@ -265,6 +269,8 @@ mod tests {
             ("write", "1", "true"),
             ("write", "1", "0x1"),
             ("write", "false", "false"),
+            ("insert", "1", "false"),
+            ("insert", "[1 5]", "[1 false]"),
             ("write", "\"a\"", "\"OK\""),
             ("write", "\"a\"", "\"\""),
             ("write", "\"a\"", "17"),

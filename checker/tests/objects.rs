@@ -4,7 +4,7 @@
 //! state, with the state that follows. An order is looked for by trying all of them (Herlihy and Wing 1990). Every witness is
 //! replayed, and every contradiction is re-checked against what the documentation of `Counterexample` claims.
 //!
-//! First every history of up to four ops, however they overlap; then random ones of up to ten, most of them as an honest object
+//! First every history of up to four ops, however they overlap; then random ones of mostly up to ten, often as an honest object
 //! would answer. Each is judged under one combination of the engine's switches, and now and then one under all of them.
 //!
 //! `RASHOMON_TEST_SIZE` multiplies the number of random ones: with 40 it is a million for each object. With 4 or more there are

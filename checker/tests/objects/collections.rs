@@ -13,6 +13,8 @@ pub(crate) fn object(model: &'static str, outcomes: Outcomes, calls: &[(&'static
         options: Options::default(),
         starts: vec![State::new()],
         by_process: false,
+        after: None,
+        most_ops: 10,
         outcomes,
         calls: calls.to_vec(),
         acts: acts.to_vec(),

@@ -11,6 +11,9 @@ pub(crate) type State = Vec<i64>;
 /// What a call can return in a state, with the state that follows.
 pub(crate) type Outcomes = fn(&State, &str, &Value) -> Vec<(Value, State)>;
 
+/// The states that follow a call with a result, `None` if all that it can return says it.
+pub(crate) type After = fn(&State, &str, &Value, Option<&Value>) -> Option<Vec<State>>;
+
 /// An object, its calls for random histories, and its acts (calls with results) for exhaustive ones.
 #[derive(Clone)]
 pub(crate) struct Object {
@@ -21,6 +24,10 @@ pub(crate) struct Object {
     /// Whether a call's input names the process that makes it.
     pub(crate) by_process: bool,
     pub(crate) outcomes: Outcomes,
+    /// A shorter way to the states that follow, where a call can return very much.
+    pub(crate) after: Option<After>,
+    /// Ops of a random history: as many as can be ordered in every way.
+    pub(crate) most_ops: u32,
     pub(crate) calls: Vec<(&'static str, Value)>,
     pub(crate) acts: Vec<(&'static str, Value, Value)>,
 }
@@ -37,6 +44,9 @@ pub(crate) struct Interval {
 }
 
 fn next_states(object: &Object, state: &State, op: &Interval) -> Vec<State> {
+    if let Some(states) = object.after.and_then(|after| after(state, op.f, &op.input, op.output.as_ref())) {
+        return states;
+    }
     let all = (object.outcomes)(state, op.f, &op.input);
     all.into_iter().filter(|(output, _)| op.output.as_ref().is_none_or(|seen| seen == output)).map(|(_, next)| next).collect()
 }

@@ -26,10 +26,10 @@ struct Simulation<'o> {
     honest: f64,
 }
 
-/// A history of up to ten ops, its ops, and what shaped it.
+/// A history of up to so many ops, its ops, and what shaped it.
 pub(crate) fn history(object: &Object, seed: u64) -> (History, Vec<Interval>, String) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let (ops, processes) = (rng.random_range(1..=10u32), rng.random_range(1..=4usize));
+    let (ops, processes) = (rng.random_range(1..=object.most_ops), rng.random_range(1..=4usize));
     let unique = rng.random_bool(0.6);
     let crash = *[0.0, 0.0, 0.1, 0.3].choose(&mut rng).unwrap();
     let honest = *[0.3, 0.8, 0.9, 0.95, 1.0].choose(&mut rng).unwrap();

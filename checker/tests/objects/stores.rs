@@ -1,7 +1,7 @@
 //! Stores: strings with delete and cas, revisions, transactions, accounts.
 
 use super::collections::object;
-use super::definition::{Object, State};
+use super::definition::{After, Object, State};
 use super::{exhaust, int, many};
 use histories::Value;
 use rashomon_checker::{NilRead, Options};
@@ -27,26 +27,37 @@ fn kv(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     }
 }
 
+/// No history here tells a later revision.
+const LAST: i64 = 16;
+
+/// What a call does to etcd's key: the value that it stores, 0 for none, or nothing; `None` if it cannot happen.
+fn deed(value: i64, f: &str, input: &Value) -> Option<Option<i64>> {
+    let pair = |at: usize| input.elements().map(|pair| pair[at].as_int().unwrap_or(0));
+    match f {
+        "get" => Some(None),
+        "put" => Some(input.as_int()),
+        "delete" => Some((value != 0).then_some(0)),
+        _ => (pair(0) == Some(value)).then(|| pair(1)),
+    }
+}
+
 /// The value, 0 for none, and the revision. What changes the key returns its revision, or keeps it for itself.
 fn etcd(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     let (value, revision) = (state[0], state[1]);
-    let change = |to: i64| {
-        let later = revision + 1..=24;
-        later.flat_map(|next| [(Value::pair(input.clone(), int(next)), vec![to, next]), (input.clone(), vec![to, next])]).collect()
-    };
-    let pair = |at: usize| input.elements().map(|pair| pair[at].as_int().unwrap_or(0));
-    match f {
-        "get" if value == 0 => vec![(Value::Nil, state.clone())],
-        "get" => vec![(Value::pair(int(value), int(revision)), state.clone()), (int(value), state.clone())],
-        "put" => change(input.as_int().unwrap()),
-        // Nothing changed, so any revision that is told is the store's, not the key's.
-        "delete" if value == 0 => {
-            let told = (1..=24).map(|told| (Value::pair(Value::Nil, int(told)), state.clone()));
-            std::iter::once((Value::Nil, state.clone())).chain(told).collect()
+    let unchanged = |output| (output, state.clone());
+    match deed(value, f, input) {
+        None => Vec::new(),
+        Some(Some(to)) => {
+            let both = |next| [(Value::pair(input.clone(), int(next)), vec![to, next]), (input.clone(), vec![to, next])];
+            (revision + 1..=LAST).flat_map(both).collect()
         }
-        "delete" => change(0),
-        _ if pair(0) == Some(value) => change(pair(1).unwrap()),
-        _ => Vec::new(),
+        Some(None) if f == "get" && value == 0 => vec![unchanged(Value::Nil)],
+        Some(None) if f == "get" => [Value::pair(int(value), int(revision)), int(value)].map(unchanged).to_vec(),
+        // A delete of nothing: any revision that it tells is the store's, not the key's.
+        Some(None) => {
+            let told = (1..=LAST).map(|told| Value::pair(Value::Nil, int(told)));
+            std::iter::once(Value::Nil).chain(told).map(unchanged).collect()
+        }
     }
 }
 
@@ -54,6 +65,19 @@ fn etcd(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
 fn etcd_that_tells(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     let tells = |output: &Value| *output == Value::Nil || output.elements().is_some_and(|pair| f == "get" || pair[0] == *input);
     etcd(state, f, input).into_iter().filter(|(output, _)| tells(output)).collect()
+}
+
+/// The states after a change, without the values of all that it might have returned: there are too many.
+fn after_a_change(state: &State, f: &str, input: &Value, seen: Option<&Value>, must_tell: bool) -> Option<Vec<State>> {
+    let to = deed(state[0], f, input)??;
+    let told = seen.and_then(Value::elements).filter(|pair| seen != Some(input) && pair[0] == *input).and_then(|pair| pair[1].as_int());
+    let is_untold = seen.is_none_or(|seen| seen == input && !(must_tell && *seen != Value::Nil));
+    let revisions = match told {
+        Some(told) => told..=told,
+        None if is_untold => 1..=LAST,
+        None => 1..=0,
+    };
+    Some(revisions.filter(|&next| next > state[1]).map(|next| vec![to, next]).collect())
 }
 
 fn keyword(name: &str) -> Value {
@@ -156,9 +180,10 @@ fn etcd_kv_is_decided_as_defined() {
     let mut calls: Vec<_> = (1..=3).map(|v| ("put", int(v))).collect();
     calls.extend([("delete", Value::Nil), ("cas", Value::pair(int(1), int(2))), ("cas", Value::pair(int(2), int(3)))]);
     calls.extend(vec![("get", Value::Nil); 4]);
-    let object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd, &calls, &acts) };
+    let after: After = |state, f, input, seen| after_a_change(state, f, input, seen, false);
+    let object = Object { starts: vec![vec![0, 0]], after: Some(after), most_ops: 7, ..object("etcd-kv", etcd, &calls, &acts) };
     exhaust(&object, 3);
-    many(&object, 25_000);
+    many(&object, 10_000);
 }
 
 /// Values that come back, puts of unknown outcome that nobody reads, and revisions of all that is known.
@@ -179,7 +204,9 @@ fn etcd_kv_that_tells_all_revisions_is_decided_as_defined() {
     let mut calls: Vec<_> = [1, 1, 2, 2, 3, 4].map(|v| ("put", int(v))).to_vec();
     calls.extend([cas(1, 2), cas(2, 1), cas(2, 3), cas(1, 3)]);
     calls.extend(vec![("get", Value::Nil); 6]);
-    let mut object = Object { starts: vec![vec![0, 0]], ..object("etcd-kv", etcd_that_tells, &calls, &acts) };
+    let after: After = |state, f, input, seen| after_a_change(state, f, input, seen, true);
+    let mut object =
+        Object { starts: vec![vec![0, 0]], after: Some(after), most_ops: 7, ..object("etcd-kv", etcd_that_tells, &calls, &acts) };
     exhaust(&object, 3);
     many(&object, 5_000);
     // Most puts get no answer, and few are read.

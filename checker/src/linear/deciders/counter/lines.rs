@@ -85,6 +85,8 @@ struct Line {
     path: u32,
     /// How unlikely the adds of unknown outcome are that it counts: most take effect soon or never.
     cost: u32,
+    /// A number that lines which count the same adds of unknown outcome share.
+    mark: u64,
     /// Where the adds that are counted and return later begin in the list of all lines, those of unknown outcome among them, and
     /// where they end.
     from: u32,
@@ -158,7 +160,7 @@ impl<'a> Lines<'a> {
             reads,
             most,
             has_all: true,
-            now: Layer { lines: vec![Line { moment: 0, path: ROOT, cost: 0, from: 0, middle: 0, to: 0 }], ahead: Vec::new() },
+            now: Layer { lines: vec![Line { moment: 0, path: ROOT, cost: 0, mark: 0, from: 0, middle: 0, to: 0 }], ahead: Vec::new() },
             next: Layer::default(),
             costs: vec![0; COSTS],
             paths: Paths::new(),
@@ -351,19 +353,24 @@ impl<'a> Lines<'a> {
         if let Some(as_cheap) = self.costs.get_mut((cost - least) as usize) {
             *as_cheap += 1;
         }
+        let mark = counted().filter(|i| !is_known(i)).fold(line.mark, |mark, i| mark.wrapping_add(mark_of(i)));
         let path = counted().fold(line.path, |path, op| self.paths.push(path, Step { op, at: at as u32 }));
-        self.next.lines.push(Line { moment, path, cost, from: from as u32, middle: middle as u32, to: self.next.ahead.len() as u32 });
+        let to = self.next.ahead.len() as u32;
+        self.next.lines.push(Line { moment, path, cost, mark, from: from as u32, middle: middle as u32, to });
     }
 
     /// Makes the next lines the present ones: each once, and not too many.
     fn settle(&mut self) {
         let mut lines = std::mem::take(&mut self.next.lines);
         let next = &self.next;
-        let key = |line: &Line| (line.moment, line.cost);
+        // Many begin with the same hundreds of adds of unknown outcome: these are compared where all else is the same.
+        let key = |line: &Line| (line.moment, line.cost, line.mark);
         lines.sort_unstable_by(|a, b| {
             (next.known(a), key(a)).cmp(&(next.known(b), key(b))).then_with(|| next.unknown(a).cmp(next.unknown(b)))
         });
-        lines.dedup_by(|a, b| a.moment == b.moment && next.known(a) == next.known(b) && next.unknown(a) == next.unknown(b));
+        lines.dedup_by(|a, b| {
+            (a.moment, a.mark) == (b.moment, b.mark) && next.known(a) == next.known(b) && next.unknown(a) == next.unknown(b)
+        });
         if lines.len() > self.most.width {
             self.has_all = false;
             let mut alike = 0;
@@ -432,6 +439,12 @@ impl<'a> Lines<'a> {
         order.extend(left.map(|(add, _)| ops.id(add.entry)));
         Ok(order)
     }
+}
+
+/// What an add of unknown outcome adds to the mark of a line: hardly any two sets have the same sum.
+fn mark_of(add: u32) -> u64 {
+    let mixed = (u64::from(add) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93)
 }
 
 /// How many adds of unknown outcome may be counted besides those that are tried together.

@@ -244,7 +244,9 @@ impl<'a> Claims<'a> {
         let is_initial = |value: ValueId| self.objects.is_initial(self.history, value);
         let stores = |acts: &[Act], value: ValueId| acts.iter().any(|act| matches!(act, Act::Write(v) | Act::Replace(_, v) if *v == value));
         let last = if let Some(Seen::Value(value)) = read { Some(*value) } else { None };
-        if last.is_some_and(|last| !is_initial(last) && !self.updates.values().any(|update| stores(&update.0, last))) {
+        if last
+            .is_some_and(|last| !is_initial(last) && !self.updates.values().any(|update| left(&update.0).any(|act| stores(&[act], last))))
+        {
             return true;
         }
         // What is read before the end, and was stored by one update only, shows that this one happened.
@@ -262,8 +264,8 @@ impl<'a> Claims<'a> {
                 }
             }
         }
-        let attempted = self.updates.values().flat_map(|update| update.0.iter().copied()).collect();
-        let needed = happened.iter().flat_map(|id| self.updates[id].0.iter().copied()).collect();
+        let attempted = self.updates.values().flat_map(|update| left(&update.0)).collect();
+        let needed = happened.iter().flat_map(|id| left(&self.updates[id].0)).collect();
         cuts::Register { attempted, needed, last, is_initial: &is_initial }.has_no_order()
     }
 
@@ -403,6 +405,12 @@ impl<'a> Claims<'a> {
 
 fn amount(act: &Act) -> i128 {
     if let Act::Increase(amount) = act { i128::from(*amount) } else { 0 }
+}
+
+/// What an op does in the end: of several writes to one register the last one counts.
+fn left(acts: &[Act]) -> impl Iterator<Item = Act> + '_ {
+    let is_write = |act: &Act| matches!(act, Act::Write(_));
+    acts.iter().enumerate().filter(move |&(at, act)| !(is_write(act) && acts[at + 1..].iter().any(is_write))).map(|(_, act)| *act)
 }
 
 /// How often each element is there.

@@ -312,9 +312,12 @@ impl<'a> Claims<'a> {
                 let place = self.places(order);
                 let mut latest = 0;
                 for &at in &self.sessions[session] {
+                    // What did not happen read nothing.
+                    if place[at as usize] == NONE {
+                        continue;
+                    }
                     let reads = self.reads(at as usize);
-                    // An op may have read what it writes itself.
-                    if place[at as usize] != NONE && !reads.is_empty() && place[at as usize] + 1 < latest {
+                    if !reads.is_empty() && place[at as usize] < latest {
                         return Err(format!("op {} stands before a write that its session had read", self.id(at)));
                     }
                     latest = latest.max(Self::latest(reads, &place)?);
@@ -377,7 +380,7 @@ impl<'a> Claims<'a> {
             let mut latest = 0;
             for &at in session.iter().filter(|&&at| self.ops[at as usize].is_done || place[at as usize] != NONE) {
                 latest = latest.max(Self::latest(self.reads(at as usize), &place)?);
-                if !self.writes(at as usize).is_empty() && place[at as usize].wrapping_add(1) < latest {
+                if !self.writes(at as usize).is_empty() && place[at as usize] < latest {
                     return Err(format!("op {} stands before a write that its session had read", self.id(at)));
                 }
             }
@@ -724,23 +727,13 @@ impl Core {
         }
         for read in &self.reads {
             let Some(source) = read.source else { continue };
-            for later in (read.by..self.len()).filter(|&later| self.sessions[later] == self.sessions[read.by] && later != source) {
+            // One that would have to follow itself among them.
+            for later in (read.by..self.len()).filter(|&later| self.sessions[later] == self.sessions[read.by]) {
                 before[source][later] |= match consistency {
                     Consistency::MonotonicReads => self.sessions[later] == session && reads(later),
                     Consistency::WritesFollowReads => writes(later),
                     _ => false,
                 };
-            }
-        }
-        // A write that would have to follow itself.
-        if consistency == Consistency::WritesFollowReads {
-            for read in &self.reads {
-                if let Some(source) = read.source
-                    && source > read.by
-                    && self.sessions[source] == self.sessions[read.by]
-                {
-                    before[source][source] = true;
-                }
             }
         }
         close(&mut before, account)?;

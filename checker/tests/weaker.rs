@@ -181,12 +181,18 @@ impl World<'_> {
             Consistency::ReadYourWrites => self.views(|session| {
                 self.relation(|a, b| self.ops[a].session == session && self.program_order(a, b) && self.writes(a) && self.is_read(b))
             }),
-            Consistency::MonotonicReads => self.views(|session| {
-                self.relation(|a, b| {
-                    let saw = |read: usize| self.ops[read].session == session && self.reads_from(a, read) && self.program_order(read, b);
-                    self.is_read(b) && (0..self.n()).any(saw)
-                })
-            }),
+            Consistency::MonotonicReads => {
+                // What was read is written before the next read, and so not by the op that reads.
+                let own = |a: usize| self.is_read(a) && (0..self.n()).any(|read| self.reads_from(a, read) && self.program_order(read, a));
+                !(0..self.n()).any(own)
+                    && self.views(|session| {
+                        self.relation(|a, b| {
+                            let saw =
+                                |read: usize| self.ops[read].session == session && self.reads_from(a, read) && self.program_order(read, b);
+                            self.is_read(b) && (0..self.n()).any(saw)
+                        })
+                    })
+            }
             Consistency::MonotonicWrites => {
                 self.views(|_| self.relation(|a, b| self.program_order(a, b) && self.writes(a) && self.writes(b)))
             }

@@ -8,9 +8,10 @@ want() { case ",$require," in *",$1,"*) ;; *) require=${require:+$require,}$1 ;;
 #   gcc, make, perl, pkg-config, libssl-dev: C and OpenSSL for SSH; openssh-*, iproute2, nftables, iptables, procps: the lab's hosts;
 #   sudo: users of those hosts who are not root; e2fsprogs: file systems that are hurt; etcd-server: the database of the end-to-end
 #   tests; redis-server: one that loses what it has not synced; clojure: reads the EDN that is written, with its own reader;
-#   default-jdk-headless, strace: a program whose clock is changed, and one that traces another.
+#   default-jdk-headless, strace: a program whose clock is changed, and one that traces another; python3: the oracle that shares
+#   nothing with the checker.
 packages=(gcc make perl pkg-config libssl-dev openssh-server openssh-client iproute2 nftables iptables procps sudo e2fsprogs
-  etcd-server redis-server clojure default-jdk-headless strace)
+  etcd-server redis-server clojure default-jdk-headless strace python3)
 
 install_missing() {
   local missing=() p

@@ -5,7 +5,7 @@ record=tests/thorough.tsv
 
 # name | files that it covers | command | a pattern for the lines that say what was measured
 parts() {
-  local module round
+  local module round level
   local checker="Cargo.lock histories/src checker"
   local nodes="Cargo.lock histories/src checker/src nemesis/src workloads/src harness"
   for module in oracle objects deciders weaker sequential eventual replicated staleness generated; do
@@ -14,6 +14,10 @@ parts() {
   echo "oracles-rules|$checker|many checker-lib ''|^test result"
   echo "oracles-histories|Cargo.lock histories|many histories-lib ''|^test result"
   echo "oracles-schemes|Cargo.lock histories/src checker/src workloads|many workloads-lib demo::|^test result"
+  for level in linearizable sequential sequential-per-key causal-memory causal-convergence causal pram read-your-writes \
+    monotonic-reads monotonic-writes writes-follow-reads eventual; do
+    echo "definitions-$level|$checker harness/src tests/oracle|definitions $level|histories of"
+  done
   for round in 0 14 28 42 56 70 84 98; do
     echo "chaos-$round|$nodes tests/lab|chaos $round|^test result"
   done
@@ -26,6 +30,7 @@ parts() {
   echo "own-kernel|Cargo.lock nemesis tests/vm|own_kernel|tests passed"
 }
 
+definitions() { python3 tests/oracle/run.py --binary "${CARGO_TARGET_DIR:-target}/debug/rashomon" --per-pair 20000 --pairs " $1 "; }
 many() { RASHOMON_TEST_SIZE=10 run_tests "$1" ${2:+"$2"}; }
 chaos() { RASHOMON_TEST_FROM=$1 run_tests tests lab::chaos --nocapture; }
 repeatedly() { tests/run --repeat "$1" "$2" --busy 2; }

@@ -149,7 +149,7 @@ fn kept(execution: &Execution, session: u32, consistency: Consistency) -> Vec<Li
         Consistency::MonotonicReads => {
             for earlier in own() {
                 for source in execution.sources(earlier) {
-                    let later = (earlier + 1..own().end).filter(reads).filter(|&later| later != source);
+                    let later = (earlier + 1..own().end).filter(reads);
                     links.extend(later.map(|later| Link { reader: Some(earlier), ..link(source, later, EdgeKind::Saw) }));
                 }
             }

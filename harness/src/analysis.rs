@@ -60,7 +60,7 @@ pub fn judge_run(
         title: format!("{}, {}", facts.database, facts.workload),
         coverage,
         cut,
-        findings: dir.read_findings()?,
+        findings: dir.read_findings()?.explained(&windows),
         windows,
         phases,
         logs: dir.node_logs(&nodes),

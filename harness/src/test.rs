@@ -11,7 +11,7 @@ use crate::clean;
 use crate::clock::Clock;
 use crate::cut::{CUT_SHORT, TIME_LIMIT_MS};
 use crate::faults::PHASE;
-use crate::findings::Findings;
+use crate::findings::{Finding, Findings};
 use crate::interpreter::{Ended, Interpreter, Setup, Tally};
 use crate::interrupt::Interrupt;
 use crate::judge::Limits;
@@ -27,7 +27,7 @@ use histories::Value;
 use histories::history::Meta;
 use nemesis::fault::Context;
 use nemesis::schedule::Schedule;
-use nemesis::{Agents, Cluster, Fault, Nemesis, Node};
+use nemesis::{Agents, Cluster, Fault, Nemesis, Node, ProcessState};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use workloads::generator::Generator;
+use workloads::generator::{Generator, on_threads};
 use workloads::{System, Workload};
 
 /// Everything a test is made of.
@@ -148,7 +148,8 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
     let mut unhealed = stage.main_phase(&bed, workload.main, time_limit, progress)?;
     stage.final_phase(&bed, workload.last, recovery_time, progress)?;
     if interrupt.times() < 2 {
-        look_beside(system.as_ref(), &cluster, dir, progress)?;
+        let findings = look_beside(system.as_ref(), &cluster, stage.recorder.clock(), progress);
+        dir.write_findings(&findings)?;
     }
     stage.close()?;
     fetch_logs(&bed, dir, progress);
@@ -488,11 +489,20 @@ impl Stage {
             self.begin("end");
             return Ok(());
         }
+        let Context { cluster, database, .. } = &bed.context;
+        let lives = bed.on_all(|node| !matches!(database.state(node), Ok(ProcessState::Down)));
+        let living =
+            Cluster { nodes: cluster.nodes.iter().zip(&lives).filter(|(_, lives)| **lives).map(|(node, _)| node.clone()).collect() };
+        let gone: Vec<&str> = cluster.nodes.iter().zip(&lives).filter(|(_, lives)| !**lives).map(|(node, _)| node.name.as_str()).collect();
+        if !gone.is_empty() {
+            tracing::warn!(?gone, "no process");
+            progress.say(&format!("warning: {} does not run on {}; the others are read", database.name(), gone.join(", ")));
+        }
         let deadline = Instant::now() + recovery_time;
         let until = self.recorder.clock().now_ns() + recovery_time.as_nanos() as u64;
         progress.begin("recovery");
         progress.update(|| "waiting until the cluster answers again".into());
-        match bed.context.database.await_ready(&bed.context.cluster, recovery_time) {
+        match database.await_ready(&living, recovery_time) {
             Ok(()) => progress.end("the cluster answers again"),
             Err(error) => {
                 tracing::warn!(%error, "recovery");
@@ -504,7 +514,9 @@ impl Stage {
             let [before, ..] = self.tally.counts();
             progress.begin("reading");
             let answered = |stage: &Stage| words::count(stage.tally.counts()[0] - before, false);
-            let ended = self.ask(last, until, |stage| format!("{} final reads answered", answered(stage)), progress)?;
+            let nodes = lives.len();
+            let last = on_threads(move |thread| lives[thread as usize % nodes], last);
+            let ended = self.ask(Box::new(last), until, |stage| format!("{} final reads answered", answered(stage)), progress)?;
             if ended == Ended::RecorderFailed {
                 bail!(self.recorder.failure().unwrap_or_default());
             }
@@ -586,10 +598,21 @@ impl Stage {
 }
 
 /// Looks for what no store should show, whatever the clients were told, while the nodes still run.
-fn look_beside(system: &dyn System, cluster: &Cluster, dir: &RunDir, progress: &Progress) -> anyhow::Result<()> {
+fn look_beside(system: &dyn System, cluster: &Cluster, clock: &Clock, progress: &Progress) -> Findings {
     progress.begin("nodes");
     progress.update(|| "comparing what they hold".into());
-    let findings = Findings::from(system.findings(cluster));
+    let mut findings = Findings::from(system.findings(cluster));
+    let database = system.database();
+    let all: Vec<usize> = (0..cluster.len()).collect();
+    for (node, endings) in cluster.nodes.iter().zip(cluster.on(&all, |node| database.endings(node))) {
+        match endings {
+            Ok(endings) => {
+                let now_ns = clock.now_ns();
+                findings.found.extend(endings.iter().map(|ending| Finding::ended(database.name(), &node.name, ending, now_ns)));
+            }
+            Err(error) => findings.notes.push(format!("whether its process ended by itself is not known: {error}")),
+        }
+    }
     for finding in &findings.found {
         tracing::warn!(id = finding.id, text = finding.text, "finding");
     }
@@ -598,7 +621,7 @@ fn look_beside(system: &dyn System, cluster: &Cluster, dir: &RunDir, progress: &
         ([], notes) => progress.end(&notes.join("; ")),
         (found, _) => progress.end(&found.iter().map(|finding| finding.text.as_str()).collect::<Vec<_>>().join("; ")),
     }
-    dir.write_findings(&findings)
+    findings
 }
 
 /// Copies the nodes' logs into the run's directory; what cannot be had is said and missed.

@@ -17,6 +17,19 @@ pub enum ProcessState {
     Down,
 }
 
+/// How a database's process ended that nobody of ours had ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// How long ago, when it was asked for.
+    pub ago: Duration,
+    /// Its exit code, or the signal that ended it, and whether its core was dumped: `exit status: 2`.
+    pub how: String,
+    /// Whether the kernel ended it because memory was short, as far as the kernel's log says.
+    pub out_of_memory: bool,
+    /// The end of its log at that time.
+    pub log: String,
+}
+
 /// Where damage to a file is certain to be noticed, found by what the file holds so far: from a byte to before a byte.
 pub type Payloads = fn(&[u8]) -> Vec<(u64, u64)>;
 
@@ -119,6 +132,12 @@ pub trait Database: Send + Sync {
 
     /// Looks at its process.
     fn state(&self, node: &Node) -> Result<ProcessState, NodeError>;
+
+    /// How its process ended since the set-up, each time that nobody of ours had ended it: neither [`Database::kill`] nor another
+    /// method of this trait. Empty if nobody watches.
+    fn endings(&self, _node: &Node) -> Result<Vec<Ending>, NodeError> {
+        Ok(Vec::new())
+    }
 
     /// The clocks that its processes see, if they can be changed.
     fn clocks(&self) -> Option<&dyn Clocks> {

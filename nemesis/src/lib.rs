@@ -45,7 +45,7 @@ pub use agent::{Agent, AgentNetwork, AgentOptions, Agents};
 pub use clock::{AgentClocks, Clocks};
 pub use cluster::{Cluster, Node, NodeError};
 pub use command::{Command, DataDisk, Output, Own, Program};
-pub use database::{Admin, DataFiles, Database, Hosts, Membership, Payloads, ProcessState};
+pub use database::{Admin, DataFiles, Database, Ending, Hosts, Membership, Payloads, ProcessState};
 pub use disk::files::{AgentFiles, Files};
 pub use disk::own::{AgentDisks, Disks};
 pub use fault::{Action, Context, Fault, Phase, Report};

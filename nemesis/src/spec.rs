@@ -25,6 +25,8 @@ pub struct Class {
     pub name: &'static str,
     /// What it does and what may be said about it, for `--help`.
     pub help: &'static str,
+    /// Whether a process may end by itself because of it: on a disk that fails, without memory, or because the others let it go.
+    pub may_end: bool,
     make: Make,
 }
 
@@ -36,6 +38,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "partition",
         help: "cuts the network between nodes: halves, random-halves, bridge, majorities-ring, one-way, or a TARGET to cut off; with one-way@TARGET the target hears nobody and is heard",
+        may_end: false,
         make: |items, cluster| {
             let cuts = items.iter().filter(|item| !item.is_bare()).map(|item| Cut::parse(item.how, item.target, cluster));
             Ok(Box::new(Partition::new(cuts.collect::<Result<_, _>>()?, cluster)?))
@@ -44,6 +47,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "packet",
         help: "hurts packets between nodes: delay, jitter, loss, duplicate, reorder, corrupt, rate (also delay=200ms, loss=5%, rate=500kbit), each of a TARGET's packets with loss@TARGET; flaky: one link loses half",
+        may_end: false,
         make: |items, cluster| {
             let own = items.iter().filter(|item| !item.is_bare()).map(|item| packet::Item::parse(item.how, item.target, cluster));
             Ok(Box::new(Packet::new(own.collect::<Result<Vec<_>, _>>()?.concat(), cluster)?))
@@ -52,26 +56,31 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "kill",
         help: "kills processes by SIGKILL and starts them again: a TARGET",
+        may_end: false,
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Kill, choice(items, cluster)?))),
     },
     Class {
         name: "stop",
         help: "ends processes by SIGTERM and starts them again: a TARGET",
+        may_end: false,
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Stop, choice(items, cluster)?))),
     },
     Class {
         name: "restart",
         help: "ends processes by SIGTERM and starts them again at once: a TARGET",
+        may_end: false,
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Restart, choice(items, cluster)?))),
     },
     Class {
         name: "pause",
         help: "stops processes by SIGSTOP and lets them run on: a TARGET",
+        may_end: false,
         make: |items, cluster| Ok(Box::new(ProcessFault::new(Harm::Pause, choice(items, cluster)?))),
     },
     Class {
         name: "clock",
         help: "changes the time of day that processes see, by the clock of the node where that is its own, else for each process: bump, strobe, drift, or whose clock it is: system, process (also system-bump, process-drift); HOW@TARGET",
+        may_end: false,
         make: |items, cluster| {
             let ways: Result<Vec<Way>, String> = items.iter().map(|item| Way::parse(item.how, item.target, cluster)).collect();
             let ways = ways.map(|ways| if ways.is_empty() { Way::parse(None, None, cluster).map(|way| vec![way]) } else { Ok(ways) })?;
@@ -81,6 +90,7 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "disk",
         help: "hurts the disk that the data lies on, which is put on one of its own for that: full, read-only, power-loss; or files on it, where it is certain to notice: bitflip, copy, truncate (also bitflip=0.001, copy=0.1, truncate=4096), or anywhere: bitflip-anywhere, ...; HOW@TARGET, with bitflip@helix each chunk on one node only",
+        may_end: true,
         make: |items, cluster| {
             let whole = [Item { class: "disk", how: None, target: None, times: "" }];
             let items = if items.is_empty() { &whole } else { items };
@@ -91,26 +101,31 @@ pub const CLASSES: &[Class] = &[
     Class {
         name: "memory",
         help: "leaves processes 80 % of the memory that they use (memory:50%: another share): a TARGET",
+        may_end: true,
         make: |items, cluster| squeeze(Resource::Memory, items, cluster),
     },
     Class {
         name: "cpu",
         help: "leaves processes 5 % of one processor (cpu:20%: another share): a TARGET",
+        may_end: false,
         make: |items, cluster| squeeze(Resource::Cpu, items, cluster),
     },
     Class {
         name: "crash",
         help: "cuts the power of whole hosts of a lab and boots them: a TARGET",
+        may_end: true,
         make: |items, cluster| Ok(Box::new(Crash::new(choice(items, cluster)?))),
     },
     Class {
         name: "membership",
         help: "removes a member from the cluster and adds it again with empty data: one, primary, or the name of a node",
+        may_end: true,
         make: |items, cluster| Ok(Box::new(MembershipFault::new(targets(items, cluster)?, cluster)?)),
     },
     Class {
         name: "admin",
         help: "does what operators do: compact, defragment, move-leader, each with @one, @primary or the name of a node",
+        may_end: false,
         make: |items, cluster| {
             let own: Vec<&Item<'_>> = items.iter().filter(|item| !item.is_bare()).collect();
             let items = if own.is_empty() {
@@ -122,6 +137,11 @@ pub const CLASSES: &[Class] = &[
         },
     },
 ];
+
+/// Whether a process may end by itself because of faults of a class.
+pub fn may_end(class: &str) -> bool {
+    CLASSES.iter().any(|known| known.name == class && known.may_end)
+}
 
 /// One item: `class:how@target for=1s every=5s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

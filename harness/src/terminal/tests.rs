@@ -204,7 +204,7 @@ fn a_gap_makes_a_valid_run_unknown_and_leaves_an_invalid_one() {
 
 #[test]
 fn a_finding_stands_beside_the_verdict_and_is_an_exit_code_of_its_own() {
-    let finding = Finding { id: "replicas-differ".into(), text: "n1 and n2 hold different data".into() };
+    let finding = Finding { id: "replicas-differ".into(), text: "n1 and n2 hold different data".into(), ..Finding::default() };
     let valid = || run(history(&[]), Summary::Valid, vec![]);
     let unknown = || Run { coverage: Coverage { gaps: vec!["no read ended ok".into()], ..Coverage::default() }, ..valid() };
     for (mut run, sign, without) in [(valid(), "✓ VALID", 0), (unknown(), "? UNKNOWN", 2), (stale_read(), "✗ INVALID", 1)] {

@@ -131,6 +131,7 @@ impl Host {
             Request::Read { path, offset } => self.directory.read(path, *offset),
             Request::RemoveTree { path } => self.remove(path).map(|()| Reply::Nothing),
             Request::State { name } => self.programs.state(name).map(Reply::State),
+            Request::Endings { name } => Ok(Reply::Endings(self.programs.endings(name))),
             Request::ReadClock { name } => self.read_clock(name),
             Request::TrySystemClock { others } => self.try_system_clock(others).map(Reply::TimeDaemons),
             Request::ReadSystemClock => self.read_system_clock().map(Reply::SystemClock),

@@ -25,6 +25,7 @@ pub mod time_daemon;
 pub mod vdso;
 
 mod addresses;
+mod endings;
 pub(crate) mod exec;
 mod files;
 mod firewall;
@@ -42,7 +43,7 @@ pub use protocol::{About, Undone};
 use crate::command::{Command, Output, Program};
 use crate::remote::Access;
 use crate::shape::{Echoes, Measured, Shape};
-use crate::{Cluster, Node, NodeError, ProcessState};
+use crate::{Cluster, Ending, Node, NodeError, ProcessState};
 use cgroup::{Resource, Usage};
 use clock::Skew;
 use damage::{Change, Plan};
@@ -532,6 +533,14 @@ impl Agent {
     pub fn state(&self, name: &str) -> Result<ProcessState, NodeError> {
         match self.ask(Request::State { name: name.into() }, SHORT)? {
             Reply::State(state) => Ok(state),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// How a program ended since this agent is there, each time that nobody of ours had ended it.
+    pub fn endings(&self, name: &str) -> Result<Vec<Ending>, NodeError> {
+        match self.ask(Request::Endings { name: name.into() }, SHORT)? {
+            Reply::Endings(endings) => Ok(endings),
             other => Err(self.unexpected(&other)),
         }
     }

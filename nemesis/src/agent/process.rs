@@ -7,12 +7,12 @@
 
 use super::cgroup;
 use super::disk::Disks;
+use super::endings::Endings;
 use super::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
 use super::system_clock::boot_id;
-use crate::ProcessState;
 use crate::command::{Program, tail};
-use rustix::event::{PollFd, PollFlags, poll};
+use crate::{Ending, ProcessState};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal, setsid};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,7 @@ pub(super) struct Programs {
     home: Directory,
     records: PathBuf,
     disks: Disks,
+    endings: Endings,
 }
 
 impl Programs {
@@ -85,7 +86,7 @@ impl Programs {
         fs::create_dir_all(&records)
             .and_then(|()| fs::set_permissions(&records, fs::Permissions::from_mode(0o700)))
             .map_err(|e| format!("cannot use {}: {e}", records.display()))?;
-        Ok(Programs { home: home.clone(), records, disks })
+        Ok(Programs { home: home.clone(), records, disks, endings: Endings::default() })
     }
 
     fn record_path(&self, name: &str) -> Result<PathBuf, String> {
@@ -154,8 +155,7 @@ impl Programs {
             let log = fs::read(self.home.any(&program.log)).unwrap_or_default();
             return Err(format!("{} ended at once ({how}); the end of its log {}: {}", program.name, program.log, tail(&log, 600)));
         }
-        // Somebody has to wait for it, or it stays a zombie.
-        thread::spawn(move || reap(child));
+        self.endings.watch(program, &self.home, child, move || !members(&record).is_empty());
         Ok(())
     }
 
@@ -197,6 +197,7 @@ impl Programs {
 
     /// Kills all processes of a program and waits until they are gone. No harm if there are none.
     pub(super) fn kill(&self, name: &str) -> Result<(), String> {
+        self.endings.expect(name);
         self.signal_until(name, Signal::KILL, |process| process.is_none())
     }
 
@@ -221,6 +222,7 @@ impl Programs {
     /// Asks every process of a program to end, each once, and waits until they are gone. No harm if there are none.
     pub(super) fn terminate(&self, name: &str) -> Result<(), String> {
         let Some(record) = self.record(name)? else { return Ok(()) };
+        self.endings.expect(name);
         let deadline = Instant::now() + ENDS_WITHIN;
         let mut asked: Vec<(i32, u64)> = Vec::new();
         loop {
@@ -240,6 +242,11 @@ impl Programs {
             }
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// How a program ended when nobody had asked it to, or killed it.
+    pub(super) fn endings(&self, name: &str) -> Vec<Ending> {
+        self.endings.of(name)
     }
 
     /// What tells a program's process from the one after a restart; `None` if it is down.
@@ -317,15 +324,6 @@ pub(super) fn let_signals_in() -> io::Result<()> {
         libc::sigemptyset(&raw mut none) != 0 || libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0
     };
     if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Waits for a child's end, and only then fetches its status: whoever waits for a child whose clock is being changed is told, too,
-/// that it has stopped, takes that for its end, and the tracer is never told (ptrace(2): every thread of the tracer's process is).
-fn reap(mut child: Child) {
-    if let Ok(handle) = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-        while let Err(Errno::INTR) = poll(&mut [PollFd::new(&handle, PollFlags::IN)], None) {}
-    }
-    let _ = child.wait();
 }
 
 fn ended_at_once(child: &mut Child) -> Option<String> {
@@ -559,6 +557,30 @@ mod tests {
         place.programs.terminate("p").unwrap();
         place.start("sleep 600");
         assert_ne!(place.programs.incarnation("p").unwrap(), before);
+    }
+
+    #[test]
+    fn what_ends_by_itself_is_told_and_what_we_ended_is_not() {
+        let place = Place::new();
+        let endings = || place.programs.endings("p");
+        place.start("echo it is broken; sleep 0.2; exit 3");
+        eventually("its end is noted", || endings().len() == 1);
+        let Ending { how, out_of_memory, log, .. } = endings().remove(0);
+        assert_eq!((how.as_str(), out_of_memory, log.trim()), ("exit status: 3", false, "it is broken"));
+        place.start("sleep 100");
+        place.programs.kill("p").unwrap();
+        place.start("sleep 100");
+        place.programs.terminate("p").unwrap();
+        place.start("sleep 100");
+        send(&members_of(&place)[0], Signal::KILL).unwrap();
+        eventually("the end by a stranger is noted", || endings().len() == 2);
+        assert_eq!(endings()[1].how, "signal: 9 (SIGKILL)");
+        assert!(endings()[0].ago > endings()[1].ago);
+        // One whose children go on has not ended.
+        place.start("sleep 100 & sleep 0.2");
+        eventually("the leader has ended", || members_of(&place).len() == 1);
+        place.programs.kill("p").unwrap();
+        assert_eq!(endings().len(), 2);
     }
 
     #[test]

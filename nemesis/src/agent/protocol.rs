@@ -11,7 +11,7 @@ use super::footprint::Touch;
 use super::snapshot::Snapshot;
 use super::vdso::Reading;
 use crate::command::{Command, Output, Program, bytes};
-use crate::database::ProcessState;
+use crate::database::{Ending, ProcessState};
 use crate::shape::{Echoes, Measured, Shape};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -263,6 +263,11 @@ pub enum Request {
         /// The program's name.
         name: String,
     },
+    /// How a program ended when nobody of ours had ended it.
+    Endings {
+        /// Its name.
+        name: String,
+    },
     /// Look at a program.
     State {
         /// Its name.
@@ -356,6 +361,8 @@ pub enum Reply {
     },
     /// What a program does.
     State(ProcessState),
+    /// How it ended.
+    Endings(Vec<Ending>),
     /// What the clocks of a program's processes say.
     Clock(Vec<Reading>),
     /// What the node's own clock says.

@@ -4,11 +4,11 @@ use super::control;
 use super::node::NodeOptions;
 use super::protocol::{Answer, Call, Request, Status};
 use super::testbed::TestBed;
-use nemesis::{Cluster, Database, Node, NodeError, ProcessState};
+use nemesis::{Cluster, Database, Ending, Node, NodeError, ProcessState};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -139,7 +139,7 @@ impl Database for DemoDatabase {
 
     fn terminate(&self, node: &Node) -> Result<(), NodeError> {
         let fail = |error: io::Error| NodeError::new(&node.name, format!("cannot end its process: {error}"));
-        self.bed.processes.signal(node.index, libc::SIGTERM).map_err(fail)?;
+        self.bed.processes.terminate(node.index).map_err(fail)?;
         let deadline = Instant::now() + START_TIMEOUT;
         while self.state(node)? != ProcessState::Down {
             if Instant::now() >= deadline {
@@ -169,6 +169,18 @@ impl Database for DemoDatabase {
     fn state(&self, node: &Node) -> Result<ProcessState, NodeError> {
         let state = self.bed.processes.state(node.index);
         state.map_err(|error| NodeError::new(&node.name, format!("cannot look at its process: {error}")))
+    }
+
+    fn endings(&self, node: &Node) -> Result<Vec<Ending>, NodeError> {
+        let endings = self.bed.processes.endings(node.index);
+        let endings = endings.map_err(|error| NodeError::new(&node.name, format!("cannot look at its process: {error}")))?;
+        let ending = |(ago, status): (Duration, ExitStatus)| Ending {
+            ago,
+            how: status.to_string(),
+            out_of_memory: false,
+            log: self.last_words(node),
+        };
+        Ok(endings.into_iter().map(ending).collect())
     }
 
     fn has_primaries(&self) -> bool {

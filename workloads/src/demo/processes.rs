@@ -7,15 +7,28 @@
 use nemesis::ProcessState;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
-use std::sync::mpsc;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a process may take to stop after it was told to. Whoever asked looks at its state afterwards anyway.
 const STOPS_WITHIN: Duration = Duration::from_secs(2);
 
-type Children = Vec<Option<Child>>;
+/// How often processes are looked at that may have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The process of a node, and how those before it ended.
+#[derive(Default)]
+struct Slot {
+    child: Option<Child>,
+    /// Whether it was told to end.
+    ours: bool,
+    /// When and how its processes ended that nobody had told to.
+    ended: Vec<(Instant, ExitStatus)>,
+}
+
+type Children = Vec<Slot>;
 type Job = Box<dyn FnOnce(&mut Children) + Send>;
 
 /// One process per node, or none. Dropping this kills all of them.
@@ -33,13 +46,18 @@ impl Processes {
     pub fn new(nodes: usize) -> io::Result<Processes> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let thread = std::thread::Builder::new().name("demo processes".into()).spawn(move || {
-            let mut children: Children = (0..nodes).map(|_| None).collect();
-            for job in queue {
-                job(&mut children);
+            let mut children: Children = (0..nodes).map(|_| Slot::default()).collect();
+            loop {
+                match queue.recv_timeout(LOOK_EVERY) {
+                    Ok(job) => job(&mut children),
+                    // What cannot be seen now is seen when somebody asks.
+                    Err(RecvTimeoutError::Timeout) => children.iter_mut().for_each(|slot| drop(slot.has_ended())),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
-            for child in &mut children {
+            for slot in &mut children {
                 // There is nobody left to tell.
-                drop(kill(child));
+                drop(slot.kill());
             }
         })?;
         Ok(Processes { jobs: Some(jobs), thread: Some(thread) })
@@ -47,9 +65,10 @@ impl Processes {
 
     /// Starts a node's process. No harm if it runs.
     pub fn start(&self, node: usize, command: Command) -> io::Result<()> {
-        self.with(node, |child| {
-            if state(child)? == ProcessState::Down {
-                *child = Some(spawn(command)?);
+        self.with(node, |slot| {
+            if slot.state()? == ProcessState::Down {
+                slot.child = Some(spawn(command)?);
+                slot.ours = false;
             }
             Ok(())
         })
@@ -57,14 +76,27 @@ impl Processes {
 
     /// Kills a node's process group with SIGKILL, whatever state it is in, and waits until it is gone.
     pub fn kill(&self, node: usize) -> io::Result<()> {
-        self.with(node, kill)
+        self.with(node, Slot::kill)
+    }
+
+    /// Asks a node's process group to end, by SIGTERM. No harm if there is none.
+    pub fn terminate(&self, node: usize) -> io::Result<()> {
+        self.with(node, |slot| {
+            slot.ours |= !slot.has_ended()?;
+            slot.signal(libc::SIGTERM)
+        })
     }
 
     /// Sends a signal to a node's process group. No harm if there is none.
     pub fn signal(&self, node: usize, signal: libc::c_int) -> io::Result<()> {
-        self.with(node, move |child| match child {
-            Some(child) => signal_group(child, signal),
-            None => Ok(()),
+        self.with(node, move |slot| slot.signal(signal))
+    }
+
+    /// How long ago a node's processes ended that nobody had told to, and how, the earliest first.
+    pub fn endings(&self, node: usize) -> io::Result<Vec<(Duration, ExitStatus)>> {
+        self.with(node, |slot| {
+            slot.has_ended()?;
+            Ok(slot.ended.iter().map(|(at, status)| (at.elapsed(), *status)).collect())
         })
     }
 
@@ -81,20 +113,16 @@ impl Processes {
 
     /// Looks at a node's process, in `/proc`.
     pub fn state(&self, node: usize) -> io::Result<ProcessState> {
-        self.with(node, state)
+        self.with(node, Slot::state)
     }
 
     /// The id of a node's process, if one was started and not yet seen to be gone.
     pub fn pid(&self, node: usize) -> io::Result<Option<u32>> {
-        self.with(node, |child| Ok(child.as_ref().map(Child::id)))
+        self.with(node, |slot| Ok(slot.child.as_ref().map(Child::id)))
     }
 
     /// Does something with a node's process, on the thread that owns it.
-    fn with<T: Send + 'static>(
-        &self,
-        node: usize,
-        job: impl FnOnce(&mut Option<Child>) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+    fn with<T: Send + 'static>(&self, node: usize, job: impl FnOnce(&mut Slot) -> io::Result<T> + Send + 'static) -> io::Result<T> {
         let gone = || io::Error::other("the thread that keeps the demo's processes is gone");
         let (reply, answer) = mpsc::channel();
         let job: Job = Box::new(move |children| {
@@ -137,13 +165,47 @@ fn spawn(mut command: Command) -> io::Result<Child> {
     command.spawn()
 }
 
-fn kill(child: &mut Option<Child>) -> io::Result<()> {
-    if let Some(running) = child {
-        signal_group(running, libc::SIGKILL)?;
-        running.wait()?;
-        *child = None;
+impl Slot {
+    /// Whether there is no process, any more or yet. One that ended untold is noted.
+    fn has_ended(&mut self) -> io::Result<bool> {
+        let Some(running) = &mut self.child else { return Ok(true) };
+        let Some(status) = running.try_wait()? else { return Ok(false) };
+        if !self.ours {
+            self.ended.push((Instant::now(), status));
+        }
+        self.child = None;
+        Ok(true)
     }
-    Ok(())
+
+    fn kill(&mut self) -> io::Result<()> {
+        if !self.has_ended()?
+            && let Some(running) = &mut self.child
+        {
+            signal_group(running, libc::SIGKILL)?;
+            running.wait()?;
+            self.child = None;
+        }
+        Ok(())
+    }
+
+    fn signal(&self, signal: libc::c_int) -> io::Result<()> {
+        self.child.as_ref().map_or(Ok(()), |child| signal_group(child, signal))
+    }
+
+    fn state(&mut self) -> io::Result<ProcessState> {
+        if self.has_ended()? {
+            return Ok(ProcessState::Down);
+        }
+        let Some(running) = &self.child else { return Ok(ProcessState::Down) };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.id()))?;
+        // `pid (name) state ...`, and the name may hold anything.
+        let letter = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        Ok(match letter {
+            Some('T' | 't') => ProcessState::Paused,
+            Some('Z' | 'X') | None => ProcessState::Down,
+            Some(_) => ProcessState::Running,
+        })
+    }
 }
 
 /// Signals the process group of a child that has not been waited for: its id cannot belong to anybody else.
@@ -154,22 +216,6 @@ fn signal_group(child: &Child, signal: libc::c_int) -> io::Result<()> {
     let error = io::Error::last_os_error();
     // It has ended by itself, and nobody has waited for it yet.
     if result == 0 || error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) }
-}
-
-fn state(child: &mut Option<Child>) -> io::Result<ProcessState> {
-    let Some(running) = child else { return Ok(ProcessState::Down) };
-    if running.try_wait()?.is_some() {
-        *child = None;
-        return Ok(ProcessState::Down);
-    }
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", running.id()))?;
-    // `pid (name) state ...`, and the name may hold anything.
-    let letter = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    Ok(match letter {
-        Some('T' | 't') => ProcessState::Paused,
-        Some('Z' | 'X') | None => ProcessState::Down,
-        Some(_) => ProcessState::Running,
-    })
 }
 
 #[cfg(test)]
@@ -213,8 +259,21 @@ mod tests {
     #[test]
     fn a_process_that_ends_by_itself_is_down() {
         let processes = Processes::new(1).unwrap();
-        processes.start(0, Command::new("true")).unwrap();
+        processes.start(0, Command::new("false")).unwrap();
         wait_for(&processes, ProcessState::Down);
+        let hows = || processes.endings(0).unwrap().iter().map(|(_, status)| status.to_string()).collect::<Vec<_>>();
+        assert_eq!(hows(), ["exit status: 1"]);
+        // What was told to end did not end by itself.
+        processes.start(0, sleeper()).unwrap();
+        processes.kill(0).unwrap();
+        processes.start(0, sleeper()).unwrap();
+        processes.terminate(0).unwrap();
+        wait_for(&processes, ProcessState::Down);
+        assert_eq!(hows().len(), 1);
+        processes.start(0, sleeper()).unwrap();
+        processes.signal(0, libc::SIGKILL).unwrap();
+        wait_for(&processes, ProcessState::Down);
+        assert_eq!(hows(), ["exit status: 1", "signal: 9 (SIGKILL)"]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, 
 use super::{EtcdOptions, authority, status, wal};
 use nemesis::crash::LabHosts;
 use nemesis::{
-    Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Files,
-    Groups, Hosts, Membership, Node, NodeError, Own, ProcessState, SystemClocks,
+    Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Ending,
+    Files, Groups, Hosts, Membership, Node, NodeError, Own, ProcessState, SystemClocks,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -239,6 +239,10 @@ impl Database for EtcdDatabase {
 
     fn state(&self, node: &Node) -> Result<ProcessState, NodeError> {
         self.agent(node).state(NAME)
+    }
+
+    fn endings(&self, node: &Node) -> Result<Vec<Ending>, NodeError> {
+        self.agent(node).endings(NAME)
     }
 
     fn clocks(&self) -> Option<&dyn Clocks> {

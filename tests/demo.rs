@@ -270,7 +270,8 @@ fn the_second_ctrl_c_heals_and_goes() {
     run.signal("-INT");
     run.signal("-TERM");
     let output = run.end();
-    assert!([2, 255].contains(&code(&output)), "{}", told(&output));
+    assert_eq!(code(&output), 2, "{}", told(&output));
+    assert!(!told(&output).contains("left"), "{}", told(&output));
     assert_eq!(store.nodes(), Vec::<String>::new());
 }
 

@@ -30,7 +30,6 @@ use nemesis::schedule::Schedule;
 use nemesis::{Agents, Cluster, Fault, Nemesis, Node, ProcessState};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -88,6 +87,9 @@ pub struct Finished {
 /// How often progress is shown and the impatient are heard.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long the test waits for the end of the process that somebody impatient is about to end.
+const ENDS_WITHIN: Duration = Duration::from_mins(5);
+
 /// How long whoever gives up waits for an action of the nemesis to end before the faults are left to the agents.
 const NEMESIS_PATIENCE: Duration = Duration::from_secs(25);
 
@@ -111,7 +113,7 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
     dir.write_test(&facts)?;
     let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
     let nemesis = Nemesis::new(context.clone(), faults, schedule, facts.seed)?;
-    let bed = Arc::new(Bed { context, nemesis: Arc::new(Mutex::new(nemesis)), agents, over: AtomicBool::new(false) });
+    let bed = Arc::new(Bed { context, nemesis: Arc::new(Mutex::new(nemesis)), agents, ended_by: Mutex::default() });
     let guard = Guard(Arc::clone(&bed));
     // Ends what clients are asked for at the moment: at a person's wish, or at a violation.
     let enough = Interrupt::none();
@@ -152,11 +154,11 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
         dir.write_findings(&findings)?;
     }
     stage.close()?;
+    bed.may_end(EndedBy::Test);
     fetch_logs(&bed, dir, progress);
     tear_down(&bed, progress);
     unhealed.extend(verify_clean(&bed, dir, progress));
     unhealed.extend(bed.dismiss_agents());
-    bed.over.store(true, Ordering::SeqCst);
     drop(guard);
     Ok(unhealed)
 }
@@ -182,8 +184,17 @@ struct Bed {
     context: Context,
     nemesis: Arc<Mutex<Nemesis>>,
     agents: Option<Agents>,
-    /// Nothing is left to heal or to tear down.
-    over: AtomicBool,
+    /// Who ends it, or has ended it. Two at once would find each other's work half done, and say that something is left.
+    ended_by: Mutex<Option<EndedBy>>,
+}
+
+/// Who heals and tears down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndedBy {
+    /// The test itself, or the guard if it fails.
+    Test,
+    /// Somebody who does not wait for it. The process ends with that.
+    Impatience,
 }
 
 impl Bed {
@@ -209,17 +220,32 @@ impl Bed {
         self.context.cluster.on(&all, act)
     }
 
-    /// Ends every fault and takes the database down, as well as that can be done.
-    fn abandon(&self) {
+    /// Whether it is up to the caller to end it: nobody else has begun to.
+    fn may_end(&self, who: EndedBy) -> bool {
+        let mut ended_by = self.ended_by.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = ended_by.is_none();
+        let now = *ended_by.get_or_insert(who);
+        drop(ended_by);
+        if who == EndedBy::Test && now == EndedBy::Impatience {
+            std::thread::sleep(ENDS_WITHIN);
+        }
+        may
+    }
+
+    /// Ends every fault and takes the database down, as well as that can be done. Returns what is left, in sentences.
+    fn abandon(&self) -> Vec<String> {
         // If it is stuck, ending the agents makes them undo everything on their nodes.
         let healed = self.nemesis_soon().map(|mut nemesis| nemesis.heal()).unwrap_or_default();
         for (name, report) in healed {
             tracing::info!(event = name, observed = report.observed, seen = report.seen, "healed on the way out");
         }
+        let mut left = Vec::new();
         for error in self.on_all(|node| self.context.database.teardown(node)).into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "teardown");
+            left.push(error.to_string());
         }
-        self.dismiss_agents();
+        left.extend(self.dismiss_agents());
+        left
     }
 
     /// Ends the agents; each undoes first whatever is still active on its node. Returns what could not be undone, in sentences.
@@ -246,7 +272,7 @@ struct Guard(Arc<Bed>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if !self.0.over.swap(true, Ordering::SeqCst) {
+        if self.0.may_end(EndedBy::Test) {
             self.0.abandon();
         }
     }
@@ -276,23 +302,35 @@ impl Impatience {
                     console::complain("\nending the run: faults are healed, final reads made; Ctrl-C again heals and goes\n");
                 }
             }
-            if bed.over.load(Ordering::SeqCst) {
-                return;
-            }
             console::complain("\nhealing the nodes; once more ends at once and leaves it to the agents on the nodes\n");
-            let healing = {
+            let healing = bed.may_end(EndedBy::Impatience).then(|| {
                 let bed = Arc::clone(&bed);
                 std::thread::spawn(move || bed.abandon())
-            };
-            while !healing.is_finished() && interrupt.times() < 3 {
-                std::thread::sleep(TICK);
+            });
+            let is_healed = || healing.as_ref().is_some_and(std::thread::JoinHandle::is_finished);
+            while !is_healed() && interrupt.times() < 3 {
+                if healing.is_some() {
+                    std::thread::sleep(TICK);
+                } else if !tick(&ended) {
+                    // The test itself has ended it.
+                    return;
+                }
             }
             let path = words::shell(&[dir.path().display().to_string()]);
             console::complain(&format!("ended; `rashomon analyze {path}` judges what was recorded\n"));
-            if !healing.is_finished() {
-                console::complain(&format!("{}\n", left.in_words()));
-            }
-            std::process::exit(i32::from(exit::CRASH));
+            let code = match healing.filter(|healing| healing.is_finished()).map(std::thread::JoinHandle::join) {
+                // Nothing is left, and nobody has judged it.
+                Some(Ok(nothing)) if nothing.is_empty() => exit::UNKNOWN,
+                Some(Ok(what)) => {
+                    console::complain(&format!("left: {}; {} removes all of it\n", what.join("; "), removes(&left.command)));
+                    exit::CRASH
+                }
+                Some(Err(_)) | None => {
+                    console::complain(&format!("{}\n", left.in_words()));
+                    exit::CRASH
+                }
+            };
+            std::process::exit(i32::from(code));
         })?;
         Ok(Impatience { _alive: alive })
     }

@@ -19,8 +19,21 @@ pub struct Finding {
     pub topic: String,
     /// Whether it is as a test may need it.
     pub ok: bool,
+    /// Whether that matters here: no test misses the power switch of a host that is not a lab's, nor a database that nobody has asked for.
+    pub matters: bool,
     /// How it is done, or why it cannot be.
     pub told: String,
+}
+
+/// A database to look for on each node.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What tells its version.
+    pub command: &'a [&'a str],
+    /// Whether it is this one that shall be tested.
+    pub is_wanted: bool,
 }
 
 /// An address kept for documentation (RFC 5737): what is done to its packets hurts nobody.
@@ -54,7 +67,13 @@ const DISK_BYTES: u64 = 64 << 20;
 const KERNEL_FILE_BYTES_MAX: usize = 64 << 10;
 
 /// Looks every node over, all at once. An error for a node on which no agent could be started.
-pub fn examine(cluster: &Cluster, access: &Access, options: &AgentOptions, in_a_lab: bool) -> Vec<Result<Vec<Finding>, NodeError>> {
+pub fn examine(
+    cluster: &Cluster,
+    access: &Access,
+    options: &AgentOptions,
+    in_a_lab: bool,
+    sought: &[Sought<'_>],
+) -> Vec<Result<Vec<Finding>, NodeError>> {
     let agents = Agents::connect_each(cluster, access, options);
     // A node whose kernel booted as another's did shares it.
     let boots: Vec<String> = agents.iter().map(|agent| agent.as_ref().map_or(String::new(), |agent| agent.about().boot)).collect();
@@ -64,7 +83,8 @@ pub fn examine(cluster: &Cluster, access: &Access, options: &AgentOptions, in_a_
     };
     let look = |agent: Result<Agent, NodeError>, others: &[String]| {
         let agent = agent?;
-        let findings = findings(&agent, others, in_a_lab);
+        let mut findings = findings(&agent, others, in_a_lab);
+        findings.extend(sought.iter().map(|database| database.look(&agent)));
         agent.close().map(|_| findings)
     };
     std::thread::scope(|scope| {
@@ -103,11 +123,30 @@ fn findings(agent: &Agent, other_boots: &[String], in_a_lab: bool) -> Vec<Findin
         crash: if in_a_lab { Ok("by the lab".into()) } else { Err(crash::ONLY_IN_A_LAB.into()) },
     };
     found.extend(CLASSES.iter().map(|class| (format!("fault {}", class.name), tried.of(class.name))));
-    let finding = |(topic, told): (String, Result<String, String>)| match told {
-        Ok(told) => Finding { topic, ok: true, told },
-        Err(told) => Finding { topic, ok: false, told },
+    let finding = |(topic, told): (String, Result<String, String>)| {
+        let matters = in_a_lab || topic != "fault crash";
+        Finding::new(topic, matters, told)
     };
     found.into_iter().map(finding).collect()
+}
+
+impl Finding {
+    fn new(topic: String, matters: bool, told: Result<String, String>) -> Finding {
+        let ok = told.is_ok();
+        Finding { topic, ok, matters, told: told.unwrap_or_else(|why| why) }
+    }
+
+    /// Whether a test would miss something.
+    pub fn is_missed(&self) -> bool {
+        self.matters && !self.ok
+    }
+}
+
+impl Sought<'_> {
+    fn look(&self, agent: &Agent) -> Finding {
+        let hint = |why| format!("{why}; a test can upload a binary of its own");
+        Finding::new(format!("database {}", self.name), self.is_wanted, said(agent, self.command).map_err(hint))
+    }
 }
 
 /// What was tried, for all classes of faults that do it in the same way.

@@ -11,6 +11,7 @@ use rashomon_nemesis::agent::serve::{ServeOptions, serve};
 use rashomon_nemesis::{Command, Own, ProcessState, Program};
 use std::fs;
 use std::io::{BufReader, pipe};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -200,6 +201,35 @@ fn an_agent_undoes_what_one_that_was_killed_left_behind() {
     assert_eq!(about.undone.len(), 1);
     assert_eq!(about.undone[0].error, None);
     assert_eq!(fs::read(&journal).unwrap(), b"");
+    agent.ask(Request::Stop { name: name() });
+    agent.end();
+}
+
+#[test]
+fn what_cannot_be_undone_is_tried_again_and_the_node_is_free_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("program");
+    fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (mut agent, _) = Agent::at_work(directory.path(), LONG);
+    agent.ask(Request::Start(Program { argv: vec![program.display().to_string()], ..sleeper() }));
+    agent.ask(Request::Kill { name: name() });
+    let away = directory.path().join("away");
+    fs::rename(&program, &away).unwrap();
+    agent.input = None;
+    let lock = fs::File::open(directory.path().join("lock")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while lock.try_lock().is_err() {
+        assert!(Instant::now() < deadline, "the node is never free");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_ne!(fs::read(directory.path().join("journal")).unwrap(), b"", "it was not undone");
+    lock.unlock().unwrap();
+    fs::rename(&away, &program).unwrap();
+    agent.await_end(Duration::from_secs(60));
+    let (mut agent, about) = Agent::at_work(directory.path(), LONG);
+    assert!(about.undone.is_empty(), "{:?}", about.undone);
+    assert_eq!(agent.state(), ProcessState::Running);
     agent.ask(Request::Stop { name: name() });
     agent.end();
 }

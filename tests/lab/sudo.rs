@@ -91,8 +91,14 @@ fn a_user_becomes_root_by_sudo_and_no_password_is_written_anywhere() {
     bed.assert_clean();
 
     // Not root, and no way to become it: said before anything is hurt.
-    let output = finish(as_ann(&bed, &["doctor"], &["--sudo=never"]), PATIENCE);
-    let said = text(&output);
-    assert_eq!(output.status.code(), Some(255), "{said}");
-    assert!(said.contains("as ann, not root") && said.contains("NOPASSWD"), "{said}");
+    // Twice: the first one has left nothing that it could not undo.
+    for _ in 0..2 {
+        let output = finish(as_ann(&bed, &["doctor"], &["--sudo=never"]), PATIENCE);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("as ann, not root") && said.contains("NOPASSWD") && said.contains("NET_ADMIN is missing"), "{said}");
+        for host in bed.each_host() {
+            assert_eq!(bed.lab.ssh(&host, "cat /home/ann/.rashomon/journal").trim(), "", "{host}");
+        }
+    }
 }

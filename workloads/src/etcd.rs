@@ -47,6 +47,9 @@ impl Consistency {
     }
 }
 
+/// The command that tells the version of a node's own etcd.
+pub const VERSION: &[&str] = &["etcd", "--version"];
+
 /// The choices of this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdOptions {

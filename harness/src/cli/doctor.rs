@@ -1,10 +1,11 @@
 //! `rashomon doctor`: look nodes over before a test.
 
+use super::test::DatabaseName;
 use super::{Failure, Global, Outcome, options, plan};
 use crate::console::{self, Console, Ink};
 use crate::exit;
 use clap::Args;
-use nemesis::doctor::{self, Finding};
+use nemesis::doctor::{self, Finding, Sought};
 use nemesis::lab::NAME_DEFAULT;
 use nemesis::{AgentOptions, Cluster, NodeError};
 use serde_json::json;
@@ -13,14 +14,18 @@ use std::fmt::Write;
 const EXAMPLES: &str = "\
 Examples:
   rashomon doctor --nodes n1,n2,n3
+  rashomon doctor etcd --nodes n1,n2,n3        etcd is to be there, too
   rashomon doctor --lab --json
 ";
 
 /// Look nodes over before a test: what they have, and which faults can be injected there. Faults are tried on nobody's packets and
-/// on a process that only sleeps, and undone. Exit code 0 if every node can be used as root, 255 if not.
+/// on a process that only sleeps, and undone. Exit code 0 if nothing is missing, 1 if a line begins with ✗.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, help_template = super::TEMPLATE)]
 pub(super) struct DoctorArgs {
+    /// The database that shall be tested
+    #[arg(value_enum)]
+    database: Option<DatabaseName>,
     /// The nodes: names or addresses, separated by commas
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
     nodes: Vec<String>,
@@ -44,14 +49,15 @@ pub(super) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
     let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options()?)?;
     let options = AgentOptions::new("rashomon doctor", plan::this_program()?);
-    let examined = doctor::examine(&cluster, &access, &options, args.lab.is_some());
+    let sought = [Sought { name: "etcd", command: workloads::etcd::VERSION, is_wanted: args.database == Some(DatabaseName::Etcd) }];
+    let examined = doctor::examine(&cluster, &access, &options, args.lab.is_some(), &sought);
     if args.json {
         console::print_json(&as_json(&cluster, &examined)?)?;
     } else {
         console::print(&as_table(&cluster, &examined, global.stdout()))?;
     }
-    let usable = |examined: &Examined| examined.as_ref().is_ok_and(|all| all.iter().all(|finding| finding.ok || finding.topic != "login"));
-    Ok(if examined.iter().all(usable) { exit::VALID } else { exit::CRASH })
+    let is_fine = |examined: &Examined| examined.as_ref().is_ok_and(|all| !all.iter().any(Finding::is_missed));
+    Ok(if examined.iter().all(is_fine) { exit::VALID } else { exit::INVALID })
 }
 
 fn as_json(cluster: &Cluster, examined: &[Examined]) -> anyhow::Result<String> {
@@ -69,13 +75,13 @@ fn as_json(cluster: &Cluster, examined: &[Examined]) -> anyhow::Result<String> {
 /// A row per topic; nodes of which the same is to be said share it.
 fn as_table(cluster: &Cluster, examined: &[Examined], out: Console) -> String {
     let mut text = String::new();
-    let mut row = |ok: bool, topic: &str, told: &str, nodes: &[&str]| {
-        let (sign, ink) = if ok { ("✓", Ink::Green) } else { ("✗", Ink::Red) };
+    let mut row = |sign: &str, topic: &str, told: &str, nodes: &[&str]| {
         let who = if nodes.len() == cluster.len() { "all".to_owned() } else { nodes.join(" ") };
-        let _ = writeln!(text, "{} {topic:<17} {who:<8} {}", out.ink(ink, out.fit(sign)), out.fit(told));
+        let _ = writeln!(text, "{sign} {topic:<17} {who:<8} {}", out.fit(told));
     };
+    let (fine, missed) = (out.ink(Ink::Green, out.fit("✓")), out.ink(Ink::Red, out.fit("✗")));
     for (node, error) in cluster.nodes.iter().zip(examined).filter_map(|(node, examined)| Some((node, examined.as_ref().err()?))) {
-        row(false, "ssh", &error.message, &[&node.name]);
+        row(&missed, "ssh", &error.message, &[&node.name]);
     }
     let mut topics: Vec<&str> = Vec::new();
     for finding in examined.iter().flatten().flatten() {
@@ -94,7 +100,13 @@ fn as_table(cluster: &Cluster, examined: &[Examined], out: Console) -> String {
             }
         }
         for (finding, nodes) in groups {
-            row(finding.ok, topic, &finding.told, &nodes);
+            // What is not there and does not matter has no sign.
+            let sign = match (finding.ok, finding.is_missed()) {
+                (true, _) => &*fine,
+                (false, true) => &*missed,
+                (false, false) => " ",
+            };
+            row(sign, topic, &finding.told, &nodes);
         }
     }
     text

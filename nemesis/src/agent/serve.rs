@@ -16,6 +16,11 @@ pub use super::options::ServeOptions;
 /// The most requests answered at once.
 const BUSY_MAX: usize = 256;
 
+/// How long an agent that nobody hears any more goes on trying to undo what it could not, and the pauses in between.
+const UNDO_WITHIN: Duration = Duration::from_hours(1);
+const UNDO_AGAIN_FIRST: Duration = Duration::from_millis(500);
+const UNDO_AGAIN_LAST: Duration = Duration::from_secs(30);
+
 /// How long the last answers may take to leave.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -88,7 +93,33 @@ fn run(
     while farewell.is_some() && !writer.is_finished() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
+    // Whoever said farewell is told what is left. Nobody else will put it right.
+    let clean = clean || farewell.is_none() && try_again(host, options, &receiver);
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Undoes what could not be undone (the node's disk was full), again and again, until nothing is left or somebody ends this. Meanwhile
+/// the node is free for others, who undo it when they come.
+fn try_again(host: Arc<Host>, options: &ServeOptions, events: &Receiver<Event>) -> bool {
+    let deadline = Instant::now() + UNDO_WITHIN;
+    let options = ServeOptions { lock_within: Duration::ZERO, ..options.clone() };
+    let mut pause = UNDO_AGAIN_FIRST;
+    // One whose request still hangs keeps the node to itself.
+    let mut kept = Arc::try_unwrap(host).err();
+    while Instant::now() < deadline {
+        thread::sleep(pause);
+        pause = (2 * pause).min(UNDO_AGAIN_LAST);
+        if events.try_iter().any(|event| matches!(event, Event::Terminate)) {
+            return false;
+        }
+        // What another has noted since is in the journal only.
+        let Ok(host) = kept.take().map_or_else(|| Host::enter(&options).map(Arc::new), Ok) else { continue };
+        if host.undo_all().iter().all(|undone| undone.error.is_none()) {
+            return true;
+        }
+        kept = Arc::try_unwrap(host).err();
+    }
+    false
 }
 
 /// Answers requests until it is time to go. Returns the number of the request that asked it to, if one did.

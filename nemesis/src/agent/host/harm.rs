@@ -11,8 +11,20 @@ use crate::agent::packets::Shaped;
 use crate::agent::process::Killed;
 use crate::command::Program;
 use crate::shape::Shape;
+use rustix::thread::{CapabilitySet, capabilities};
 use std::net::IpAddr;
 use std::sync::PoisonError;
+
+/// An error where the kernel would let this agent change nothing of the network. Then nothing is noted either: it could not be undone.
+pub(super) fn must_own_network() -> Result<(), String> {
+    match capabilities(None) {
+        Ok(sets) if !sets.effective.contains(CapabilitySet::NET_ADMIN) => {
+            Err("only root can drop or hold back packets (the capability NET_ADMIN is missing)".into())
+        }
+        // Where nobody tells, it is tried.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
 
 impl Host {
     pub(super) fn hurt_disk(&self, name: &str, harm: DiskHarm) -> Result<(), String> {
@@ -95,6 +107,7 @@ impl Host {
             return self.undo_all_of(|entry| matches!(entry, Entry::Cut(_)));
         }
         let backend = self.firewall.backend(addresses)?;
+        must_own_network()?;
         self.begin(&Entry::Cut(Cut { backend }))?;
         self.firewall.cut(backend, addresses)
     }
@@ -106,6 +119,7 @@ impl Host {
         if addresses.is_empty() {
             return Ok(());
         }
+        must_own_network()?;
         let (ways, mut why_not) = self.packets.ways(addresses);
         for way in ways {
             self.begin(&Entry::Shaped(Shaped { way: way.clone() }))?;

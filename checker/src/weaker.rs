@@ -170,9 +170,14 @@ pub(crate) fn check(history: &History, consistency: Consistency, options: &Optio
     if options.algorithm != Algorithm::Auto {
         return Err(format!("there is one algorithm for {}: leave the choice to auto", consistency.name()));
     }
-    if !OF_CELLS.contains(&&*options.model) {
+    // Of results with revisions the values are judged.
+    if !OF_CELLS.contains(&&*options.model) && options.model != "etcd-kv" {
         // Whatever the ops do: of reads alone of another object nothing can be said either.
-        return Err(format!("{} is judged of register, cas-register, kv and multi-register, not of {}", consistency.name(), options.model));
+        return Err(format!(
+            "{} is judged of register, cas-register, kv, etcd-kv and multi-register, not of {}",
+            consistency.name(),
+            options.model
+        ));
     }
     if options.model == "multi-register" && matches!(options.initial, Some(Value::Map(_))) {
         return Err(format!("for {} every key begins with the same value; --initial cannot be a map", consistency.name()));

@@ -30,14 +30,23 @@ fn kv(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
 /// No history here tells a later revision.
 const LAST: i64 = 16;
 
-/// What a call does to etcd's key: the value that it stores, 0 for none, or nothing; `None` if it cannot happen.
-fn deed(value: i64, f: &str, input: &Value) -> Option<Option<i64>> {
-    let pair = |at: usize| input.elements().map(|pair| pair[at].as_int().unwrap_or(0));
+/// What a call does to etcd's key.
+enum Deed {
+    Nothing,
+    /// It stores a value, 0 for none.
+    Store(i64),
+    CannotHappen,
+}
+
+fn deed(value: i64, f: &str, input: &Value) -> Deed {
+    let pair = |at: usize| input.elements().unwrap()[at].as_int().unwrap_or(0);
     match f {
-        "get" => Some(None),
-        "put" => Some(input.as_int()),
-        "delete" => Some((value != 0).then_some(0)),
-        _ => (pair(0) == Some(value)).then(|| pair(1)),
+        "get" => Deed::Nothing,
+        "put" => Deed::Store(input.as_int().unwrap()),
+        "delete" if value == 0 => Deed::Nothing,
+        "delete" => Deed::Store(0),
+        _ if pair(0) == value => Deed::Store(pair(1)),
+        _ => Deed::CannotHappen,
     }
 }
 
@@ -46,15 +55,15 @@ fn etcd(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
     let (value, revision) = (state[0], state[1]);
     let unchanged = |output| (output, state.clone());
     match deed(value, f, input) {
-        None => Vec::new(),
-        Some(Some(to)) => {
+        Deed::CannotHappen => Vec::new(),
+        Deed::Store(to) => {
             let both = |next| [(Value::pair(input.clone(), int(next)), vec![to, next]), (input.clone(), vec![to, next])];
             (revision + 1..=LAST).flat_map(both).collect()
         }
-        Some(None) if f == "get" && value == 0 => vec![unchanged(Value::Nil)],
-        Some(None) if f == "get" => [Value::pair(int(value), int(revision)), int(value)].map(unchanged).to_vec(),
+        Deed::Nothing if f == "get" && value == 0 => vec![unchanged(Value::Nil)],
+        Deed::Nothing if f == "get" => [Value::pair(int(value), int(revision)), int(value)].map(unchanged).to_vec(),
         // A delete of nothing: any revision that it tells is the store's, not the key's.
-        Some(None) => {
+        Deed::Nothing => {
             let told = (1..=LAST).map(|told| Value::pair(Value::Nil, int(told)));
             std::iter::once(Value::Nil).chain(told).map(unchanged).collect()
         }
@@ -69,15 +78,11 @@ fn etcd_that_tells(state: &State, f: &str, input: &Value) -> Vec<(Value, State)>
 
 /// The states after a change, without the values of all that it might have returned: there are too many.
 fn after_a_change(state: &State, f: &str, input: &Value, seen: Option<&Value>, must_tell: bool) -> Option<Vec<State>> {
-    let to = deed(state[0], f, input)??;
+    let Deed::Store(to) = deed(state[0], f, input) else { return None };
     let told = seen.and_then(Value::elements).filter(|pair| seen != Some(input) && pair[0] == *input).and_then(|pair| pair[1].as_int());
     let is_untold = seen.is_none_or(|seen| seen == input && !(must_tell && *seen != Value::Nil));
-    let revisions = match told {
-        Some(told) => told..=told,
-        None if is_untold => 1..=LAST,
-        None => 1..=0,
-    };
-    Some(revisions.filter(|&next| next > state[1]).map(|next| vec![to, next]).collect())
+    let is_possible = |next: &i64| *next > state[1] && told.map_or(is_untold, |told| *next == told);
+    Some((1..=LAST).filter(is_possible).map(|next| vec![to, next]).collect())
 }
 
 fn keyword(name: &str) -> Value {

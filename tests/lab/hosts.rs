@@ -46,6 +46,15 @@ fn hosts_are_ordinary_machines_to_ssh() {
         assert!(me.contains(&address(host)), "{me}");
     }
     assert!(me.ends_with("n2\n"), "{me}");
+    // Its own interfaces, in the kernel's files too; and the control groups are still there.
+    let shown = lab.ssh("n2", "ls /sys/class/net | sort; cat /sys/class/net/eth0/address");
+    let told = lab.ssh(
+        "n2",
+        "ip -o link | cut -d : -f 2 | cut -d @ -f 1 | tr -d ' ' | sort; ip -o link show eth0 | grep -o 'ether [0-9a-f:]*' | cut -c 7-",
+    );
+    assert_eq!(shown, told);
+    let groups = lab.ssh("n2", "ls -A /sys/fs/cgroup | head -n 1");
+    assert_eq!(groups.trim().is_empty(), fs::read_dir("/sys/fs/cgroup").unwrap().next().is_none(), "{groups}");
     // From one host to another, and from the control namespace, by name.
     let greeting = "exec 3<>/dev/tcp/n3/22; head -c 4 <&3";
     assert_eq!(lab.ssh("n1", greeting), "SSH-");

@@ -6,7 +6,7 @@ use super::files;
 use super::handshake::Handshake;
 use super::links::{self, PATH};
 use super::state::{COPIED, Folder, State, host_name};
-use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal, wait};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set, set_capabilities};
 use std::ffi::CString;
@@ -53,6 +53,7 @@ fn make(folder: &Folder, host: u8) -> Result<State, LabError> {
     mount_disk(&folder.disks().join(&name))?;
     write_files(folder, &state, host)?;
     mount_kernel_views()?;
+    mount_interfaces()?;
     mount_fresh(folder)?;
     drop_capabilities()?;
     Ok(state)
@@ -131,6 +132,19 @@ fn mount_kernel_views() -> Result<(), LabError> {
     bind("/proc/sys/net", safe)?;
     let trigger = "/proc/sysrq-trigger";
     if Path::new(trigger).exists() { mount_bind("/dev/null", trigger).or_say(|| format!("mount {trigger}")) } else { Ok(()) }
+}
+
+/// The network's interfaces are the host's own in the kernel's files too: those of a file system of sysfs that is mounted in here. All
+/// else of it (control groups are mounted there) stays the machine's.
+fn mount_interfaces() -> Result<(), LabError> {
+    let (fresh, safe) = ("/run", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY);
+    mount_on("sysfs", Path::new(fresh), safe, "")?;
+    // The second is where the links in the first lead to.
+    for folder in ["class/net", "devices/virtual/net"] {
+        let (own, shown) = (format!("{fresh}/{folder}"), format!("/sys/{folder}"));
+        mount_bind(&own, &shown).or_say(|| format!("mount {shown}"))?;
+    }
+    unmount(fresh, UnmountFlags::DETACH).or_say(|| format!("unmount {fresh}"))
 }
 
 /// Folders that are empty after every boot.

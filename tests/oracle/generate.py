@@ -19,7 +19,7 @@ def draw_options(rng, model, level):
         told["initial"] = rng.choice([0, 5, -1])
     elif model == "kv" and rng.random() < 0.2:
         told["initial"] = "a"
-    elif model == "multi-register" and rng.random() < 0.3:
+    elif model == "multi-register" and level not in WEAK and level != "eventual" and rng.random() < 0.3:
         told["initial"] = {"x": 0, "y": 0}
     elif model == "bank" and rng.random() < 0.5:
         told["initial"] = {"a": 10, "b": 0}
@@ -175,7 +175,7 @@ class Maker:
             proc = op.proc if op.out != "info" else op.proc + threads
             for key in self.keys:
                 if self.rng.random() < 0.92 and len(ops) + len(reads) < OPS_MAX + 2:
-                    f = {"multi-register": "txn", "kv": "get"}.get(self.model, "read")
+                    f = {"multi-register": "txn", "kv": "get", "etcd-kv": "get"}.get(self.model, "read")
                     arg = tuple(("r", name, None) for name in self.names) if f == "txn" else None
                     reads.append(Op(proc, f, arg, out="ok", inv=now, end=now + 1, key=key, node=op.node))
                     now += 2

@@ -9,8 +9,9 @@ Interpretations, where the sources leave a choice:
 * An op of unknown outcome has happened, wholly, or never. A cas is a read and a write at one moment; if it happened it succeeded.
 * Where an op reads and writes, what it reads counts as before what it writes: writes-follow-reads orders its own writes after those.
 * Session text knows no beginning: if somebody writes the initial value, all reads of it saw that write.
-* Eventual: objects converge or not each by itself, and so do the keys that a transaction writes. An update that adds nothing is none. Of
-  sets and of replicated types every other read saw some of what happened too, of what had been begun when it ended: `WHENEVER`.
+* Eventual: objects converge or not each by itself, and so do the keys that a transaction writes. An update that adds nothing is none. Every
+  other read saw some of what happened too, of what had been begun when it ended, and be it what its transaction replaced; of a string
+  that is appended to this is not asked.
 """
 
 from itertools import chain, combinations, product
@@ -18,12 +19,10 @@ from itertools import chain, combinations, product
 from models import STEP, init, takes_part, unknown
 
 READS_AND_WRITES = ("register", "cas-register", "kv", "multi-register", "etcd-kv")
-CONVERGING = ("register", "cas-register", "kv", "multi-register", "counter", "set", "list-append")
+CONVERGING = ("register", "cas-register", "kv", "etcd-kv", "multi-register", "counter", "set", "list-append")
 REPLICATED = ("g-set", "2p-set", "or-set", "g-counter", "pn-counter")
 VIEWS = ("causal-memory", "pram", "read-your-writes", "monotonic-reads", "monotonic-writes", "writes-follow-reads")
 LEVELS = ("linearizable", "sequential", "sequential-per-key", "causal-convergence", "causal", *VIEWS, "eventual")
-# Of these every read is asked what it may have seen, not the final ones only.
-WHENEVER = ("set", "g-counter", "pn-counter")
 INITIAL = -1
 
 
@@ -252,25 +251,27 @@ def eventual(history):
 class Fact:
     """What an op did to one object: an update, as an op of its own, or what a read returned."""
 
-    def __init__(self, op, key, is_update, does=None, seen=None):
-        self.op, self.key, self.is_update, self.does, self.seen = op, key, is_update, does or op, seen
+    def __init__(self, op, key, is_update, does=None, seen=None, passing=()):
+        self.op, self.key, self.is_update, self.does, self.seen, self.passing = op, key, is_update, does or op, seen, passing
         self.inv, self.end, self.proc = op.inv, op.end, op.proc
 
 
 def facts_of(op, options):
     if op.f == "txn":
-        final = {}
+        written = {}
         for is_write, key, value in micros(op, options):
             if not is_write:
                 yield Fact(op, key, False, seen=value)
             else:
-                final[key] = value
-        for key, value in final.items():
-            yield Fact(op, key, True, does=op.but(f="write", arg=value, ret=value, key=key))
+                write = op.but(f="write", arg=value, ret=value, key=key)
+                written.setdefault(key, []).append(Fact(op, key, True, does=write))
+        for key, writes in written.items():
+            yield Fact(op, key, True, does=writes[-1].does, passing=writes[:-1])
     elif op.f in ("read", "get"):
         if op.out == "ok" and not (op.f == "read" and unknown(op, options)):
             nothing = () if options["model"].endswith("set") or options["model"] == "list-append" else None
-            yield Fact(op, op.key, False, seen=nothing if op.ret is None else op.ret)
+            seen = op.ret[0] if options["model"] == "etcd-kv" and isinstance(op.ret, tuple) else op.ret
+            yield Fact(op, op.key, False, seen=nothing if seen is None else seen)
     elif op.f != "contains" and not adds_nothing(op, options["model"]):
         yield Fact(op, op.key, True, does=op.but(ret=None))  # What it said of other replicas' updates is not asked.
 
@@ -314,8 +315,9 @@ def ordered(updates, early, final, key, options):
         step = lambda state, i: STEP[model](state, those[i].does, options)
         return some_order([()] * len(those), range(len(those)), first, step)
 
-    begun = lambda read: [update for update in updates if update.inv < read.end]
-    if model in WHENEVER and not all(
+    begun = lambda read: [fact for update in updates if update.inv < read.end for fact in [update, *update.passing]]
+    are_strings = model == "kv" and any(update.does.f == "append" for update in updates)
+    if not are_strings and not all(
         any(is_whole(model, state, read.seen) for some in subsets(begun(read)) for state in ends(some)) for read in early
     ):
         return False
@@ -323,6 +325,8 @@ def ordered(updates, early, final, key, options):
 
 
 def is_whole(model, state, seen):
+    if model == "etcd-kv":
+        return state[0] == seen
     if model == "set":
         return len(seen) == len(state[0]) and frozenset(seen) == state[0]
     return state == ("" if seen is None and model == "kv" else seen)

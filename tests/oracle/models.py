@@ -118,9 +118,10 @@ def multi(state, op, options):
     held = dict(state)
     micros = op.arg if op.out != "ok" else op.ret
     for f, key, value in micros:
+        says_nothing = op.out != "ok" or (value is None and options["nil_read"] == "wildcard")
         value = None if value == () else value
         if f == "r":
-            if op.out == "ok" and not (value is None and options["nil_read"] == "wildcard") and held.get(key) != value:
+            if not says_nothing and held.get(key) != value:
                 return []
         elif f == "w":
             held[key] = value

@@ -59,11 +59,13 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
         "multi-register" => AnyModel::MultiRegister(MultiRegister::new(history, options)?),
         "etcd-kv" => AnyModel::EtcdKv(EtcdKv::new(history, options)),
         "bank" => AnyModel::Bank(Bank::new(options)?),
-        other => {
-            let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();
-            return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
-        }
+        other => return Err(unknown_model(other)),
     })
+}
+
+/// Why there is no verdict on a model of this name, and which models there are.
+pub(crate) fn unknown_model(name: &str) -> String {
+    histories::names::unknown("model", name, crate::MODELS.iter().map(|model| model.0))
 }
 
 /// What a read of nil is taken for where the options say nothing.
@@ -217,8 +219,8 @@ fn fits<M: Model>(model: &M, algorithm: Algorithm) -> Result<(), String> {
     if matches!(algorithm, Algorithm::Auto | Algorithm::Search) || procedures.contains(&algorithm) {
         return Ok(());
     }
-    let fitting: Vec<String> = procedures.iter().map(|procedure| procedure.name().replace(' ', "-")).collect();
-    let name = algorithm.name().replace(' ', "-");
+    let fitting: Vec<String> = procedures.iter().map(|procedure| procedure.option()).collect();
+    let name = algorithm.option();
     Err(format!("the algorithm {name} does not fit the model {}; what does: auto, search, {}", model.name(), fitting.join(", ")))
 }
 

@@ -165,12 +165,19 @@ impl Algorithm {
     }
 }
 
+impl Algorithm {
+    /// The name on the command line.
+    pub fn option(self) -> String {
+        self.name().replace(' ', "-")
+    }
+}
+
 impl FromStr for Algorithm {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Algorithm, String> {
         let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name.replace('-', " "));
-        let names = || Algorithm::ALL.map(|algorithm| algorithm.name().replace(' ', "-")).join(", ");
-        found.ok_or_else(|| format!("there is no algorithm `{name}`; there are {}", names()))
+        let known = Algorithm::ALL.map(Algorithm::option);
+        found.ok_or_else(|| histories::names::unknown("algorithm", name, known.iter().map(String::as_str)))
     }
 }

@@ -46,7 +46,7 @@ pub fn model(history: &History) -> Result<(String, String), String> {
     let Some(&(model, _)) = KNOWN.iter().find(|(_, known)| only(known)) else {
         return Err(format!("no model fits the functions of this history ({seen}); name one with --model: {}", models()));
     };
-    let mut why = if functions.is_empty() { "there are no ops".into() } else { format!("from the functions {seen}") };
+    let mut why = if functions.is_empty() { "since there are no ops to tell by".into() } else { format!("from the functions {seen}") };
     let mut model = model;
     if model == "set" && reads_a_number(history) {
         model = "counter";
@@ -74,25 +74,7 @@ pub fn known_model(name: &str) -> Result<String, String> {
     if checker::MODELS.iter().any(|(model, _)| *model == name) {
         return Ok(name.into());
     }
-    let nearest = checker::MODELS.iter().map(|(model, _)| (distance(model, name), *model)).min();
-    let hint = nearest.filter(|(d, _)| *d <= 3).map(|(_, model)| format!("; did you mean {model}?")).unwrap_or_default();
-    Err(format!("there is no model `{name}`{hint} The models are: {}", models()).replace("` The", "`. The"))
-}
-
-/// The edit distance of two names (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    Err(histories::names::unknown("model", name, checker::MODELS.iter().map(|(model, _)| *model)))
 }
 
 #[cfg(test)]
@@ -150,6 +132,6 @@ mod tests {
     fn typos_are_met_with_a_suggestion() {
         let error = known_model("cas-registr").unwrap_err();
         assert!(error.contains("did you mean cas-register?") && error.contains("mutex"), "{error}");
-        assert!(known_model("bank-of-england").unwrap_err().contains("`bank-of-england`. The models"));
+        assert!(known_model("bank-of-england").unwrap_err().contains("`bank-of-england`; there are register"));
     }
 }

@@ -227,7 +227,7 @@ fn the_page_goes_to_standard_output_and_the_verdict_beside_it() {
 
 /// Runs the program in a terminal of so many columns; what it says, without colours. `None` where there is no `script` to make one.
 fn in_terminal(room: &Room, columns: u32, args: &str) -> Option<String> {
-    let line = format!("stty cols {columns}; exec {} --color never {args}", env!("CARGO_BIN_EXE_rashomon"));
+    let line = format!("stty rows 40 cols {columns}; exec {} --color never {args} 2>/dev/null", env!("CARGO_BIN_EXE_rashomon"));
     let output = Command::new("script").args(["-q", "-c", &line, "/dev/null"]).current_dir(room.directory.path()).output();
     output.ok().map(|output| stdout(&output).replace('\r', ""))
 }
@@ -236,7 +236,9 @@ fn in_terminal(room: &Room, columns: u32, args: &str) -> Option<String> {
 fn lines_are_as_long_as_the_terminal_is_wide() {
     let room = Room::new();
     room.file("invalid.edn", INVALID);
-    let longest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    // A command is never broken, so that it can be copied.
+    let wrapped = |line: &&str| !line.starts_with("  repeat");
+    let longest = |text: &str| text.lines().filter(wrapped).map(|line| line.chars().count()).max().unwrap_or(0);
     for (columns, most) in [(20, 60), (70, 70), (120, 120), (500, 140)] {
         for args in ["check invalid.edn --model register", "lint invalid.edn"] {
             let Some(told) = in_terminal(&room, columns, args) else {
@@ -246,6 +248,65 @@ fn lines_are_as_long_as_the_terminal_is_wide() {
         }
     }
     assert!(longest(&stdout(&room.run(&["check", "invalid.edn"]))) <= 80, "80 where there is no terminal");
+}
+
+#[test]
+fn reads_of_zero_that_are_all_that_is_wrong_are_met_with_the_option() {
+    let room = Room::new();
+    let op = |f: &str, input: &str, output: &str| {
+        format!("{{:process 0, :type :invoke, :f {f}, :value {input}}}\n{{:process 0, :type :ok, :f {f}, :value {output}}}\n")
+    };
+    let zero = op(":txn", "[[:r x nil] [:r y nil]]", "[[:r x 0] [:r y 0]]");
+    let write = op(":txn", "[[:w x 1]]", "[[:w x 1]]");
+    room.file("zero.edn", &(zero.clone() + &write));
+    room.file("late.edn", &(write.clone() + &zero));
+    room.file("plain.edn", &(op(":read", "nil", "0") + &op(":write", "1", "1") + &op(":read", "nil", "1")));
+    let hint = "--initial 0";
+    let mut hints = 0;
+    let levels = || checker::Consistency::named().map(checker::Consistency::name);
+    for (file, model) in [("zero.edn", "multi-register"), ("plain.edn", "register"), ("plain.edn", "cas-register")] {
+        // Transactions are of many keys.
+        for level in levels().filter(|level| model != "multi-register" || *level != "sequential-per-key") {
+            let args = ["check", file, "--model", model, "--consistency", level];
+            let said = room.run(&args);
+            let told = stdout(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+            let with = room.run(&[&args[..], &["--initial", "0"]].concat());
+            // What nobody read in the end is unknown.
+            let wanted: &[i32] = if level == "eventual" { &[0, 2] } else { &[0] };
+            assert!(wanted.contains(&code(&with)), "{file} {level}: every level takes the value: {}{}", stdout(&with), stderr(&with));
+            let hinted = told.contains("reads of 0, which nobody wrote");
+            assert_eq!(hinted, code(&said) == 1 && code(&with) == 0, "{file} {level}: {told}");
+            hints += usize::from(hinted);
+        }
+    }
+    assert!(hints > 9, "{hints}");
+    for level in ["linearizable", "sequential", "causal"] {
+        let said = room.run(&["check", "late.edn", "--model", "multi-register", "--consistency", level]);
+        assert!(code(&said) == 1 && !stdout(&said).contains(hint), "a lost write stays one: {}", stdout(&said));
+    }
+    // Session text begins with 0 at every level; its transactions have no beginning, so they have no order in real time.
+    room.file("sessions.txt", "r 1 0\nw 1 1\n-----\nr 2 0\n");
+    for level in levels().filter(|level| !["eventual", "sequential-per-key"].contains(level)) {
+        let said = room.run(&["check", "sessions.txt", "--format", "awdit", "--model", "multi-register", "--consistency", level]);
+        let wanted = if level == "linearizable" { 2 } else { 0 };
+        assert_eq!(code(&said), wanted, "{level}: {}{}", stdout(&said), stderr(&said));
+    }
+    room.file("lists.edn", &op(":txn", "[[:append x 1]]", "[[:append x 1]]"));
+    let said = room.run(&["check", "lists.edn", "--model", "multi-register", "--initial", "0"]);
+    assert!(code(&said) == 254 && stderr(&said).contains("lists begin empty"), "{}", stderr(&said));
+}
+
+#[test]
+fn a_history_of_transactions_is_met_with_what_decides_it() {
+    let room = Room::new();
+    let events = "{:process 0, :type :invoke, :f :txn, :value [[:w x 1]]}\n{:process 0, :type :ok, :f :txn, :value [[:w x 1]]}\n";
+    room.file("t.edn", events);
+    let refused = room.run(&["check", "t.edn"]);
+    assert_eq!(code(&refused), 254);
+    let told = stderr(&refused);
+    let asked = told.find("--model").and_then(|at| told[at..].split_once(" decides")).expect("an advice").0;
+    let taken = room.run(&[&["check", "t.edn"], &asked.split(' ').collect::<Vec<_>>()[..]].concat());
+    assert_eq!(code(&taken), 0, "the advice is one: {asked}: {}{}", stdout(&taken), stderr(&taken));
 }
 
 /// What stands behind a word of `--help` in one piece.

@@ -12,7 +12,7 @@ pub struct Options {
     pub model: String,
     /// Whether values are `[key value]` pairs. `None`: what the file says, else a guess, which is reported.
     pub keyed: Option<bool>,
-    /// The initial value of registers and counters; a map for a multi-register or a bank.
+    /// The initial value of registers and counters; for a multi-register also a map, for a bank a map.
     pub initial: Option<Value>,
     /// What an `ok` read of `nil` means. A choice that the model would not heed is refused.
     pub nil_read: Option<NilRead>,

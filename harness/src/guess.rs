@@ -44,7 +44,12 @@ pub fn model(history: &History) -> Result<(String, String), String> {
     }
     let seen = functions.iter().copied().collect::<Vec<_>>().join(", ");
     let Some(&(model, _)) = KNOWN.iter().find(|(_, known)| only(known)) else {
-        return Err(format!("no model fits the functions of this history ({seen}); name one with --model: {}", models()));
+        let name_one = format!("name one with --model: {}", models());
+        let fits = match hint_at_transactions(history, &functions) {
+            Some(hint) => format!("{hint}; or {name_one}"),
+            None => name_one,
+        };
+        return Err(format!("no model fits the functions of this history ({seen}); {fits}"));
     };
     let mut why = if functions.is_empty() { "since there are no ops to tell by".into() } else { format!("from the functions {seen}") };
     let mut model = model;
@@ -53,6 +58,30 @@ pub fn model(history: &History) -> Result<(String, String), String> {
         why.push_str(", since a number was read");
     }
     Ok((model.into(), format!("model {model} was guessed {why}; --model overrules it")))
+}
+
+/// What decides a history of transactions, where it is one.
+fn hint_at_transactions(history: &History, functions: &BTreeSet<&str>) -> Option<String> {
+    let (mut micro_ops, values) = (BTreeSet::new(), &history.values);
+    for &op in history.ops() {
+        for &part in values.elements(history.input(op)).or_else(|| values.elements(history.output(op)?))? {
+            micro_ops.insert(values.name(*values.elements(part)?.first()?));
+        }
+    }
+    let are = |known: &[&str]| micro_ops.iter().all(|micro_op| known.contains(micro_op));
+    let what = match () {
+        () if micro_ops.is_empty() || !functions.iter().eq(["txn"].iter()) => return None,
+        () if are(&["r", "read", "w", "write"]) => "registers",
+        () if are(&["r", "read", "w", "write", "append"]) => "lists",
+        () => return None,
+    };
+    // Without them nobody knows what was over before what began.
+    let begun = history.ops().iter().all(|op| op.invoke != histories::history::NO_EVENT);
+    let strictly = if begun { "; without --consistency it is whether they are strictly serializable" } else { "" };
+    Some(format!(
+        "they are transactions on {what}: --model multi-register --consistency sequential decides whether they are serializable, in an \
+         order that keeps each process's own{strictly}"
+    ))
 }
 
 /// Whether some read returned a number: what a counter does, and a set never.
@@ -114,6 +143,23 @@ mod tests {
         }
         assert_eq!(super::model(&counter.finish()).unwrap().0, "counter");
         assert!(super::model(&history(&["transfer", "enqueue"])).unwrap_err().contains("--model"));
+    }
+
+    #[test]
+    fn transactions_are_met_with_what_decides_them() {
+        for (text, told) in [
+            ("[[:r x 1] [:w y 2]]", Some("transactions on registers")),
+            ("[[:append x 1] [:r y nil]]", Some("transactions on lists")),
+            ("[[:cas x [1 2]]]", None),
+            ("[]", None),
+            ("3", None),
+        ] {
+            let mut b = Builder::new();
+            b.event(0, Kind::Invoke, "txn", &histories::read_value(text).unwrap(), 0);
+            let refused = super::model(&b.finish()).unwrap_err();
+            assert_eq!(refused.contains("--model multi-register --consistency sequential"), told.is_some(), "{text}: {refused}");
+            assert!(told.is_none_or(|told| refused.contains(told)), "{text}: {refused}");
+        }
     }
 
     #[test]

@@ -280,13 +280,12 @@ fn list(run: &Run, proof: &Counterexample, named: &Names<'_>, console: Console) 
     let line = |&op: &OpId| {
         let shape = history.op(op);
         let ends = if history.outcome(shape) == Outcome::Info { "no answer".into() } else { mark(named, history, shape.complete) };
+        let place = format!("  {:>9} to {ends:9}  {:28}", mark(named, history, shape.invoke), name(&describe::who(history, op)));
         let sign = if proof.stuck == Some(op) { " ✗" } else { "" };
-        let label = name(&named.short_label(op));
-        console.fit(&format!(
-            "  {:>9} to {ends:9}  {:28}{label}{sign}",
-            mark(named, history, shape.invoke),
-            name(&describe::who(history, op))
-        ))
+        let (whole, short) = (name(&named.label(op)), name(&named.short_label(op)));
+        let room = console.width.saturating_sub(place.chars().count() + 2);
+        let label = if whole.chars().count() <= room { whole } else { short };
+        console.fit(&format!("{place}{label}{sign}"))
     };
     let left_out = proof.core.len().saturating_sub(LISTED_MAX);
     let gap = (left_out > 0).then(|| console.fit(&format!("  … and {} before these", many(left_out, "operation"))));

@@ -131,11 +131,31 @@ fn mistakes_are_met_with_what_to_do() {
     let room = Room::new();
     room.file("malformed.edn", MALFORMED);
     room.file("valid.edn", VALID);
+    room.file("faults.toml", "[[schedule]]\nat = \"1s\"\nfault = \"puase\"\n");
     for (args, wanted) in [
         (&["check", "malformed.edn"][..], &["malformed.edn:2:", ":oops"][..]),
         (&["check", "absent.edn"], &["absent.edn", "No such file"]),
         (&["check", "valid.edn", "--model", "registr"], &["registr", "did you mean register?", "cas-register", "mutex"]),
         (&["check", "valid.edn", "--format", "xml"], &["xml", "edn", "jsonl"]),
+        (&["check", "valid.edn", "--format", "ednn"], &["did you mean edn?", "porcupine-etcd"]),
+        (&["convert", "valid.edn", "-", "--to", "jsnol"], &["did you mean jsonl?"]),
+        (&["convert", "valid.edn", "-", "--to", "awdit"], &["only read", "edn, jsonl, json, intervals"]),
+        (&["check", "valid.edn", "--model", "queue"], &["did you mean fifo-queue, unordered-queue or priority-queue?"]),
+        (&["check", "valid.edn", "--algorithm", "zone"], &["did you mean zones?", "queue-order"]),
+        (&["check", "valid.edn", "--consistency", "sequentail"], &["did you mean sequential?", "causal-memory"]),
+        (&["check", "valid.edn", "--consistency", "causal,strong"], &["did you mean strongest?"]),
+        (&["check", "valid.edn", "--consistency", "strongest", "--at-least", "casual"], &["did you mean causal?"]),
+        (&["analyze", ".", "--consistency", "linear"], &["did you mean linearizable?"]),
+        (&["generate", "--model", "cas_register"], &["did you mean cas-register?", "rw-register"]),
+        (&["generate", "--model", "kv", "--anomaly", "stale-reed"], &["did you mean stale-read?", "phantom"]),
+        (&["demo", "causal-broadcats"], &["did you mean causal-broadcast?", "--all"]),
+        (&["test", "demo", "--nemesis", "partition,kil"], &["did you mean kill?", "packet"]),
+        (&["test", "demo", "--schedule", "faults.toml"], &["faults.toml:3:9", "did you mean pause?"]),
+        (&["test", "ectd"], &["similar", "etcd"]),
+        (&["test", "demo", "--workload", "registr"], &["similar", "register"]),
+        (&["test", "demo", "--replication", "async-primry"], &["similar", "async-primary"]),
+        (&["tset", "demo"], &["similar", "test"]),
+        (&["test", "demo", "--user", "me"], &["--user is an option of etcd, not of demo"]),
         (&["check", "valid.edn", "--time-limit", "10"], &["10", "write it like 10s"]),
         (&["check", "valid.edn", "--memory-limit", "much"], &["much", "64MB"]),
         (&["check", "valid.edn", "--memory-limit", "64"], &["64 of what?", "64MB", "64GiB"]),
@@ -160,6 +180,153 @@ fn mistakes_are_met_with_what_to_do() {
         for text in wanted {
             assert!(told.contains(text), "{args:?} should say {text}: {told}");
         }
+    }
+}
+
+#[test]
+fn a_reader_that_has_read_enough_changes_no_exit_code() {
+    let room = Room::new();
+    room.file("valid.edn", VALID);
+    room.file("invalid.edn", INVALID);
+    for args in [
+        &["check", "valid.edn"][..],
+        &["check", "invalid.edn"],
+        &["check", "--json", "invalid.edn", "valid.edn"],
+        &["check", "invalid.edn", "--report", "-"],
+        &["check", "invalid.edn", "--consistency", "strongest"],
+        &["stat", "valid.edn"],
+        &["lint", "valid.edn"],
+        &["staleness", "invalid.edn"],
+        &["convert", "valid.edn", "-", "--to", "jsonl"],
+        &["generate", "--model", "register"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = room.command(args).stdout(writer).output().unwrap();
+        assert_eq!(code(&closed), code(&room.run(args)), "{args:?}: {}", stderr(&closed));
+        assert!(!stderr(&closed).contains("error"), "{args:?}: {}", stderr(&closed));
+    }
+}
+
+#[test]
+fn the_page_goes_to_standard_output_and_the_verdict_beside_it() {
+    let room = Room::new();
+    room.file("invalid.edn", INVALID);
+    for asked in ["linearizable", "strongest", "linearizable,sequential"] {
+        let output = room.run(&["check", "invalid.edn", "--consistency", asked, "--report", "-"]);
+        assert_eq!(code(&output), i32::from(asked != "strongest"), "{}", stderr(&output));
+        let page = stdout(&output);
+        assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"), "{asked}: nothing but the page: {page}");
+        assert!(stderr(&output).contains("VALID") && !stderr(&output).contains("report   -"), "{}", stderr(&output));
+    }
+    assert_eq!(code(&room.run(&["check", "invalid.edn", "--json", "--report", "-"])), 254);
+    assert!(!room.directory.path().join("-").exists());
+}
+
+/// Runs the program in a terminal of so many columns; what it says, without colours. `None` where there is no `script` to make one.
+fn in_terminal(room: &Room, columns: u32, args: &str) -> Option<String> {
+    let line = format!("stty rows 40 cols {columns}; exec {} --color never {args} 2>/dev/null", env!("CARGO_BIN_EXE_rashomon"));
+    let output = Command::new("script").args(["-q", "-c", &line, "/dev/null"]).current_dir(room.directory.path()).output();
+    output.ok().map(|output| stdout(&output).replace('\r', ""))
+}
+
+#[test]
+fn lines_are_as_long_as_the_terminal_is_wide() {
+    let room = Room::new();
+    room.file("invalid.edn", INVALID);
+    // A command is never broken, so that it can be copied.
+    let wrapped = |line: &&str| !line.starts_with("  repeat");
+    let longest = |text: &str| text.lines().filter(wrapped).map(|line| line.chars().count()).max().unwrap_or(0);
+    for (columns, most) in [(20, 60), (70, 70), (120, 120), (500, 140)] {
+        for args in ["check invalid.edn --model register", "lint invalid.edn"] {
+            let Some(told) = in_terminal(&room, columns, args) else {
+                return eprintln!("NOT RUN: there is no `script` in the PATH (Debian: apt-get install bsdutils)");
+            };
+            assert!((most - 40..=most).contains(&longest(&told)), "{columns} columns, {args}: {}\n{told}", longest(&told));
+        }
+    }
+    assert!(longest(&stdout(&room.run(&["check", "invalid.edn"]))) <= 80, "80 where there is no terminal");
+}
+
+#[test]
+fn reads_of_zero_that_are_all_that_is_wrong_are_met_with_the_option() {
+    let room = Room::new();
+    let op = |f: &str, input: &str, output: &str| {
+        format!("{{:process 0, :type :invoke, :f {f}, :value {input}}}\n{{:process 0, :type :ok, :f {f}, :value {output}}}\n")
+    };
+    let zero = op(":txn", "[[:r x nil] [:r y nil]]", "[[:r x 0] [:r y 0]]");
+    let write = op(":txn", "[[:w x 1]]", "[[:w x 1]]");
+    room.file("zero.edn", &(zero.clone() + &write));
+    room.file("late.edn", &(write.clone() + &zero));
+    room.file("plain.edn", &(op(":read", "nil", "0") + &op(":write", "1", "1") + &op(":read", "nil", "1")));
+    let hint = "--initial 0";
+    let mut hints = 0;
+    let levels = || checker::Consistency::named().map(checker::Consistency::name);
+    for (file, model) in [("zero.edn", "multi-register"), ("plain.edn", "register"), ("plain.edn", "cas-register")] {
+        // Transactions are of many keys.
+        for level in levels().filter(|level| model != "multi-register" || *level != "sequential-per-key") {
+            let args = ["check", file, "--model", model, "--consistency", level];
+            let said = room.run(&args);
+            let told = stdout(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+            let with = room.run(&[&args[..], &["--initial", "0"]].concat());
+            // What nobody read in the end is unknown.
+            let wanted: &[i32] = if level == "eventual" { &[0, 2] } else { &[0] };
+            assert!(wanted.contains(&code(&with)), "{file} {level}: every level takes the value: {}{}", stdout(&with), stderr(&with));
+            let hinted = told.contains("reads of 0, which nobody wrote");
+            assert_eq!(hinted, code(&said) == 1 && code(&with) == 0, "{file} {level}: {told}");
+            hints += usize::from(hinted);
+        }
+    }
+    assert!(hints > 9, "{hints}");
+    for level in ["linearizable", "sequential", "causal"] {
+        let said = room.run(&["check", "late.edn", "--model", "multi-register", "--consistency", level]);
+        assert!(code(&said) == 1 && !stdout(&said).contains(hint), "a lost write stays one: {}", stdout(&said));
+    }
+    // Session text begins with 0 at every level; its transactions have no beginning, so they have no order in real time.
+    room.file("sessions.txt", "r 1 0\nw 1 1\n-----\nr 2 0\n");
+    for level in levels().filter(|level| !["eventual", "sequential-per-key"].contains(level)) {
+        let said = room.run(&["check", "sessions.txt", "--format", "awdit", "--model", "multi-register", "--consistency", level]);
+        let wanted = if level == "linearizable" { 2 } else { 0 };
+        assert_eq!(code(&said), wanted, "{level}: {}{}", stdout(&said), stderr(&said));
+    }
+    room.file("lists.edn", &op(":txn", "[[:append x 1]]", "[[:append x 1]]"));
+    let said = room.run(&["check", "lists.edn", "--model", "multi-register", "--initial", "0"]);
+    assert!(code(&said) == 254 && stderr(&said).contains("lists begin empty"), "{}", stderr(&said));
+}
+
+#[test]
+fn a_history_of_transactions_is_met_with_what_decides_it() {
+    let room = Room::new();
+    let events = "{:process 0, :type :invoke, :f :txn, :value [[:w x 1]]}\n{:process 0, :type :ok, :f :txn, :value [[:w x 1]]}\n";
+    room.file("t.edn", events);
+    let refused = room.run(&["check", "t.edn"]);
+    assert_eq!(code(&refused), 254);
+    let told = stderr(&refused);
+    let asked = told.find("--model").and_then(|at| told[at..].split_once(" decides")).expect("an advice").0;
+    let taken = room.run(&[&["check", "t.edn"], &asked.split(' ').collect::<Vec<_>>()[..]].concat());
+    assert_eq!(code(&taken), 0, "the advice is one: {asked}: {}{}", stdout(&taken), stderr(&taken));
+}
+
+/// What stands behind a word of `--help` in one piece.
+fn help(room: &Room, command: &str) -> String {
+    stdout(&room.run(&[command, "--help"])).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn help_names_all_that_there_is() {
+    let room = Room::new();
+    let formats = histories::Format::ALL.map(histories::Format::name).join(", ");
+    for command in ["check", "stat", "lint", "staleness", "convert"] {
+        assert!(help(&room, command).contains(&formats), "{command}: {}", help(&room, command));
+    }
+    let algorithms = checker::Algorithm::ALL.map(checker::Algorithm::option).join(", ");
+    for command in ["check", "analyze", "test", "staleness"] {
+        assert!(help(&room, command).contains(&algorithms), "{command}: {}", help(&room, command));
+    }
+    for (model, functions) in checker::MODELS {
+        assert!(help(&room, "check").contains(&format!("{model} {functions}")), "{model}: {}", help(&room, "check"));
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn check_linearizable(history: &History, options: &Options, budget: &
         "kv" => check(&Kv::new(history, options), Vec::new(), history, options, budget),
         other => {
             let model = any_model(other, history, options)?;
-            check(&model, notes_on_nil(other, options), history, options, budget)
+            check(&model, notes_of_model(other, history, options), history, options, budget)
         }
     }
 }
@@ -59,11 +59,19 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
         "multi-register" => AnyModel::MultiRegister(MultiRegister::new(history, options)?),
         "etcd-kv" => AnyModel::EtcdKv(EtcdKv::new(history, options)),
         "bank" => AnyModel::Bank(Bank::new(options)?),
-        other => {
-            let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();
-            return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
-        }
+        other => return Err(unknown_model(other)),
     })
+}
+
+/// Why there is no verdict on a model of this name, and which models there are.
+pub(crate) fn unknown_model(name: &str) -> String {
+    histories::names::unknown("model", name, crate::MODELS.iter().map(|model| model.0))
+}
+
+/// What is assumed of a model that the engine is not compiled for separately, where the options say nothing.
+pub(crate) fn notes_of_model(model: &str, history: &History, options: &Options) -> Vec<String> {
+    let of_initial = if model == "multi-register" { MultiRegister::notes(history, options) } else { Vec::new() };
+    [of_initial, notes_on_nil(model, options)].concat()
 }
 
 /// What a read of nil is taken for where the options say nothing.
@@ -217,8 +225,8 @@ fn fits<M: Model>(model: &M, algorithm: Algorithm) -> Result<(), String> {
     if matches!(algorithm, Algorithm::Auto | Algorithm::Search) || procedures.contains(&algorithm) {
         return Ok(());
     }
-    let fitting: Vec<String> = procedures.iter().map(|procedure| procedure.name().replace(' ', "-")).collect();
-    let name = algorithm.name().replace(' ', "-");
+    let fitting: Vec<String> = procedures.iter().map(|procedure| procedure.option()).collect();
+    let name = algorithm.option();
     Err(format!("the algorithm {name} does not fit the model {}; what does: auto, search, {}", model.name(), fitting.join(", ")))
 }
 

@@ -1,7 +1,10 @@
 //! Ops, processes and explanations as text: in the same words wherever they are shown.
 
-use crate::verdict::Words;
+mod names;
+
 use histories::{History, OpId, Outcome, ValueId};
+
+pub use names::{Names, elide};
 
 /// The key of an op, if the history has independent keys and this op's value is a pair.
 pub fn key(history: &History, keyed: bool, op: OpId) -> Option<ValueId> {
@@ -63,30 +66,6 @@ pub fn completed(history: &History, op: OpId) -> Option<i64> {
     (history.outcome(op) != Outcome::Info).then(|| history.time(op.complete)).flatten()
 }
 
-/// Text with references, written out: ops in short, processes with their nodes, times in seconds.
-pub fn text(history: &History, keyed: bool, words: &[Words]) -> String {
-    let mut out = String::new();
-    for word in words {
-        match word {
-            Words::Text(text) | Words::Value(text) => out.push_str(text),
-            Words::Op(op) => out.push_str(&label(history, keyed, *op)),
-            Words::Who(op) => out.push_str(&who(history, *op)),
-            Words::Invoked(op) => out.push_str(&moment(history, invoked(history, *op), history.op(*op).invoke)),
-            Words::Completed(op) => out.push_str(&moment(history, completed(history, *op), history.op(*op).complete)),
-        }
-    }
-    out
-}
-
-/// [`text`] as a sentence: a word at its beginning gets a capital letter, an op or a value stays as it is written.
-pub fn sentence(history: &History, keyed: bool, words: &[Words]) -> String {
-    let text = text(history, keyed, words);
-    match words.first() {
-        Some(Words::Text(_) | Words::Who(_)) => capital(&text),
-        _ => text,
-    }
-}
-
 /// The text with a capital letter at its beginning.
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
@@ -114,15 +93,24 @@ pub fn many(n: usize, noun: &str) -> String {
 
 /// Seconds with three decimals: `3.631`. Negative before the start of the run.
 pub fn seconds(ns: i64) -> String {
-    let ms = ns.div_euclid(1_000_000) + i64::from(ns.rem_euclid(1_000_000) >= 500_000);
-    let sign = if ms < 0 { "-" } else { "" };
-    format!("{sign}{}.{:03}", ms.abs() / 1000, ms.abs() % 1000)
+    seconds_to(ns, 3)
+}
+
+/// Seconds with so many decimals, from 1 to 9: `3.6307`.
+pub fn seconds_to(ns: i64, decimals: usize) -> String {
+    let decimals = decimals.clamp(1, 9);
+    let unit = 10_i64.pow(9 - decimals as u32);
+    let rounded = ns.saturating_add(ns.signum() * (unit / 2)) / unit;
+    let per_second = 10_u64.pow(decimals as u32);
+    let sign = if rounded < 0 { "-" } else { "" };
+    let (whole, part) = (rounded.unsigned_abs() / per_second, rounded.unsigned_abs() % per_second);
+    format!("{sign}{whole}.{part:0decimals$}")
 }
 
 /// A moment in words: `3.631 s`; where the file has no times, the line or the event.
-fn moment(history: &History, time: Option<i64>, event: u32) -> String {
+fn moment(history: &History, time: Option<i64>, event: u32, decimals: usize) -> String {
     match time {
-        Some(ns) => format!("{} s", seconds(ns)),
+        Some(ns) => format!("{} s", seconds_to(ns, decimals)),
         None if event == histories::history::NO_EVENT => "an unknown time".into(),
         None if history.line(event) > 0 => format!("line {}", history.line(event)),
         None => format!("event {event}"),
@@ -132,6 +120,7 @@ fn moment(history: &History, time: Option<i64>, event: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Words;
     use histories::{Builder, Kind, Value};
 
     #[test]
@@ -142,6 +131,8 @@ mod tests {
         assert_eq!(seconds(3_630_600_000), "3.631");
         assert_eq!(seconds(-4_100_000_000), "-4.100");
         assert_eq!(seconds(-400_000), "0.000");
+        assert_eq!(seconds_to(3_630_600_000, 6), "3.630600");
+        assert_eq!(seconds_to(0, 1), "0.0");
     }
 
     #[test]
@@ -164,8 +155,9 @@ mod tests {
         assert_eq!(labels, ["w 66", "r→66", "cas 1→2", "dequeue→3", "acquire"]);
         assert_eq!(key(&h, true, OpId(0)), histories::ValueId::small_int(7));
         let words = [Words::Who(OpId(1)), Words::Text(" read at ".into()), Words::Completed(OpId(1))];
-        assert_eq!(text(&h, true, &words), "process 0 on n1 read at 0.002 s");
-        assert_eq!(sentence(&h, true, &words), "Process 0 on n1 read at 0.002 s");
-        assert_eq!(sentence(&h, true, &[Words::Op(OpId(0)), Words::Text(" was first.".into())]), "w 66 was first.");
+        let names = Names::new(&h, true, &[OpId(0), OpId(1)]);
+        assert_eq!(names.text(&words), "process 0 on n1 read at 0.002 s");
+        assert_eq!(names.sentence(&words), "Process 0 on n1 read at 0.002 s");
+        assert_eq!(names.sentence(&[Words::Op(OpId(0)), Words::Text(" was first.".into())]), "w 66 was first.");
     }
 }

@@ -12,7 +12,7 @@ pub struct Options {
     pub model: String,
     /// Whether values are `[key value]` pairs. `None`: what the file says, else a guess, which is reported.
     pub keyed: Option<bool>,
-    /// The initial value of registers and counters; a map for a multi-register or a bank.
+    /// The initial value of registers and counters; for a multi-register also a map, for a bank a map.
     pub initial: Option<Value>,
     /// What an `ok` read of `nil` means. A choice that the model would not heed is refused.
     pub nil_read: Option<NilRead>,
@@ -165,12 +165,19 @@ impl Algorithm {
     }
 }
 
+impl Algorithm {
+    /// The name on the command line.
+    pub fn option(self) -> String {
+        self.name().replace(' ', "-")
+    }
+}
+
 impl FromStr for Algorithm {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Algorithm, String> {
         let found = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name.replace('-', " "));
-        let names = || Algorithm::ALL.map(|algorithm| algorithm.name().replace(' ', "-")).join(", ");
-        found.ok_or_else(|| format!("there is no algorithm `{name}`; there are {}", names()))
+        let known = Algorithm::ALL.map(Algorithm::option);
+        found.ok_or_else(|| histories::names::unknown("algorithm", name, known.iter().map(String::as_str)))
     }
 }

@@ -223,18 +223,19 @@ impl Verdict {
             }
             Answer::Invalid(proof) => proof,
         };
-        let sentence = describe::text(history, self.keyed, &proof.sentence);
+        let names = describe::Names::new(history, self.keyed, &proof.core);
+        let sentence = names.text(&proof.sentence);
         let _ = write!(text, ": {}", if sentence.is_empty() { "no order of its operations explains what was seen" } else { &sentence });
         for (i, step) in proof.steps.iter().enumerate() {
-            let told = describe::sentence(history, self.keyed, &step.words);
-            let because = describe::sentence(history, self.keyed, &step.because);
+            let told = names.sentence(&step.words);
+            let because = names.sentence(&step.because);
             let _ = write!(text, "\n  {}. {} {because}", i + 1, told);
         }
         text.push_str("\nthese operations cannot be put in any order:");
         for &id in &proof.core {
             let op = history.op(id);
             let until = if history.outcome(op) == Outcome::Info { "?".into() } else { op.complete.to_string() };
-            let (label, who) = (describe::label(history, self.keyed, id), describe::who(history, id));
+            let (label, who) = (names.label(id), describe::who(history, id));
             let _ = write!(text, "\n  {label} of {who}, events {} to {until}", op.invoke);
         }
     }

@@ -18,7 +18,7 @@ mod shrink;
 use crate::budget::{Account, Budget};
 use crate::certify::order::Refused;
 use crate::certify::sequential::Claims;
-use crate::check::{any_model, located, notes_on_keys, notes_on_nil};
+use crate::check::{any_model, located, notes_of_model, notes_on_keys};
 use crate::linear::problem::Unread;
 use crate::model::{CasRegister, Kv, Model, Register};
 use crate::options::Options;
@@ -62,7 +62,7 @@ pub(crate) fn check(history: &History, options: &Options, per_key: bool, budget:
         "kv" => check_with(&Kv::new(history, options), Vec::new(), history, options, per_key, budget),
         other => {
             let model = any_model(other, history, options)?;
-            check_with(&model, notes_on_nil(other, options), history, options, per_key, budget)
+            check_with(&model, notes_of_model(other, history, options), history, options, per_key, budget)
         }
     }
 }

@@ -169,7 +169,7 @@ fn patterns_have_their_names() {
         let verdict = decide(&history, consistency, &options);
         let Answer::Invalid(proof) = &verdict.keys[0].answer else { panic!("{text}: {:?}", verdict.keys) };
         assert_eq!(proof.pattern, Some(expected), "{text}");
-        let told = rashomon_checker::describe::sentence(&history, verdict.keyed, &proof.sentence);
+        let told = rashomon_checker::describe::Names::new(&history, verdict.keyed, &proof.core).sentence(&proof.sentence);
         assert!(told.contains(sentence), "{text}: {told}");
     }
 }

@@ -6,11 +6,12 @@ use crate::judge::{self, Judgement, Limits};
 use crate::progress::{Progress, bar};
 use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts};
 use crate::store::{self, RunDir};
-use crate::{coverage, evidence, faults, guess, memory, report, results, tally, words};
+use crate::{coverage, evidence, faults, guess, initial, memory, report, results, tally, words};
 use anyhow::{Context, anyhow};
+use checker::verdict::Summary;
 use checker::{Algorithm, Budget, Consistency, FailedCas, NilRead, Options, Verdict};
 use histories::lint::{Assume, Rule, Severity, lint};
-use histories::{Format, History};
+use histories::{Format, History, Value};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
@@ -154,8 +155,9 @@ impl RecordedFile {
                 (_, Err(_)) => {}
             }
         }
-        let judged = judge(&run.history, how.consistency, &options, how.limits, stop, progress);
+        let judged = judge(&run.history, how.consistency, &options, how.limits, &stop, progress);
         let Judgement { verdict, took, search_bytes } = judged.map_err(|error| unfit(&format!("{error:#}")))?;
+        let only_zeros = only_zeros(&run.history, &verdict, how, &options, &stop);
         let lack =
             evidence::lack(&run.history, verdict.keyed, options.initial.as_ref()).filter(|_| !how.allow_empty && verdict.reason.is_none());
         let lack = lack.map(|why| format!("{why}; --allow-empty lets it count as valid"));
@@ -164,10 +166,34 @@ impl RecordedFile {
         run.consistency = how.consistency;
         run.verdict = verdict;
         run.verdict.notes.extend(guessed);
+        run.verdict.notes.extend(only_zeros);
         run.verdict.notes.extend(notes.iter().cloned());
         run.check = CheckFacts { check: took, search_bytes, peak_rss_bytes: memory::peak_rss_bytes(), ..run.check };
         Ok(run)
     }
+}
+
+/// The longest that is looked for a better initial value.
+const SECOND_LOOK: Duration = Duration::from_secs(10);
+
+/// That reads of 0, which nobody wrote, are all that contradicts a history: what a store answers whose keys begin with 0.
+fn only_zeros(
+    history: &History,
+    verdict: &Verdict,
+    how: &FileOptions,
+    options: &Options,
+    stop: impl Fn() -> bool + Sync,
+) -> Option<String> {
+    let may_be = verdict.answer == Summary::Invalid && options.initial.is_none();
+    if !may_be || !initial::zero_is_read_and_not_written(history, verdict.keyed) {
+        return None;
+    }
+    let options = Options { initial: Some(Value::Int(0)), ..options.clone() };
+    let limits = Limits { time: Some(how.limits.time.unwrap_or(SECOND_LOOK).min(SECOND_LOOK)), ..how.limits };
+    let again = judge::judge(history, how.consistency, &options, limits, stop, |_, _| {}).ok()?;
+    let name = how.consistency.name();
+    let is_kept = again.verdict.answer == Summary::Valid;
+    is_kept.then(|| format!("reads of 0, which nobody wrote, are all that is wrong: if every key begins with 0 it is {name} (--initial 0)"))
 }
 
 /// Why a run that was cut short is not valid, unless its recorded part is accepted as the whole.
@@ -185,7 +211,7 @@ fn unjudged() -> Judgement {
         consistency: Consistency::default().name(),
         model: String::new(),
         keyed: false,
-        answer: checker::verdict::Summary::Unknown,
+        answer: Summary::Unknown,
         reason: None,
         keys: Vec::new(),
         notes: Vec::new(),

@@ -4,6 +4,7 @@
 //! lines and the colours of [`Console::ink`]: what a history, a log or a path holds never moves the cursor, never renames the window
 //! and never turns the direction of writing.
 
+use console::Term;
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
@@ -28,7 +29,16 @@ pub struct Console {
     pub unicode: bool,
     /// A person is looking: progress may be redrawn in place.
     pub terminal: bool,
+    /// The columns that paragraphs and pictures fit into: the terminal's, within reason; [`WIDTH`] in a file or a pipe.
+    pub width: usize,
 }
+
+/// The columns of an output that is no terminal.
+pub const WIDTH: usize = 80;
+
+/// A terminal that is narrower gets lines that it breaks itself; one that is wider gets lines of this length, which can be read.
+const WIDTH_MIN: usize = 60;
+const WIDTH_MAX: usize = 140;
 
 /// A colour with a meaning (never the only carrier of it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,20 +62,20 @@ pub enum Ink {
 impl Console {
     /// Standard output.
     pub fn stdout(color: Color) -> Console {
-        Console::new(color, io::stdout().is_terminal())
+        Console::new(color, io::stdout().is_terminal(), &Term::stdout())
     }
 
     /// Standard error.
     pub fn stderr(color: Color) -> Console {
-        Console::new(color, io::stderr().is_terminal())
+        Console::new(color, io::stderr().is_terminal(), &Term::stderr())
     }
 
     /// Plain ASCII without colour: for files.
     pub fn plain() -> Console {
-        Console { color: false, unicode: false, terminal: false }
+        Console { color: false, unicode: false, terminal: false, width: WIDTH }
     }
 
-    fn new(color: Color, terminal: bool) -> Console {
+    fn new(color: Color, terminal: bool, term: &Term) -> Console {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let color = match color {
             Color::Always => true,
@@ -73,7 +83,11 @@ impl Console {
             Color::Auto => terminal && env("NO_COLOR").is_none() && env("TERM").is_none_or(|term| term != "dumb"),
         };
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env(name)).unwrap_or_default().to_ascii_lowercase();
-        Console { color, unicode: locale.contains("utf-8") || locale.contains("utf8"), terminal }
+        // A terminal that does not know its width says 0.
+        let columns =
+            if terminal { term.size_checked().map(|(_, columns)| usize::from(columns)).filter(|&columns| columns > 0) } else { None };
+        let width = columns.map_or(WIDTH, |columns| columns.clamp(WIDTH_MIN, WIDTH_MAX));
+        Console { color, unicode: locale.contains("utf-8") || locale.contains("utf8"), terminal, width }
     }
 
     /// Text in a colour, if colours may be used.
@@ -239,13 +253,13 @@ mod tests {
         assert_eq!(plain.fit("✗ r→66 ┄┄ 1\u{202f}000 µs"), "X r->66 -- 1 000 us");
         assert_eq!(plain.fit("a\nb\x1b[2Jc"), "a\nb?[2Jc");
         assert_eq!(plain.ink(Ink::Red, "x"), "x");
-        let coloured = Console { color: true, unicode: true, terminal: true };
+        let coloured = Console { color: true, unicode: true, terminal: true, width: WIDTH };
         assert_eq!(painted(&coloured.ink(Ink::Red, "x")), "\x1b[1;31mx\x1b[0m");
     }
 
     #[test]
     fn nothing_but_our_colours_gets_out() {
-        let coloured = Console { color: true, unicode: true, terminal: true };
+        let coloured = Console { color: true, unicode: true, terminal: true, width: WIDTH };
         let hostile = "a\x1b[2J\x1b[1;31m\x07\u{9b}31m\u{202e}b\u{fdd0}1\u{fdd1}\r\0\u{feff}";
         let shown = painted(&coloured.ink(Ink::Red, coloured.fit(hostile)));
         assert_eq!(shown, "\x1b[1;31ma?[2J?[1;31m??31m?b?1????\x1b[0m");

@@ -28,7 +28,6 @@ pub fn of_run(run: &Run) -> u8 {
     if run.findings.found.is_empty() { of(run.summary()) } else { worse(of(run.summary()), INVALID) }
 }
 
-/// The worse of two codes: valid, unknown, invalid, usage, crash, in this order.
 /// The worse of two codes: valid, unknown, usage, crash, invalid, in this order. What was found invalid stays found, whatever
 /// else could not be done; that is told beside it.
 pub fn worse(a: u8, b: u8) -> u8 {

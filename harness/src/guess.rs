@@ -44,15 +44,44 @@ pub fn model(history: &History) -> Result<(String, String), String> {
     }
     let seen = functions.iter().copied().collect::<Vec<_>>().join(", ");
     let Some(&(model, _)) = KNOWN.iter().find(|(_, known)| only(known)) else {
-        return Err(format!("no model fits the functions of this history ({seen}); name one with --model: {}", models()));
+        let name_one = format!("name one with --model: {}", models());
+        let fits = match hint_at_transactions(history, &functions) {
+            Some(hint) => format!("{hint}; or {name_one}"),
+            None => name_one,
+        };
+        return Err(format!("no model fits the functions of this history ({seen}); {fits}"));
     };
-    let mut why = if functions.is_empty() { "there are no ops".into() } else { format!("from the functions {seen}") };
+    let mut why = if functions.is_empty() { "since there are no ops to tell by".into() } else { format!("from the functions {seen}") };
     let mut model = model;
     if model == "set" && reads_a_number(history) {
         model = "counter";
         why.push_str(", since a number was read");
     }
     Ok((model.into(), format!("model {model} was guessed {why}; --model overrules it")))
+}
+
+/// What decides a history of transactions, where it is one.
+fn hint_at_transactions(history: &History, functions: &BTreeSet<&str>) -> Option<String> {
+    let (mut micro_ops, values) = (BTreeSet::new(), &history.values);
+    for &op in history.ops() {
+        for &part in values.elements(history.input(op)).or_else(|| values.elements(history.output(op)?))? {
+            micro_ops.insert(values.name(*values.elements(part)?.first()?));
+        }
+    }
+    let are = |known: &[&str]| micro_ops.iter().all(|micro_op| known.contains(micro_op));
+    let what = match () {
+        () if micro_ops.is_empty() || !functions.iter().eq(["txn"].iter()) => return None,
+        () if are(&["r", "read", "w", "write"]) => "registers",
+        () if are(&["r", "read", "w", "write", "append"]) => "lists",
+        () => return None,
+    };
+    // Without them nobody knows what was over before what began.
+    let begun = history.ops().iter().all(|op| op.invoke != histories::history::NO_EVENT);
+    let strictly = if begun { "; without --consistency it is whether they are strictly serializable" } else { "" };
+    Some(format!(
+        "they are transactions on {what}: --model multi-register --consistency sequential decides whether they are serializable, in an \
+         order that keeps each process's own{strictly}"
+    ))
 }
 
 /// Whether some read returned a number: what a counter does, and a set never.
@@ -74,25 +103,7 @@ pub fn known_model(name: &str) -> Result<String, String> {
     if checker::MODELS.iter().any(|(model, _)| *model == name) {
         return Ok(name.into());
     }
-    let nearest = checker::MODELS.iter().map(|(model, _)| (distance(model, name), *model)).min();
-    let hint = nearest.filter(|(d, _)| *d <= 3).map(|(_, model)| format!("; did you mean {model}?")).unwrap_or_default();
-    Err(format!("there is no model `{name}`{hint} The models are: {}", models()).replace("` The", "`. The"))
-}
-
-/// The edit distance of two names (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    Err(histories::names::unknown("model", name, checker::MODELS.iter().map(|(model, _)| *model)))
 }
 
 #[cfg(test)]
@@ -135,6 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn transactions_are_met_with_what_decides_them() {
+        for (text, told) in [
+            ("[[:r x 1] [:w y 2]]", Some("transactions on registers")),
+            ("[[:append x 1] [:r y nil]]", Some("transactions on lists")),
+            ("[[:cas x [1 2]]]", None),
+            ("[]", None),
+            ("3", None),
+        ] {
+            let mut b = Builder::new();
+            b.event(0, Kind::Invoke, "txn", &histories::read_value(text).unwrap(), 0);
+            let refused = super::model(&b.finish()).unwrap_err();
+            assert_eq!(refused.contains("--model multi-register --consistency sequential"), told.is_some(), "{text}: {refused}");
+            assert!(told.is_none_or(|told| refused.contains(told)), "{text}: {refused}");
+        }
+    }
+
+    #[test]
     fn whatever_is_generated_is_judged() {
         use histories::generate::{self, Model, Plan};
         for simulated in Model::ALL {
@@ -150,6 +178,6 @@ mod tests {
     fn typos_are_met_with_a_suggestion() {
         let error = known_model("cas-registr").unwrap_err();
         assert!(error.contains("did you mean cas-register?") && error.contains("mutex"), "{error}");
-        assert!(known_model("bank-of-england").unwrap_err().contains("`bank-of-england`. The models"));
+        assert!(known_model("bank-of-england").unwrap_err().contains("`bank-of-england`; there are register"));
     }
 }

@@ -196,7 +196,7 @@ pub fn block(rungs: &[Rung], overall: &Overall, console: Console) -> String {
         };
         let head = format!("{}  {:<19}", console.ink(ink, console.fit(sign)), rung.consistency.name());
         let reason = console.fit(rung.reason.as_deref().unwrap_or_default());
-        let mut lines = terminal::wrap(&reason, terminal::WIDTH - 31).into_iter();
+        let mut lines = terminal::wrap(&reason, console.width - 31).into_iter();
         let _ = writeln!(out, "{}", format!("{head} {}", lines.next().unwrap_or_default()).trim_end());
         for line in lines {
             let _ = writeln!(out, "{:31}{line}", "");

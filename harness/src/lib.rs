@@ -19,6 +19,7 @@ pub mod exit;
 pub mod faults;
 pub mod findings;
 pub mod guess;
+mod initial;
 pub mod interpreter;
 pub mod interrupt;
 pub mod judge;

@@ -112,7 +112,7 @@ pub fn reason(run: &Run) -> Option<String> {
     match run.summary() {
         Summary::Valid => None,
         Summary::Invalid => told_first(run).map(|(key, proof)| {
-            let told = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence);
+            let told = terminal::names(run, proof).text(&proof.sentence);
             key.key.map_or(told.clone(), |key| format!("key {}: {told}", run.history.values.display(key)))
         }),
         Summary::Unknown => {
@@ -154,7 +154,7 @@ fn key_summary(run: &Run, key: &KeyVerdict) -> Json {
             summary["reason"] = terminal::reason_words(reason, run).into();
             summary["undecided"] = key.undecided.as_ref().map_or(Json::Null, |part| undecided(run, key, part));
         }
-        Answer::Invalid(proof) => summary["reason"] = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence).into(),
+        Answer::Invalid(proof) => summary["reason"] = terminal::names(run, proof).text(&proof.sentence).into(),
     }
     summary
 }
@@ -180,7 +180,8 @@ fn first_counterexample(run: &Run) -> Json {
 }
 
 fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
-    let text = |words| describe::sentence(&run.history, is_by_key(&run.verdict), words);
+    let names = terminal::names(run, proof);
+    let text = |words| names.sentence(words);
     let place = |op: &OpId| proof.core.iter().position(|core| core == op);
     json!({
         "key": key.key.map(|key| value(&run.history.values.get(key))),

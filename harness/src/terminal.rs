@@ -1,5 +1,5 @@
 //! The verdict on the terminal: sign and word, a sentence, the contradiction on a character grid, step by step why, what was
-//! tested, and how to repeat it. The same order and words as the report, in 80 columns.
+//! tested, and how to repeat it. The same order and words as the report, in the columns that the terminal has.
 
 mod grid;
 
@@ -8,15 +8,12 @@ use crate::console::{Console, Ink};
 use crate::cut::Cut;
 use crate::run::Run;
 use crate::words::{count, duration, many, seconds};
-use checker::describe;
+use checker::describe::{self, Names, elide};
 use checker::verdict::{Reason, Summary, Undecided};
 use checker::{Answer, Consistency, Counterexample, KeyVerdict};
 use histories::Outcome;
 use std::fmt::Write;
 use std::path::Path;
-
-/// The columns that everything fits into.
-pub const WIDTH: usize = 80;
 
 /// The width of the names at the left of the closing lines.
 const NAME_WIDTH: usize = 9;
@@ -61,7 +58,7 @@ impl Block {
 
     fn inked(&mut self, first: usize, rest: usize, text: &str, ink: Option<Ink>) {
         let text = self.console.fit(text);
-        for (i, line) in wrap(&text, WIDTH - rest.max(first)).into_iter().enumerate() {
+        for (i, line) in wrap(&text, self.console.width - rest.max(first)).into_iter().enumerate() {
             let line = ink.map_or(line.clone(), |ink| self.console.ink(ink, &line));
             self.line(&format!("{}{line}", " ".repeat(if i == 0 { first } else { rest })));
         }
@@ -70,7 +67,7 @@ impl Block {
     /// A paragraph behind a mark, indented by it.
     fn hanging(&mut self, mark: &str, text: &str) {
         let indent = 2 + mark.chars().count();
-        for (i, line) in wrap(&self.console.fit(text), WIDTH - indent).into_iter().enumerate() {
+        for (i, line) in wrap(&self.console.fit(text), self.console.width - indent).into_iter().enumerate() {
             self.line(&if i == 0 { format!("  {mark}{line}") } else { format!("{}{line}", " ".repeat(indent)) });
         }
     }
@@ -78,7 +75,7 @@ impl Block {
     /// A name and a text beside it: `report   store/...`. Paths and commands are not wrapped, so that they can be copied.
     fn fact(&mut self, name: &str, text: &str, wrapped: bool) {
         let text = self.console.fit(text);
-        let lines = if wrapped { wrap(&text, WIDTH - 2 - NAME_WIDTH) } else { vec![text] };
+        let lines = if wrapped { wrap(&text, self.console.width - 2 - NAME_WIDTH) } else { vec![text] };
         for (i, line) in lines.iter().enumerate() {
             let name = self.console.ink(Ink::Dim, format!("{:NAME_WIDTH$}", if i == 0 { name } else { "" }));
             self.line(&format!("  {name}{line}"));
@@ -207,19 +204,24 @@ pub fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
     proofs.min_by_key(|(_, proof)| found_at(proof))
 }
 
+/// What the ops of a counter-example are called, here and in the object for machines.
+pub fn names<'a>(run: &'a Run, proof: &Counterexample) -> Names<'a> {
+    Names::new(&run.history, is_by_key(&run.verdict), &proof.core)
+}
+
 fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block) {
-    let told = describe::text(&run.history, is_by_key(&run.verdict), &proof.sentence);
-    let told = if key.key.is_none() { describe::sentence(&run.history, is_by_key(&run.verdict), &proof.sentence) } else { told };
+    let names = names(run, proof);
+    let told = if key.key.is_none() { names.sentence(&proof.sentence) } else { names.text(&proof.sentence) };
     let told = if told.is_empty() { "no order of its operations explains what was read.".into() } else { told };
     let text = key_name(run, key).map_or_else(|| told.clone(), |key| format!("Key {key}: {told}"));
     block.inked(2, 2, &text, Some(Ink::Bold));
 }
 
 fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
-    let keyed = is_by_key(&run.verdict);
+    let names = names(run, proof);
     for (i, step) in proof.steps.iter().enumerate() {
-        let mut text = describe::sentence(&run.history, keyed, &step.words);
-        let because = describe::sentence(&run.history, keyed, &step.because);
+        let mut text = names.sentence(&step.words);
+        let because = names.sentence(&step.because);
         if !because.is_empty() {
             let _ = write!(text, " {because}");
         }
@@ -229,7 +231,7 @@ fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
         possible(run, proof, block);
     }
     if proof.minimal && proof.needed.len() > 1 {
-        let labels: Vec<String> = proof.needed.iter().map(|&op| elide(&describe::label(&run.history, keyed, op))).collect();
+        let labels: Vec<String> = proof.needed.iter().map(|&op| names.short_label(op)).collect();
         let which = if labels.len() <= 4 { labels.join(" or ") } else { format!("any one of these {} operations", labels.len()) };
         let explained = if run.consistency == Consistency::Eventual { "explained" } else { "ordered" };
         block.paragraph(2, 2, format!("Leave out {which}, and the rest can be {explained}."));
@@ -239,14 +241,10 @@ fn steps(run: &Run, proof: &Counterexample, block: &mut Block) {
 /// Where there is no chain of reasons: how far an order gets, and what cannot follow.
 fn possible(run: &Run, proof: &Counterexample, block: &mut Block) {
     let Some(blocked) = proof.blocked else { return };
-    let states: Vec<String> = proof.states.iter().take(8).map(|state| elide(state)).collect();
-    let more = proof.states.len().saturating_sub(states.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let states = if states.is_empty() { String::new() } else { format!("; then the state is {}{more}", states.join(" or ")) };
-    let named = |op| {
-        let label = elide(&describe::label(&run.history, is_by_key(&run.verdict), op));
-        format!("{label} of {}", describe::who(&run.history, op))
-    };
+    let states = states(&proof.states);
+    let states = if states.is_empty() { states } else { format!("; then the state is {states}") };
+    let names = names(run, proof);
+    let named = |op| format!("{} of {}", names.short_label(op), describe::who(&run.history, op));
     let ordered = many(proof.prefix.len(), "operation");
     // What is said not to fit is the op that bears the sign in the grid.
     let end = match proof.stuck.filter(|&op| op != blocked) {
@@ -289,7 +287,7 @@ pub fn smallest_undecided(run: &Run) -> Option<(&KeyVerdict, &Undecided)> {
 
 /// What of a key is undecided, in a sentence.
 pub fn part_sentence(part: &Undecided, run: &Run) -> String {
-    describe::sentence(&run.history, is_by_key(&run.verdict), &part.words())
+    Names::new(&run.history, is_by_key(&run.verdict), &[]).sentence(&part.words())
 }
 
 /// Why nothing was decided, as a sentence that can follow `Key 3: `.
@@ -413,15 +411,20 @@ fn advice(run: &Run) -> Option<&'static str> {
     })
 }
 
-/// A long text with its middle left out: its first and last five characters.
-fn elide(text: &str) -> String {
-    const LONG: usize = 24;
-    let chars: Vec<char> = text.chars().collect();
-    if chars.len() <= LONG {
-        return text.into();
+/// States of which one holds: each text once, though several long ones may look alike in short.
+fn states(states: &[String]) -> String {
+    const SHOWN_MAX: usize = 8;
+    let mut shown: Vec<String> = Vec::new();
+    for state in states.iter().map(|state| elide(state)) {
+        if shown.len() < SHOWN_MAX && !shown.contains(&state) {
+            shown.push(state);
+        }
     }
-    let ends = |range: &[char]| range.iter().collect::<String>();
-    format!("{}…{}", ends(&chars[..10]), ends(&chars[chars.len() - 10..]))
+    let more = states.len() - shown.len();
+    if more > 0 {
+        shown.push(format!("one of {}", many(more, "other")));
+    }
+    shown.join(" or ")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::formats::tuples::find_op;
 use crate::formats::{dbcop, intervals};
 use crate::history::Kind;
+use crate::names;
 use std::fmt;
 use std::str::FromStr;
 
@@ -162,9 +163,7 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Format, String> {
-        Format::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
-            format!("unknown format {name:?}; formats are {}", names.join(", "))
-        })
+        let found = Format::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| names::unknown("format", name, Format::ALL.map(Format::name)))
     }
 }

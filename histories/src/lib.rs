@@ -25,6 +25,7 @@ mod json;
 pub mod jsonl;
 pub mod keyed;
 pub mod lint;
+pub mod names;
 mod notation;
 mod number;
 mod pieces;

@@ -16,12 +16,14 @@ pub fn write(out: impl Write, history: &History, format: Format) -> io::Result<(
         Format::Edn => notation::write_history(out, history),
         Format::Json => jsonl::write_array_of_events(out, history),
         Format::Intervals => intervals::write(out, history),
-        other => {
-            let names: Vec<&str> = Format::ALL.iter().filter(|format| format.is_written()).map(|format| format.name()).collect();
-            let message = format!("the format {other} is only read; formats that are written: {}", names.join(", "));
-            Err(io::Error::new(io::ErrorKind::Unsupported, message))
-        }
+        other => Err(io::Error::new(io::ErrorKind::Unsupported, only_read(other))),
     }
+}
+
+/// Why a history is not written in a format that is only read, and which formats are written.
+pub fn only_read(format: Format) -> String {
+    let names: Vec<&str> = Format::ALL.iter().filter(|format| format.is_written()).map(|format| format.name()).collect();
+    format!("the format {format} is only read; formats that are written: {}", names.join(", "))
 }
 
 /// What of a history a format cannot hold, a sentence each.

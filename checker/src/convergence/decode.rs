@@ -1,5 +1,6 @@
 //! Ops as updates and reads of a replicated object: a register, a set, a list or a counter, or many of them by key.
 
+use crate::check::unknown_model;
 use crate::model::{Call, Counter, Decoded, ListAppend, Model, Set, counter, list, set};
 use crate::options::Options;
 use crate::weaker::decode::{Micro, Rules};
@@ -124,10 +125,7 @@ impl<'a> Objects<'a> {
                     "convergence and staleness are judged of register, cas-register, kv, etcd-kv, multi-register, set (g-set, 2p-set, or-set), list-append and counter (g-counter, pn-counter), not of {other}"
                 ));
             }
-            other => {
-                let names: Vec<&str> = crate::MODELS.iter().map(|m| m.0).collect();
-                return Err(format!("there is no model `{other}`; there are {}", names.join(", ")));
-            }
+            other => return Err(unknown_model(other)),
         };
         if options.model == "multi-register" && matches!(options.initial, Some(Value::Map(_))) {
             return Err("every key begins with the same value here; --initial cannot be a map".into());

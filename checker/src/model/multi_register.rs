@@ -43,29 +43,49 @@ pub(super) enum Part {
 pub struct Transaction(Arc<[Part]>);
 
 impl MultiRegister {
-    /// Registers that hold what the options' initial value, a map, says; the others nothing. A read of nil found
-    /// nothing, as transactional histories write it, unless the options say that its result is unknown.
+    /// Registers that hold the options' initial value, or what that says of each, if it is a map; the others nothing. Session text
+    /// begins with 0, unless 0 is written: then that write is what every read of it saw. A read of nil found nothing, as transactional
+    /// histories write it, unless the options say that its result is unknown.
     ///
     /// # Errors
-    /// An initial value that is no map.
+    /// An initial value that nothing can be appended to, where something is.
     pub fn new(history: &History, options: &Options) -> Result<MultiRegister, String> {
-        let pairs = match &options.initial {
-            None | Some(Value::Nil) => &[][..],
-            Some(Value::Map(pairs)) => pairs,
-            Some(other) => return Err(format!("registers start with a map of name to value, not {other}; give one with --initial")),
-        };
         let mut initial = BTreeMap::new();
-        for (name, value) in pairs {
-            let value_text: Arc<str> = value.to_string().into();
-            // A name that occurs nowhere in the history is read by nobody.
-            let Some(name) = find(history, name) else { continue };
-            let value = find(history, value);
-            let value = value.map_or_else(|| Some(Held::Unseen(value_text.clone())), |value| held(&history.values, value));
-            if let Some(value) = value {
-                initial.insert(name, value);
+        match &options.initial {
+            Some(Value::Map(pairs)) => {
+                for (name, value) in pairs {
+                    // A name that occurs nowhere in the history is read by nobody.
+                    let Some(name) = find(history, name) else { continue };
+                    initial.extend(at_first(history, value).map(|held| (name, held)));
+                }
             }
+            Some(value) => {
+                let held = at_first(history, value);
+                let micro_ops = || micro_ops(history);
+                if matches!(held, Some(Held::Value(_) | Held::Unseen(_))) && micro_ops().any(|(f, ..)| f == "append") {
+                    return Err(format!("nothing can be appended to {value}: lists begin empty; leave --initial out"));
+                }
+                initial.extend(held.into_iter().flat_map(|held| micro_ops().map(move |(_, name, _)| (name, held.clone()))));
+            }
+            None if begins_with_zero(history) => {
+                let zero = find(history, &Value::Int(0));
+                let held = at_first(history, &Value::Int(0));
+                initial.extend(held.into_iter().flat_map(|held| micro_ops(history).map(move |(_, name, _)| (name, held.clone()))));
+                for (f, name, value) in micro_ops(history) {
+                    if matches!(f, "w" | "write") && value.is_some() && value == zero {
+                        initial.remove(&name);
+                    }
+                }
+            }
+            None => {}
         }
         Ok(MultiRegister { initial, nil_read: options.nil_read.unwrap_or(NilRead::Missing) })
+    }
+
+    /// What was assumed where the options say nothing, in sentences.
+    pub(crate) fn notes(history: &History, options: &Options) -> Vec<String> {
+        let note = || "every key is taken to hold 0 at first (--initial says otherwise)".to_owned();
+        (options.initial.is_none() && begins_with_zero(history)).then(note).into_iter().collect()
     }
 
     fn part(&self, call: &Call<'_>, part: ValueId) -> Result<Option<Part>, String> {
@@ -88,6 +108,27 @@ impl MultiRegister {
             _ => Err(wrong()),
         }
     }
+}
+
+/// Whether the history is session text: see [`crate::weaker::decode::Rules::new`].
+fn begins_with_zero(history: &History) -> bool {
+    matches!(history.meta.format, "awdit" | "plume" | "dbcop")
+}
+
+/// What a register holds that begins with a value.
+fn at_first(history: &History, value: &Value) -> Option<Held> {
+    find(history, value).map_or_else(|| Some(Held::Unseen(value.to_string().into())), |value| held(&history.values, value))
+}
+
+/// The function, the register and the value of each part of each transaction, as it was asked for and as it was answered.
+fn micro_ops(history: &History) -> impl Iterator<Item = (&str, ValueId, Option<ValueId>)> {
+    let values = &history.values;
+    let told = history.ops().iter().flat_map(|&op| [Some(history.input(op)), history.output(op)]).flatten();
+    let parts = told.filter_map(|value| values.elements(value)).flatten();
+    parts.filter_map(|&part| match values.elements(part)? {
+        [f, name, rest @ ..] => Some((values.name(*f), *name, rest.first().copied())),
+        _ => None,
+    })
 }
 
 fn held(values: &Values, value: ValueId) -> Option<Held> {

@@ -9,7 +9,6 @@ use crate::store::RunDir;
 use checker::{Algorithm, Consistency};
 use clap::Args;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,10 +25,10 @@ pub(super) struct AnalyzeArgs {
     #[arg(value_name = "RUN_DIR", default_value = "store/latest")]
     pub(super) run: PathBuf,
     /// What the run should have kept: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`) [default: what it was made for]
-    #[arg(long, value_name = "NAME", value_parser = Consistency::from_str)]
+    #[arg(long, value_name = "NAME", value_parser = options::consistency)]
     pub(super) consistency: Option<Consistency>,
-    /// Which procedure decides whether it is linearizable: auto, search, zones, ... (see `rashomon check --help`) [default: that of the test]
-    #[arg(long, value_name = "NAME")]
+    /// Which procedure decides whether it is linearizable [default: that of the test]
+    #[arg(long, value_name = "NAME", long_help = format!("{} [default: that of the test]", options::algorithms_help()))]
     pub(super) algorithm: Option<Algorithm>,
     /// Judge a run that was cut short by its recorded part, instead of calling it unknown
     #[arg(long)]

@@ -1,7 +1,9 @@
 //! `rashomon check`: judge recorded files, with no cluster.
 
+use super::generate::is_standard_output;
 use super::{Failure, Global, Outcome, after_the_verdict, options};
 use crate::analysis::{FileError, FileOptions, RecordedFile};
+use crate::console::Console;
 use crate::interrupt::Interrupt;
 use crate::ladder::{self, Overall, Rung};
 use crate::progress::Progress;
@@ -11,9 +13,8 @@ use anyhow::{Context as _, anyhow};
 use checker::Consistency;
 use checker::verdict::Summary;
 use clap::Args;
-use histories::Format;
+use histories::{Format, names};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,37 +25,20 @@ Examples:
   rashomon check --json *.jsonl                    one JSON object per file
 ";
 
-const MODELS: &str = "\
-Models:
-  register      read, write
-  cas-register  read, write, cas [old new]
-  kv            get, put, append, delete, cas [old new] on strings
-  mutex         acquire, release
-  counter       add of a number, inc, dec, read
-  set           add, remove, contains, read of the whole
-  g-counter, pn-counter, g-set, 2p-set, or-set
-                replicated counters and sets, for --consistency eventual: from a g-set nothing is removed, from a 2p-set for
-                ever, from an or-set what the remove has seen
-  list-append   append, read of the whole
-  fifo-queue, unordered-queue, stack, priority-queue
-                enqueue, dequeue; push, pop; insert, delete-min
-  reentrant-mutex, semaphore, fencing-lock
-                acquire, release; a semaphore takes --permits; a fencing lock's acquire returns a token
-  id-generator  generate
-  multi-register  txn [[:r x 1] [:w y 2] [:append z 3]]
-  etcd-kv       get, put, delete, cas [old new], with [value revision] as results
-  bank          transfer {:from a :to b :amount n}, read of all balances
-";
+/// The models for `--help`.
+fn models() -> String {
+    options::table("Models", checker::MODELS.iter().copied())
+}
 
 /// Judge recorded history files.
 #[derive(Debug, Args)]
-#[command(before_help = EXAMPLES, after_help = MODELS, help_template = super::TEMPLATE)]
+#[command(before_help = EXAMPLES, after_help = models(), help_template = super::TEMPLATE)]
 pub(super) struct CheckArgs {
     /// The files; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// The files' format: edn, jsonl, json, tuples, console, porcupine-etcd, ... [default: recognised by content]
-    #[arg(long, value_name = "FORMAT")]
+    /// The files' format [default: recognised by content]
+    #[arg(long, value_name = "FORMAT", long_help = options::formats_help())]
     pub(super) format: Option<Format>,
     #[command(flatten)]
     pub(super) model: options::ModelArgs,
@@ -75,7 +59,7 @@ pub(super) struct CheckArgs {
     /// One JSON object per file on standard output, and nothing else there
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
-    /// Also write the report, a self-contained page (for one file)
+    /// Also write the report, a self-contained page (for one file); - is standard output, and the verdict goes to standard error
     #[arg(long, value_name = "PAGE", help_heading = "Output")]
     pub(super) report: Option<PathBuf>,
 }
@@ -83,6 +67,9 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs, global: Global) -> Outcome {
     if args.report.is_some() && args.files.len() > 1 {
         return Err(Failure::usage("--report writes one page and takes one file; judge the files one by one"));
+    }
+    if args.report_is_output() && args.json {
+        return Err(Failure::usage("--report - and --json both want standard output; give the page a name"));
     }
     let named = args.consistency.iter().map(|asked| if let Asked::Model(model) = asked { *model } else { Consistency::Linearizable });
     options::refuse_algorithm(args.model.algorithm, &named.collect::<Vec<_>>())?;
@@ -197,7 +184,7 @@ impl Judge<'_> {
             format!("{}\n", ladder::json(path, &rungs, &overall, self.args.at_least))
         } else {
             let name = if self.args.files.len() > 1 { format!("{}\n", words::path(path)) } else { String::new() };
-            format!("{name}{}", ladder::block(&rungs, &overall, self.global.stdout()))
+            format!("{name}{}", ladder::block(&rungs, &overall, self.args.console(self.global)))
         };
         let said = say(self.args, &text);
         let code = exit::worse(exit::of(overall.summary), after_the_verdict(said, self.global));
@@ -226,13 +213,32 @@ impl Judge<'_> {
     }
 }
 
+impl CheckArgs {
+    /// Whether the report is what goes to standard output.
+    fn report_is_output(&self) -> bool {
+        self.report.as_deref().is_some_and(is_standard_output)
+    }
+
+    /// Where the verdict is read.
+    fn console(&self, global: Global) -> Console {
+        if self.report_is_output() { global.stderr() } else { global.stdout() }
+    }
+}
+
 /// Writes the page, and makes the folders that it is to lie in.
 fn write_page(page: &Path, run: &Run) -> anyhow::Result<()> {
+    if is_standard_output(page) {
+        return console::print_data(|out| out.write_all(report::render(run).as_bytes())).context("cannot write to standard output");
+    }
     store::make_parents(page)?;
     store::write(page, report::render(run).as_bytes())
 }
 
 fn say(args: &CheckArgs, text: &str) -> anyhow::Result<()> {
+    if args.report_is_output() {
+        console::complain(text);
+        return Ok(());
+    }
     if args.json { console::print_json(text) } else { console::print(text) }.context("cannot write to standard output")
 }
 
@@ -256,12 +262,19 @@ pub(super) enum Asked {
     Strongest,
 }
 
+/// What asks for the ladder.
+const STRONGEST: &str = "strongest";
+
 fn asked(name: &str) -> Result<Asked, String> {
-    if name == "strongest" { Ok(Asked::Strongest) } else { Consistency::from_str(name).map(Asked::Model) }
+    if name == STRONGEST {
+        return Ok(Asked::Strongest);
+    }
+    let found = Consistency::named().find(|model| model.name() == name).map(Asked::Model);
+    found.ok_or_else(|| names::unknown("consistency model", name, Consistency::named().map(Consistency::name).chain([STRONGEST])))
 }
 
 fn at_least(name: &str) -> Result<Consistency, String> {
-    let model = Consistency::from_str(name)?;
+    let model = options::consistency(name)?;
     let is_rung = Consistency::ALL.contains(&model);
     if is_rung { Ok(model) } else { Err(format!("{name} is no rung of the ladder; ask for it with --consistency {name}")) }
 }
@@ -282,6 +295,7 @@ fn told(run: &Run, args: &CheckArgs, global: Global) -> String {
     if args.json {
         return format!("{}\n", results::of_check(run));
     }
-    let block = terminal::verdict(run, args.report.as_deref(), global.stdout());
+    let page = args.report.as_deref().filter(|page| !is_standard_output(page));
+    let block = terminal::verdict(run, page, args.console(global));
     if args.files.len() > 1 { format!("{}\n{block}\n", words::path(&run.history_path)) } else { block }
 }

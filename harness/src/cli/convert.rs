@@ -1,6 +1,6 @@
 //! `rashomon convert`: write a recorded file in another format.
 
-use super::{Failure, Global, Outcome};
+use super::{Failure, Global, Outcome, options};
 use crate::{console, exit, words};
 use clap::Args;
 use histories::{Format, write};
@@ -32,7 +32,7 @@ pub(super) struct ConvertArgs {
     #[arg(value_name = "OUT")]
     pub(super) output: PathBuf,
     /// The input's format [default: recognised by content, and reported]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", long_help = options::formats_help())]
     pub(super) format: Option<Format>,
     /// The output's format [default: by the name's ending: .edn, .jsonl, .json]
     #[arg(long, value_name = "FORMAT")]
@@ -47,7 +47,7 @@ pub(super) fn run(args: &ConvertArgs, _global: Global) -> Outcome {
         return Err(Failure::usage(format!("{}: name the format to write with --to", words::path(&args.output))));
     };
     if !to.is_written() {
-        return Err(Failure::usage(format!("the format {to} is only read; formats that are written: edn, jsonl, json, intervals")));
+        return Err(Failure::usage(write::only_read(to)));
     }
     if args.output.symlink_metadata().is_ok() && !args.force {
         return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));

@@ -87,8 +87,8 @@ fn directory(store: &Path, seed: u64) -> anyhow::Result<PathBuf> {
 
 /// The row with this name, or a usage error that lists all.
 fn row(name: &str) -> Result<&'static Row, Failure> {
-    let names = || ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
-    Row::by_name(name).ok_or_else(|| Failure::usage(format!("there is no scheme `{name}`. The schemes are: {}; or --all", names())))
+    let why = || format!("{}; or --all", histories::names::unknown("scheme", name, ROWS.iter().map(|row| row.name)));
+    Row::by_name(name).ok_or_else(|| Failure::usage(why()))
 }
 
 /// The list of schemes for `--help`.

@@ -5,7 +5,7 @@ use super::{Failure, Global, Outcome, options};
 use crate::{console, exit, words};
 use clap::Args;
 use histories::generate::{self, Anomaly, Distinct, Model, Plan, Planted, Refused, THINK_NS};
-use histories::{Format, History, write};
+use histories::{Format, History, names, write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,13 +77,13 @@ pub(super) struct GenerateArgs {
 }
 
 fn model(name: &str) -> Result<Model, String> {
-    let names = || Model::ALL.map(Model::name).join(", ");
-    Model::ALL.into_iter().find(|model| model.name() == name).ok_or_else(|| format!("the models are {}", names()))
+    let found = Model::ALL.into_iter().find(|model| model.name() == name);
+    found.ok_or_else(|| names::unknown("model to simulate", name, Model::ALL.map(Model::name)))
 }
 
 fn anomaly(name: &str) -> Result<Anomaly, String> {
-    let names = || Anomaly::ALL.map(Anomaly::name).join(", ");
-    Anomaly::ALL.into_iter().find(|anomaly| anomaly.name() == name).ok_or_else(|| format!("the anomalies are {}", names()))
+    let found = Anomaly::ALL.into_iter().find(|anomaly| anomaly.name() == name);
+    found.ok_or_else(|| names::unknown("anomaly", name, Anomaly::ALL.map(Anomaly::name)))
 }
 
 fn values(text: &str) -> Result<Distinct, String> {
@@ -117,13 +117,14 @@ impl GenerateArgs {
         let shown = words::path(&self.output);
         match self.to.or_else(by_name) {
             None => Err(Failure::usage(format!("{shown}: name the format to write with --to"))),
-            Some(format) if !format.is_written() => Err(Failure::usage(format!("the format {format} is only read"))),
+            Some(format) if !format.is_written() => Err(Failure::usage(write::only_read(format))),
             Some(format) => Ok(format),
         }
     }
 }
 
-fn is_standard_output(path: &Path) -> bool {
+/// Whether a file's name stands for standard output.
+pub(super) fn is_standard_output(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 

@@ -1,6 +1,6 @@
 //! `rashomon lint`: what is wrong with recorded files, and where.
 
-use super::options::{YesNo, initial};
+use super::options::{self, YesNo, initial};
 use super::{Global, Outcome};
 use crate::console::{self, Console, Ink};
 use crate::words::{self, count, many};
@@ -37,7 +37,7 @@ pub(super) struct LintArgs {
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
     /// The files' format [default: recognised by content]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", long_help = options::formats_help())]
     pub(super) format: Option<Format>,
     /// Whether values are [key value] pairs, each key an object of its own [default: what the file says, else guessed]
     #[arg(long, value_name = "YES|NO", value_enum)]
@@ -90,7 +90,7 @@ fn object(file: &Path, history: &History, findings: &[Finding]) -> serde_json::V
     json!({ "file": file.display().to_string(), "format": history.meta.format, "ops": history.ops().len(), "findings": findings, "reason": null })
 }
 
-/// The findings as a person reads them, in 80 columns.
+/// The findings as a person reads them.
 fn table(file: &Path, history: &History, findings: &[Finding], console: Console) -> String {
     let mut out = format!("{}: {}\n", words::path(file), summary(history, findings));
     for finding in findings {
@@ -126,7 +126,7 @@ fn summary(history: &History, findings: &[Finding]) -> String {
 /// A paragraph behind a mark, indented by it.
 fn paragraph(out: &mut String, mark: &str, text: &str, console: Console) {
     let indent = 2 + mark.chars().count();
-    for (i, line) in terminal::wrap(&console.fit(text), terminal::WIDTH - indent).into_iter().enumerate() {
+    for (i, line) in terminal::wrap(&console.fit(text), console.width - indent).into_iter().enumerate() {
         let lead = if i == 0 { format!("  {mark}") } else { " ".repeat(indent) };
         let _ = writeln!(out, "{lead}{line}");
     }

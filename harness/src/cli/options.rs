@@ -3,12 +3,15 @@
 use super::Failure;
 use crate::guess;
 use crate::judge::Limits;
-use crate::words;
+use crate::{console, terminal, words};
+use checker::describe::capital;
 use checker::{Algorithm, Consistency, FailedCas, NilRead, Options};
 use clap::Args;
-use histories::Value;
+use histories::{Format, Value, names};
 use nemesis::SshOptions;
 use nemesis::remote::{ConfigFile, HostKeys, Secret, Sudo};
+use nemesis::spec::{CLASSES, SpecError};
+use std::fmt::Write as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -101,13 +104,36 @@ pub(super) struct ModelArgs {
     /// The permits of a semaphore [default: 1]
     #[arg(long, value_name = "N")]
     pub(super) permits: Option<u32>,
-    /// Which procedure decides whether it is linearizable: auto, search, zones, queue-order, stack-nesting, ... auto tries all
-    /// that fit the model, the search last
-    #[arg(long, value_name = "NAME", default_value = "auto")]
+    /// Which procedure decides whether it is linearizable: auto tries all that fit the model, the search last
+    #[arg(long, value_name = "NAME", default_value = "auto", long_help = algorithms_help())]
     pub(super) algorithm: Algorithm,
     /// Decide every key. By default, once a key is invalid, the others get no more steps than each had by then
     #[arg(long)]
     pub(super) all_keys: bool,
+}
+
+/// The formats for `--help`.
+pub(super) fn formats_help() -> String {
+    let names = Format::ALL.map(Format::name).join(", ");
+    format!("The files' format: {names} [default: recognised by content, and reported]")
+}
+
+/// The algorithms for `--help`.
+pub(super) fn algorithms_help() -> String {
+    let names = Algorithm::ALL.map(Algorithm::option).join(", ");
+    format!("Which procedure decides whether it is linearizable: {names}. Auto tries all that fit the model, the search last")
+}
+
+/// Rows of a name and what stands behind it, for the end of `--help`.
+pub(super) fn table<'a>(title: &str, rows: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+    let names = rows.clone().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
+    let mut text = format!("{title}:\n");
+    for (name, told) in rows {
+        for (i, line) in terminal::wrap(told, console::WIDTH - names - 2).iter().enumerate() {
+            let _ = writeln!(text, "  {:names$}{line}", if i == 0 { name } else { "" });
+        }
+    }
+    text
 }
 
 /// Refuses an algorithm where nobody asks whether a history is linearizable: it would decide nothing.
@@ -116,6 +142,20 @@ pub(super) fn refuse_algorithm(algorithm: Algorithm, asked: &[Consistency]) -> R
         return Ok(());
     }
     Err(Failure::usage("--algorithm chooses how linearizable is judged; leave it out with other consistency models"))
+}
+
+/// A consistency model by its name.
+pub(super) fn consistency(name: &str) -> Result<Consistency, String> {
+    let found = Consistency::named().find(|model| model.name() == name);
+    found.ok_or_else(|| names::unknown("consistency model", name, Consistency::named().map(Consistency::name)))
+}
+
+/// What to say of a request for faults that makes no sense: also which class may be meant.
+pub(super) fn refused_fault(error: &SpecError) -> String {
+    let class = error.item.split([':', '@', ' ']).next().unwrap_or_default();
+    let known = || CLASSES.iter().map(|class| class.name).chain(["all", "none"]);
+    let question = (!known().any(|known| known == class)).then(|| names::did_you_mean(class, known())).flatten();
+    question.map_or_else(|| error.why.clone(), |question| format!("{question} {}", capital(&error.why)))
 }
 
 pub(super) fn initial(text: &str) -> Result<Value, String> {
@@ -207,12 +247,21 @@ pub(super) enum SudoArg {
 }
 
 impl SshArgs {
-    /// Whether any of them was given.
-    pub(super) fn is_given(&self) -> bool {
+    /// The first of them that was given.
+    pub(super) fn given(&self) -> Option<&'static str> {
         let SshArgs { user, port, key, known_hosts, ssh_config, insecure, sudo, sudo_password_file, ask_sudo_password } = self;
-        let files = [key, known_hosts, ssh_config, sudo_password_file];
-        let flags = [user.is_some(), port.is_some(), *insecure, *sudo != SudoArg::Auto, *ask_sudo_password];
-        files.iter().any(|file| file.is_some()) || flags.contains(&true)
+        let all = [
+            ("--user", user.is_some()),
+            ("--port", port.is_some()),
+            ("--key", key.is_some()),
+            ("--known-hosts", known_hosts.is_some()),
+            ("--ssh-config", ssh_config.is_some()),
+            ("--insecure", *insecure),
+            ("--sudo", *sudo != SudoArg::Auto),
+            ("--sudo-password-file", sudo_password_file.is_some()),
+            ("--ask-sudo-password", *ask_sudo_password),
+        ];
+        all.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
     /// How to log in. Asks for a password if that is wished.
@@ -255,11 +304,11 @@ fn read_password(file: &Path) -> Result<Secret, Failure> {
 }
 
 fn ask_password() -> Result<Secret, Failure> {
-    let terminal = console::Term::stderr();
+    let terminal = ::console::Term::stderr();
     if !terminal.is_term() {
         return Err(Failure::usage("--ask-sudo-password needs a terminal: use --sudo-password-file where there is none"));
     }
-    crate::console::complain("password for sudo on the nodes: ");
+    console::complain("password for sudo on the nodes: ");
     let line = terminal.read_secure_line().map_err(|e| Failure::error(format!("cannot read the password: {e}")))?;
     if line.is_empty() { Err(Failure::usage("no password was given")) } else { Ok(Secret::new(line)) }
 }

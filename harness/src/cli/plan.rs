@@ -1,7 +1,7 @@
 //! From options to a test: the nodes, how they are reached, the store under test and what is asked of it.
 
 use super::Failure;
-use super::options::YesNo;
+use super::options::{self, YesNo};
 use super::script::Script;
 use super::test::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
@@ -185,7 +185,8 @@ fn faults(
         store::write(&dir.schedule(), script.text().as_bytes())?;
         return Ok((faults, Schedule::scripted(&steps), about(&[("schedule", script.describe())])));
     }
-    let asked = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks).map_err(|error| Failure::usage(error.to_string()))?;
+    let asked = nemesis::spec::parse_for(&args.nemesis, cluster, &lacks)
+        .map_err(|error| Failure::usage(format!("--nemesis {}: {}", error.item, options::refused_fault(&error))))?;
     let (faults, times): (Vec<Box<dyn Fault>>, Vec<Times>) = asked.into_iter().map(|asked| (asked.fault, asked.times)).unzip();
     let classes = classes(&faults);
     let is_timed = args.nemesis_down.is_some() || args.nemesis_up.is_some() || times.iter().any(|times| *times != Times::default());

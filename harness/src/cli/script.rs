@@ -7,7 +7,7 @@
 //! for = "5s"                  # without it: to the end of the run
 //! ```
 
-use super::Failure;
+use super::{Failure, options};
 use crate::words;
 use nemesis::schedule::Step;
 use nemesis::spec::{Asked, Times};
@@ -136,8 +136,8 @@ impl Script {
         if text.trim() == "all" {
             return Err(self.wrong(&row.fault, "`all` is many faults: write a [[schedule]] for each"));
         }
-        let mut faults =
-            spec::parse_for(text, cluster, lacks).map_err(|error| self.wrong(&row.fault, &format!("{}: {}", error.item, error.why)))?;
+        let mut faults = spec::parse_for(text, cluster, lacks)
+            .map_err(|error| self.wrong(&row.fault, &format!("{}: {}", error.item, options::refused_fault(&error))))?;
         match (faults.pop(), faults.is_empty()) {
             (Some(Asked { times, .. }), true) if times != Times::default() => {
                 Err(self.wrong(&row.fault, "a [[schedule]] says when by `at` and `for` of its own, not behind the fault"))

@@ -4,7 +4,6 @@ use super::{Global, Outcome, options};
 use crate::interrupt::Interrupt;
 use crate::judge::{self, Limits};
 use crate::progress::Progress;
-use crate::terminal::WIDTH;
 use crate::{console, exit, guess, results, terminal, words};
 use checker::describe;
 use checker::staleness::{self, Bounds, KeyStaleness, Staleness};
@@ -39,7 +38,7 @@ pub(super) struct StalenessArgs {
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
     /// The files' format [default: recognised by content]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", long_help = options::formats_help())]
     pub(super) format: Option<Format>,
     #[command(flatten)]
     pub(super) model: options::ModelArgs,
@@ -102,17 +101,17 @@ fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &I
     if args.json {
         console::print_json(&format!("{}\n", to_json(file, &history, &told)))?;
     } else {
-        console::print(&global.stdout().fit(&table(file, &history, &told, guessed.as_deref())))?;
+        console::print(&global.stdout().fit(&table(file, &history, &told, guessed.as_deref(), global.stdout().width)))?;
     }
     Ok(if told.reason.is_some() { exit::UNKNOWN } else { exit::VALID })
 }
 
 /// The numbers as a person reads them.
-fn table(file: &Path, history: &History, told: &Staleness, guessed: Option<&str>) -> String {
+fn table(file: &Path, history: &History, told: &Staleness, guessed: Option<&str>, width: usize) -> String {
     const INDENT: usize = 12;
     let mut out = format!("{}\n", words::path(file));
     let mut row = |name: &str, text: &str| {
-        for (i, line) in terminal::wrap(text, WIDTH - INDENT).iter().enumerate() {
+        for (i, line) in terminal::wrap(text, width - INDENT).iter().enumerate() {
             let name = if i == 0 { name } else { "" };
             let _ = writeln!(out, "{}", format!("  {name:<9} {line}").trim_end());
         }

@@ -1,6 +1,6 @@
 //! `rashomon stat`: what recorded files hold, in numbers.
 
-use super::{Failure, Global, Outcome};
+use super::{Global, Outcome, options};
 use crate::{console, exit, guess, words};
 use clap::Args;
 use histories::Format;
@@ -23,7 +23,7 @@ pub(super) struct StatArgs {
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,
     /// The files' format [default: recognised by content, and reported]
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", long_help = options::formats_help())]
     pub(super) format: Option<Format>,
     /// One JSON object per file on standard output, and nothing else
     #[arg(long)]
@@ -31,9 +31,17 @@ pub(super) struct StatArgs {
 }
 
 pub(super) fn run(args: &StatArgs, global: Global) -> Outcome {
+    let mut code = exit::VALID;
     for (number, file) in args.files.iter().enumerate() {
-        let history = histories::read_path(file, args.format);
-        let history = history.map_err(|error| Failure::error(words::of_file(file, &error.to_string())))?;
+        let history = match histories::read_path(file, args.format) {
+            Ok(history) => history,
+            // Told, and the others are counted all the same.
+            Err(error) => {
+                super::complain(&words::of_file(file, &error.to_string()), global);
+                code = exit::CRASH;
+                continue;
+            }
+        };
         let stat = Stat::of(&history, None);
         let model = guess::model(&history);
         if args.json {
@@ -49,7 +57,7 @@ pub(super) fn run(args: &StatArgs, global: Global) -> Outcome {
             console::print(&format!("{gap}{}", global.stdout().fit(&table(file, &stat, &model))))?;
         }
     }
-    Ok(exit::VALID)
+    Ok(code)
 }
 
 /// The numbers as a person reads them.

@@ -17,7 +17,6 @@ use nemesis::schedule::Mix;
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 use workloads::demo::Replication;
 
@@ -108,10 +107,10 @@ pub(super) struct TestArgs {
     pub(super) schedule: Option<PathBuf>,
 
     /// What the run should keep: linearizable, sequential, causal, eventual, ... (see `rashomon check --help`)
-    #[arg(long, value_name = "NAME", value_parser = Consistency::from_str, default_value = "linearizable", help_heading = "Check")]
+    #[arg(long, value_name = "NAME", value_parser = options::consistency, default_value = "linearizable", help_heading = "Check")]
     pub(super) consistency: Consistency,
-    /// Which procedure decides whether it is linearizable: auto, search, zones, ... (see `rashomon check --help`)
-    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Check")]
+    /// Which procedure decides whether it is linearizable: auto tries all that fit the model, the search last
+    #[arg(long, value_name = "NAME", default_value = "auto", long_help = options::algorithms_help(), help_heading = "Check")]
     pub(super) algorithm: Algorithm,
     /// Judge a run that is cut short (Ctrl-C, SIGTERM) by its recorded part, instead of calling it unknown
     #[arg(long, help_heading = "Check")]
@@ -440,8 +439,8 @@ impl TestArgs {
                     ("--etcd-binary", self.etcd_binary.is_some()),
                     ("--lab", self.lab.is_some()),
                 ];
-                let ssh = [("the SSH options", self.ssh.is_given())];
-                etcd.into_iter().chain(ssh).find(|(_, given)| *given).map_or(Ok(()), |(name, _)| Err(only(DatabaseName::Etcd, name)))
+                let given = etcd.into_iter().find(|(_, given)| *given).map(|(name, _)| name).or_else(|| self.ssh.given());
+                given.map_or(Ok(()), |name| Err(only(DatabaseName::Etcd, name)))
             }
             DatabaseName::Etcd if self.replication.is_some() => Err(only(DatabaseName::Demo, "--replication")),
             DatabaseName::Etcd if self.nodes.is_empty() && self.lab.is_none() => {

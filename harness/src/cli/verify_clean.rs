@@ -68,7 +68,7 @@ fn nodes(args: &VerifyCleanArgs, dir: &RunDir) -> Result<(Cluster, Access), Fail
     }
     let recorded = replay::test_of(&dir.read_test()?.command)?;
     let lab = recorded.lab.as_deref().map(plan::enter_lab).transpose()?;
-    let ssh = if args.ssh.is_given() { &args.ssh } else { &recorded.ssh };
+    let ssh = if args.ssh.given().is_some() { &args.ssh } else { &recorded.ssh };
     plan::reach(&recorded.nodes, lab, ssh.options()?)
 }
 

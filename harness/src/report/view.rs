@@ -3,6 +3,7 @@
 use crate::analysis::is_by_key;
 use crate::run::{FaultWindow, Run};
 use checker::describe;
+pub(super) use checker::describe::seconds_to as seconds;
 use checker::verdict::Summary;
 use checker::{Consistency, KeyVerdict};
 use histories::history::NO_EVENT;
@@ -206,28 +207,4 @@ fn nodes(run: &Run) -> Vec<String> {
     let others: BTreeMap<(usize, String), String> = clients.chain(hurt).map(|name| ((name.len(), name.clone()), name)).collect();
     nodes.extend(others.into_values().filter(|name| !known.contains(name)));
     nodes
-}
-
-/// Seconds with this many decimals (3 to 9), rounded.
-pub(super) fn seconds(ns: i64, decimals: usize) -> String {
-    let unit = 10_i64.pow(9 - decimals.clamp(1, 9) as u32);
-    let rounded = (ns + ns.signum() * (unit / 2)) / unit;
-    let per_second = 1_000_000_000 / unit;
-    let sign = if rounded < 0 { "-" } else { "" };
-    let (whole, part) = (rounded.unsigned_abs() / per_second as u64, rounded.unsigned_abs() % per_second as u64);
-    format!("{sign}{whole}.{part:0width$}", width = decimals.clamp(1, 9))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_are_rounded_and_signed() {
-        assert_eq!(seconds(3_630_600_000, 3), "3.631");
-        assert_eq!(seconds(3_630_600_000, 6), "3.630600");
-        assert_eq!(seconds(-400_000, 3), "0.000");
-        assert_eq!(seconds(-4_100_000_000, 3), "-4.100");
-        assert_eq!(seconds(0, 1), "0.0");
-    }
 }

@@ -1,13 +1,12 @@
 //! The contradiction on a character grid: one row per process, time from left to right. Order and overlap are exact, lengths
 //! are not: the numbers above the columns are the times.
 
-use super::{WIDTH, elide};
 use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
 use crate::run::{FaultWindow, Run};
 use crate::words::{many, name, seconds};
 use checker::Counterexample;
-use checker::describe;
+use checker::describe::{self, Names};
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome};
 
@@ -41,12 +40,13 @@ pub(super) fn draw(run: &Run, proof: &Counterexample, console: Console) -> Vec<S
     }
     let bounds = boundaries(history, &proof.core);
     let rows = rows(run, &proof.core);
-    let bars = bars(run, proof, &bounds, &rows, console);
+    let named = super::names(run, proof);
+    let bars = bars(run, proof, &named, &bounds, &rows, console);
     let names = rows.iter().map(|row| row.label.chars().count() + 3).max().unwrap_or(0).clamp(NAMES_MIN, NAMES_MAX);
-    let Some(columns) = columns(history, &bounds, &bars, WIDTH - names) else { return list(run, proof, console) };
+    let Some(columns) = columns(&named, history, &bounds, &bars, console.width - names) else { return list(run, proof, &named, console) };
     let width = width(&bars, &columns);
     let mut canvas = Canvas { lines: Vec::new(), names, width, console };
-    header(history, &bounds, &columns, &mut canvas);
+    header(&named, history, &bounds, &columns, &mut canvas);
     let wall = wall(run, &rows, &bounds, &columns);
     for (row, row_name) in rows.iter().enumerate() {
         canvas.row(&row_name.label, None);
@@ -125,7 +125,7 @@ fn during<'a>(run: &'a Run, bounds: &[u32]) -> impl Iterator<Item = &'a FaultWin
     })
 }
 
-fn bars(run: &Run, proof: &Counterexample, bounds: &[u32], rows: &[Row], console: Console) -> Vec<Bar> {
+fn bars(run: &Run, proof: &Counterexample, named: &Names<'_>, bounds: &[u32], rows: &[Row], console: Console) -> Vec<Bar> {
     let history = &run.history;
     let keyed = is_by_key(&run.verdict);
     let stored_or_seen = |op: OpId| describe::output(history, keyed, op).unwrap_or_else(|| describe::input(history, keyed, op));
@@ -139,7 +139,7 @@ fn bars(run: &Run, proof: &Counterexample, bounds: &[u32], rows: &[Row], console
             Bar {
                 op,
                 row: rows.iter().position(|row| row.process == history.op_process(shape)).unwrap_or(0),
-                label: elide(&console.fit(&name(&describe::label(history, keyed, op)))),
+                label: console.fit(&name(&named.short_label(op))),
                 from: place(shape.invoke),
                 to: (history.outcome(shape) != Outcome::Info).then(|| place(shape.complete)),
                 ink: Some(if wrong == Some(stored_or_seen(op)) { Ink::Blue } else { Ink::Orange }),
@@ -156,8 +156,8 @@ impl Bar {
 }
 
 /// The column of each boundary: as far apart as fits, so that most times can be written above. `None`: too wide.
-fn columns(history: &History, bounds: &[u32], bars: &[Bar], room: usize) -> Option<Vec<usize>> {
-    let time_width = bounds.iter().map(|&event| mark(history, event).chars().count() + 2).max().unwrap_or(GAP_MIN);
+fn columns(named: &Names<'_>, history: &History, bounds: &[u32], bars: &[Bar], room: usize) -> Option<Vec<usize>> {
+    let time_width = bounds.iter().map(|&event| mark(named, history, event).chars().count() + 2).max().unwrap_or(GAP_MIN);
     (GAP_MIN..=time_width.max(GAP_MIN)).rev().find_map(|gap| {
         let mut columns = vec![0; bounds.len()];
         for place in 1..bounds.len() {
@@ -175,11 +175,11 @@ fn width(bars: &[Bar], columns: &[usize]) -> usize {
 }
 
 /// What stands above a boundary: its time, else its line.
-fn mark(history: &History, event: u32) -> String {
-    history.time(event).map_or_else(|| history.line(event).max(event).to_string(), seconds)
+fn mark(named: &Names<'_>, history: &History, event: u32) -> String {
+    history.time(event).map_or_else(|| history.line(event).max(event).to_string(), |ns| named.seconds(ns))
 }
 
-fn header(history: &History, bounds: &[u32], columns: &[usize], canvas: &mut Canvas) {
+fn header(named: &Names<'_>, history: &History, bounds: &[u32], columns: &[usize], canvas: &mut Canvas) {
     let timed = bounds.iter().all(|&event| history.time(event).is_some());
     let lined = bounds.iter().all(|&event| history.line(event) > 0);
     canvas.row(
@@ -194,7 +194,7 @@ fn header(history: &History, bounds: &[u32], columns: &[usize], canvas: &mut Can
     );
     let mut free = 0;
     for (&event, &x) in bounds.iter().zip(columns) {
-        let text = mark(history, event);
+        let text = mark(named, history, event);
         if x >= free {
             free = x + text.chars().count() + 1;
             canvas.text(x, &text, Some(Ink::Dim));
@@ -275,14 +275,17 @@ fn meanwhile(run: &Run, rows: &[Row], bounds: &[u32], names: usize, console: Con
 const LISTED_MAX: usize = 20;
 
 /// The core as a list, where the grid would be too wide.
-fn list(run: &Run, proof: &Counterexample, console: Console) -> Vec<String> {
+fn list(run: &Run, proof: &Counterexample, named: &Names<'_>, console: Console) -> Vec<String> {
     let history = &run.history;
     let line = |&op: &OpId| {
         let shape = history.op(op);
-        let ends = if history.outcome(shape) == Outcome::Info { "no answer".into() } else { mark(history, shape.complete) };
+        let ends = if history.outcome(shape) == Outcome::Info { "no answer".into() } else { mark(named, history, shape.complete) };
+        let place = format!("  {:>9} to {ends:9}  {:28}", mark(named, history, shape.invoke), name(&describe::who(history, op)));
         let sign = if proof.stuck == Some(op) { " ✗" } else { "" };
-        let label = elide(&name(&describe::label(history, is_by_key(&run.verdict), op)));
-        console.fit(&format!("  {:>9} to {ends:9}  {:28}{label}{sign}", mark(history, shape.invoke), name(&describe::who(history, op))))
+        let (whole, short) = (name(&named.label(op)), name(&named.short_label(op)));
+        let room = console.width.saturating_sub(place.chars().count() + 2);
+        let label = if whole.chars().count() <= room { whole } else { short };
+        console.fit(&format!("{place}{label}{sign}"))
     };
     let left_out = proof.core.len().saturating_sub(LISTED_MAX);
     let gap = (left_out > 0).then(|| console.fit(&format!("  … and {} before these", many(left_out, "operation"))));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::console::WIDTH;
 use crate::exit;
 use crate::findings::{Finding, Findings};
 use crate::run::{Availability, CheckFacts, Coverage, FaultWindow};
@@ -142,7 +143,7 @@ fn partition() -> FaultWindow {
     }
 }
 
-const UNICODE: Console = Console { color: false, unicode: true, terminal: false };
+const UNICODE: Console = Console { color: false, unicode: true, terminal: false, width: WIDTH };
 
 #[test]
 fn a_stale_read_is_told_and_drawn() {
@@ -185,8 +186,10 @@ fn without_unicode_every_character_is_ascii() {
 fn lines_fit_the_terminal() {
     let mut run = stale_read();
     run.verdict.notes = vec!["a word ".repeat(40)];
-    for line in verdict(&run, None, UNICODE).lines() {
-        assert!(line.chars().count() <= WIDTH, "{line}");
+    for width in [60, 80, 100, 140] {
+        let told = verdict(&run, None, Console { width, ..UNICODE });
+        let longest = told.lines().map(|line| line.chars().count()).max();
+        assert!(longest.is_some_and(|longest| (width - 10..=width).contains(&longest)), "{width}: {longest:?}\n{told}");
     }
 }
 

@@ -64,6 +64,7 @@ impl Finding {
 
 impl Findings {
     /// The same, with what a fault explains among the notes: on a full disk a process may end by itself.
+    #[must_use]
     pub fn explained(self, windows: &[FaultWindow]) -> Findings {
         let Findings { found, mut notes } = self;
         let (by_fault, found): (Vec<Finding>, Vec<Finding>) = found.into_iter().partition(|finding| finding.fault(windows).is_some());

@@ -318,7 +318,7 @@ impl Impatience {
             }
             let path = words::shell(&[dir.path().display().to_string()]);
             console::complain(&format!("ended; `rashomon analyze {path}` judges what was recorded\n"));
-            let code = match healing.filter(|healing| healing.is_finished()).map(std::thread::JoinHandle::join) {
+            let code = match healing.filter(std::thread::JoinHandle::is_finished).map(std::thread::JoinHandle::join) {
                 // Nothing is left, and nobody has judged it.
                 Some(Ok(nothing)) if nothing.is_empty() => exit::UNKNOWN,
                 Some(Ok(what)) => {

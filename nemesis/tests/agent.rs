@@ -218,7 +218,7 @@ fn what_cannot_be_undone_is_tried_again_and_the_node_is_free_meanwhile() {
     fs::rename(&program, &away).unwrap();
     agent.input = None;
     let lock = fs::File::open(directory.path().join("lock")).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while lock.try_lock().is_err() {
         assert!(Instant::now() < deadline, "the node is never free");
         thread::sleep(Duration::from_millis(5));
@@ -226,7 +226,7 @@ fn what_cannot_be_undone_is_tried_again_and_the_node_is_free_meanwhile() {
     assert_ne!(fs::read(directory.path().join("journal")).unwrap(), b"", "it was not undone");
     lock.unlock().unwrap();
     fs::rename(&away, &program).unwrap();
-    agent.await_end(Duration::from_secs(60));
+    agent.await_end(Duration::from_mins(1));
     let (mut agent, about) = Agent::at_work(directory.path(), LONG);
     assert!(about.undone.is_empty(), "{:?}", about.undone);
     assert_eq!(agent.state(), ProcessState::Running);

@@ -72,7 +72,8 @@ impl<'a> Names<'a> {
     }
 
     fn numbered(&self, op: OpId, label: String) -> String {
-        self.numbers.get(&op).map_or(label.clone(), |number| format!("{label} #{number}"))
+        let Some(number) = self.numbers.get(&op) else { return label };
+        format!("{label} #{number}")
     }
 
     fn unnumbered(&self, op: OpId) -> String {
@@ -154,9 +155,9 @@ fn transaction(history: &History, keyed: bool, op: OpId) -> Option<Vec<Micro>> {
     let values = &history.values;
     let parts = values.elements(answered.unwrap_or_else(|| input(history, keyed, op))).filter(|parts| !parts.is_empty())?;
     let part = |&part: &ValueId| {
-        let (f, key, value) = match values.elements(part)? {
-            &[f, key, value] => (f, key, Some(value)),
-            &[f, key] => (f, key, None),
+        let (f, key, value) = match *values.elements(part)? {
+            [f, key, value] => (f, key, Some(value)),
+            [f, key] => (f, key, None),
             _ => return None,
         };
         let f = MICRO_OPS.iter().find(|(name, _)| *name == values.name(f))?.1;

@@ -63,16 +63,16 @@ impl<'a> Names<'a> {
 
     /// An op in a few characters: `w 66`, `r→66 #2`, `{r x→1, w y 2, …}`.
     pub fn label(&self, op: OpId) -> String {
-        self.numbered(op, self.unnumbered(op))
+        self.numbered(op, &self.unnumbered(op))
     }
 
     /// [`Names::label`] where there is little room: a long one has its middle left out.
     pub fn short_label(&self, op: OpId) -> String {
-        self.numbered(op, elide(&self.unnumbered(op)))
+        self.numbered(op, &elide(&self.unnumbered(op)))
     }
 
-    fn numbered(&self, op: OpId, label: String) -> String {
-        self.numbers.get(&op).map_or(label.clone(), |number| format!("{label} #{number}"))
+    fn numbered(&self, op: OpId, label: &str) -> String {
+        self.numbers.get(&op).map_or_else(|| label.to_owned(), |number| format!("{label} #{number}"))
     }
 
     fn unnumbered(&self, op: OpId) -> String {
@@ -154,9 +154,9 @@ fn transaction(history: &History, keyed: bool, op: OpId) -> Option<Vec<Micro>> {
     let values = &history.values;
     let parts = values.elements(answered.unwrap_or_else(|| input(history, keyed, op))).filter(|parts| !parts.is_empty())?;
     let part = |&part: &ValueId| {
-        let (f, key, value) = match values.elements(part)? {
-            &[f, key, value] => (f, key, Some(value)),
-            &[f, key] => (f, key, None),
+        let (f, key, value) = match *values.elements(part)? {
+            [f, key, value] => (f, key, Some(value)),
+            [f, key] => (f, key, None),
             _ => return None,
         };
         let f = MICRO_OPS.iter().find(|(name, _)| *name == values.name(f))?.1;

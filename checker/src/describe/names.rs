@@ -63,17 +63,16 @@ impl<'a> Names<'a> {
 
     /// An op in a few characters: `w 66`, `r→66 #2`, `{r x→1, w y 2, …}`.
     pub fn label(&self, op: OpId) -> String {
-        self.numbered(op, self.unnumbered(op))
+        self.numbered(op, &self.unnumbered(op))
     }
 
     /// [`Names::label`] where there is little room: a long one has its middle left out.
     pub fn short_label(&self, op: OpId) -> String {
-        self.numbered(op, elide(&self.unnumbered(op)))
+        self.numbered(op, &elide(&self.unnumbered(op)))
     }
 
-    fn numbered(&self, op: OpId, label: String) -> String {
-        let Some(number) = self.numbers.get(&op) else { return label };
-        format!("{label} #{number}")
+    fn numbered(&self, op: OpId, label: &str) -> String {
+        self.numbers.get(&op).map_or_else(|| label.to_owned(), |number| format!("{label} #{number}"))
     }
 
     fn unnumbered(&self, op: OpId) -> String {

@@ -176,6 +176,31 @@ fn a_stale_read_is_told_and_drawn() {
 }
 
 #[test]
+fn no_two_ops_of_a_counter_example_have_one_name() {
+    let mut run = stale_read();
+    run.history = history(&[
+        (0, "n1", "read", None, Some(Some(66)), 708, 709),
+        (0, "n1", "read", None, Some(Some(68)), 710, 720),
+        (1, "n2", "read", None, Some(Some(66)), 730, 740),
+        (1, "n2", "read", None, Some(Some(67)), 750, 760),
+    ]);
+    let told = verdict(&run, None, UNICODE);
+    for text in ["[ r→66 #1", "[ r→66 #2 ]", "Leave out r→66 #2 or r→67", "r→66 #1 had finished at 0.709 s"] {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    let page = crate::report::render(&run);
+    assert!(page.contains("r→66 #1") && page.contains("r→66 #2") && !page.contains("r→67 #"), "the page calls them so too");
+}
+
+#[test]
+fn states_that_look_alike_are_told_once() {
+    let long = |i: u32| format!("{{0 [1 2 3 4 5 6 {i} 7 8 9 10 11 12 13 14]}}");
+    assert_eq!(states(&[long(20), long(21), long(22)]), "{0 [1 2 3 …12 13 14]} or one of 2 others");
+    assert_eq!(states(&["1".into(), "2".into()]), "1 or 2");
+    assert_eq!(states(&[]), "");
+}
+
+#[test]
 fn without_unicode_every_character_is_ascii() {
     let told = verdict(&stale_read(), None, Console::plain());
     assert!(told.is_ascii(), "{told}");

@@ -193,6 +193,29 @@ fn no_two_ops_of_a_counter_example_have_one_name() {
 }
 
 #[test]
+fn times_that_need_more_decimals_are_written_in_full() {
+    let mut run = stale_read();
+    let mut b = Builder::new();
+    let times = [
+        (0, 2_926_000_100, 2_926_000_200),
+        (1, 2_926_000_300, 2_926_000_400),
+        (2, 3_231_000_500, 3_231_000_600),
+        (3, 3_624_000_700, 3_631_000_800),
+    ];
+    for (process, from, to) in times {
+        b.event(process, Kind::Invoke, "read", &Value::pair(0, Value::Nil), from);
+        b.event(process, Kind::Ok, "read", &Value::pair(0, process), to);
+    }
+    run.history = b.finish();
+    for width in [100, 120, 140] {
+        let told = verdict(&run, None, Console { width, ..UNICODE });
+        let axis = told.lines().find(|line| line.trim_start().starts_with("seconds"));
+        assert!(axis.is_some_and(|axis| axis.ends_with("3.6310008") && axis.chars().count() <= width), "{told}");
+        assert!(told.contains("read 66 at 3.6310008 s"), "{told}");
+    }
+}
+
+#[test]
 fn states_that_look_alike_are_told_once() {
     let long = |i: u32| format!("{{0 [1 2 3 4 5 6 {i} 7 8 9 10 11 12 13 14]}}");
     assert_eq!(states(&[long(20), long(21), long(22)]), "{0 [1 2 3 …12 13 14]} or one of 2 others");

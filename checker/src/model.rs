@@ -189,7 +189,7 @@ pub trait Model: Sync {
     /// That no op led to the state, or none again: `nobody wrote 66 again`.
     fn tell_absence(&self, state: &Self::State, again: bool, values: &Values) -> Vec<Words> {
         let end = if again { " again" } else { "" };
-        vec![Words::Text("nobody led to ".into()), Words::Value(self.show_state(state, values)), Words::Text(end.into())]
+        vec![Words::Text("no operation led to ".into()), Words::Value(self.show_state(state, values)), Words::Text(end.into())]
     }
 
     /// The op in a few characters: `w 66`, `r→66`, `cas 1→2`. `values` is the history's arena.

@@ -1,6 +1,6 @@
 //! Which model a history is about, when nobody says so: guessed from its functions, and reported as a guess.
 
-use histories::History;
+use histories::{History, names};
 use std::collections::BTreeSet;
 
 /// The functions of each model. The first that has all functions of a history is the guess, so a model comes before those that
@@ -44,7 +44,8 @@ pub fn model(history: &History) -> Result<(String, String), String> {
     }
     let seen = functions.iter().copied().collect::<Vec<_>>().join(", ");
     let Some(&(model, _)) = KNOWN.iter().find(|(_, known)| only(known)) else {
-        let name_one = format!("name one with --model: {}", models());
+        let meant = functions.iter().filter_map(|f| did_you_mean(f)).collect::<String>();
+        let name_one = format!("{meant}name one with --model: {}", models());
         let fits = match hint_at_transactions(history, &functions) {
             Some(hint) => format!("{hint}; or {name_one}"),
             None => name_one,
@@ -58,6 +59,13 @@ pub fn model(history: &History) -> Result<(String, String), String> {
         why.push_str(", since a number was read");
     }
     Ok((model.into(), format!("model {model} was guessed {why}; --model overrules it")))
+}
+
+/// The function that may be meant by one that no model has: ``of `raed`, did you mean read? ``.
+fn did_you_mean(f: &str) -> Option<String> {
+    let known: BTreeSet<&str> = KNOWN.iter().flat_map(|(_, functions)| functions.iter().copied()).collect();
+    let question = if known.contains(f) || f == "txn" { None } else { names::did_you_mean(f, known) };
+    question.map(|question| format!("for `{f}` {question} Or "))
 }
 
 /// What decides a history of transactions, where it is one.
@@ -103,7 +111,7 @@ pub fn known_model(name: &str) -> Result<String, String> {
     if checker::MODELS.iter().any(|(model, _)| *model == name) {
         return Ok(name.into());
     }
-    Err(histories::names::unknown("model", name, checker::MODELS.iter().map(|(model, _)| *model)))
+    Err(names::unknown("model", name, checker::MODELS.iter().map(|(model, _)| *model)))
 }
 
 #[cfg(test)]
@@ -143,6 +151,8 @@ mod tests {
         }
         assert_eq!(super::model(&counter.finish()).unwrap().0, "counter");
         assert!(super::model(&history(&["transfer", "enqueue"])).unwrap_err().contains("--model"));
+        let mistyped = super::model(&history(&["raed", "write", "x"])).unwrap_err();
+        assert!(mistyped.contains("(raed, write, x); for `raed` did you mean read? Or name one with"), "{mistyped}");
     }
 
     #[test]

@@ -338,11 +338,11 @@ fn facts(run: &Run, report: Option<&Path>, block: &mut Block) {
 }
 
 fn algorithms(run: &Run) -> String {
-    let verb = match run.verdict.answer {
-        Summary::Valid | Summary::Invalid => "decided in",
-        Summary::Unknown => "undecided after",
-    };
-    format!("{verb} {}", duration(run.check.check))
+    let took = duration(run.check.check);
+    match run.verdict.answer {
+        Summary::Valid | Summary::Invalid => format!("decided in {took}"),
+        Summary::Unknown => format!("not decided in {took}"),
+    }
 }
 
 /// `partition 3 of 3 took effect; kill 0 of 2 took effect (at 3.1 s: n2 runs)`.

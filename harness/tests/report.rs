@@ -128,7 +128,7 @@ fn the_ringed_op_is_the_one_that_is_said_to_fit_nowhere() {
         let Answer::Invalid(proof) = &mut key.answer else { unreachable!() };
         // What completes last among the contradicting ops, and so ends the prefix, may be any of them.
         proof.blocked = Some(proof.core[shift]);
-        let stuck = checker::describe::label(history, true, proof.stuck.unwrap());
+        let stuck = checker::describe::Names::new(history, true, &proof.core).label(proof.stuck.unwrap());
         let who = history.values.display(history.process_name(history.op_process(history.op(proof.stuck.unwrap()))));
         let html = page(&format!("ring-{shift}"), &run);
         let ring = html.split("class=\"ring\"").next().unwrap().rsplit("class=\"bar ").next().unwrap();

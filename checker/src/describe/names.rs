@@ -71,6 +71,11 @@ impl<'a> Names<'a> {
         self.numbered(op, &elide(&self.unnumbered(op)))
     }
 
+    /// The number of an op among those that share its label, from 1; `None` if it shares it with none.
+    pub fn number(&self, op: OpId) -> Option<usize> {
+        self.numbers.get(&op).copied()
+    }
+
     fn numbered(&self, op: OpId, label: &str) -> String {
         self.numbers.get(&op).map_or_else(|| label.to_owned(), |number| format!("{label} #{number}"))
     }

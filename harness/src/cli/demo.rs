@@ -134,7 +134,7 @@ fn table(outcomes: &[demo::Outcome], took: Duration, console: Console) -> String
         let sign = console.ink(ink, console.fit(sign));
         let _ = write!(out, "{}", cells(&texts, &format!("{sign} "), console));
         for rung in outcome.unknown() {
-            let reason = rung.reason.as_deref().unwrap_or("nobody knows");
+            let reason = rung.reason.as_deref().unwrap_or("no reason was given");
             let _ = writeln!(out, "  {} is unknown: {}", rung.consistency.name(), console.fit(reason));
         }
     }

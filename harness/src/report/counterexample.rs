@@ -334,7 +334,7 @@ fn how_far(view: &View<'_>, example: &Example<'_>, palette: &Palette) -> Markup 
         p {
             (capital(&many(example.proof.prefix.len(), "operation"))) " on " (key) " can be ordered. "
             "The next to complete, " (chip(view, palette, blocked)) " by " (prose::who(view, blocked))
-            @if let Some(end) = view.end(blocked) { " at " (view.moment_text(end, 3)) }
+            @if let Some(end) = view.end(blocked) { " at " (view.moment_text(end, view.decimals(blocked))) }
             @match ringed {
                 None => ", fits after none of these orders",
                 Some(op) => { ", leaves none of these orders in which " (chip(view, palette, op)) " by " (prose::who(view, op)) " fits" }

@@ -37,8 +37,10 @@ impl Mark {
             ("cas", Some((old, new))) => (Some(display(new)), Some(display(old))),
             _ => (None, None),
         };
-        let label = describe::label(history, keyed, op);
-        let short = shorten_values(values, &label, [Some(input), output].into_iter().flatten());
+        let whole = describe::label(history, keyed, op);
+        let (told, number) = view.label_and_number(op).unwrap_or((&whole, None));
+        let short = shorten_values(values, told, [Some(input), output].into_iter().flatten());
+        let label = number.map_or(whole.clone(), |number| format!("{whole} #{number}"));
         Mark { label, short, stores, sees, open: view.outcome(op) == Outcome::Info }
     }
 

@@ -15,7 +15,7 @@ pub(super) fn sentence(view: &View<'_>, palette: &Palette, words: &[Words]) -> M
                 Words::Value(value) => span class={ "value " (palette.class(Some(value))) } { (value) },
                 Words::Op(op) => (chip(view, palette, *op)),
                 Words::Who(op) => (who(view, *op)),
-                Words::Invoked(op) => span class="t" { (view.moment_text(view.start(*op), 3)) },
+                Words::Invoked(op) => span class="t" { (view.moment_text(view.start(*op), view.decimals(*op))) },
                 Words::Completed(op) => span class="t" { (completed(view, *op)) },
             }
         }
@@ -28,5 +28,5 @@ pub(super) fn who(view: &View<'_>, op: OpId) -> Markup {
 }
 
 fn completed(view: &View<'_>, op: OpId) -> String {
-    view.end(op).map_or_else(|| "an unknown time".into(), |end| view.moment_text(end, 3))
+    view.end(op).map_or_else(|| "an unknown time".into(), |end| view.moment_text(end, view.decimals(op)))
 }

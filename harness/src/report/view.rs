@@ -2,10 +2,11 @@
 
 use crate::analysis::is_by_key;
 use crate::run::{FaultWindow, Run};
+use crate::terminal;
 use checker::describe;
 pub(super) use checker::describe::seconds_to as seconds;
 use checker::verdict::Summary;
-use checker::{Consistency, KeyVerdict};
+use checker::{Answer, Consistency, KeyVerdict};
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,9 +23,21 @@ pub(super) struct View<'a> {
     pub(super) key_ops: Vec<Vec<OpId>>,
     /// All nodes that the run names: those of the test in their order, then others by name.
     pub(super) nodes: Vec<String>,
+    /// What the ops of counter-examples are called in them.
+    named: HashMap<OpId, Named>,
     has_lines: bool,
     origin_ns: i64,
 }
+
+/// What an op is called in the counter-example that it is part of: see [`describe::Names`].
+struct Named {
+    label: String,
+    number: Option<usize>,
+    decimals: usize,
+}
+
+/// The decimals of seconds where no order depends on them.
+const DECIMALS: usize = 3;
 
 /// Where there are no times, one event after the other counts as one millisecond: charts and pictures then work alike.
 const EVENT_NS: i64 = 1_000_000;
@@ -38,7 +51,8 @@ impl<'a> View<'a> {
         let history = &run.history;
         let timed = !history.ops().is_empty() && client_events(history).all(|event| history.time(event).is_some());
         let has_lines = !history.is_empty() && (0..history.len() as u32).all(|event| history.line(event) > 0);
-        let mut view = View { run, timed, span: (0, 0), key_ops: key_ops(run), nodes: nodes(run), has_lines, origin_ns: 0 };
+        let mut view =
+            View { run, timed, span: (0, 0), key_ops: key_ops(run), nodes: nodes(run), named: named(run), has_lines, origin_ns: 0 };
         let (first, last) = view.extent();
         if timed && last > SINCE_START_NS_MAX {
             view.origin_ns = first;
@@ -96,6 +110,16 @@ impl<'a> View<'a> {
         }
         let event = (at / EVENT_NS).clamp(0, self.history().len().saturating_sub(1) as i64) as u32;
         if self.has_lines { self.history().line(event).to_string() } else { event.to_string() }
+    }
+
+    /// The decimals of seconds that an op's times need in the counter-example that it is part of.
+    pub(super) fn decimals(&self, op: OpId) -> usize {
+        self.named.get(&op).map_or(DECIMALS, |named| named.decimals)
+    }
+
+    /// What an op is called in the counter-example that it is part of, and its number if it shares its label.
+    pub(super) fn label_and_number(&self, op: OpId) -> Option<(&str, Option<usize>)> {
+        self.named.get(&op).map(|named| (named.label.as_str(), named.number))
     }
 
     /// What the numbers of an axis count: seconds, or lines or events where the recording has no times.
@@ -197,6 +221,20 @@ fn key_ops(run: &Run) -> Vec<Vec<OpId>> {
         }
     }
     ops
+}
+
+fn named(run: &Run) -> HashMap<OpId, Named> {
+    let proofs = run.verdict.keys.iter().filter_map(|key| match &key.answer {
+        Answer::Invalid(proof) => Some(proof),
+        Answer::Valid(_) | Answer::Unknown(_) => None,
+    });
+    let mut named = HashMap::new();
+    for proof in proofs {
+        let names = terminal::names(run, proof);
+        let of = |op| Named { label: names.label(op), number: names.number(op), decimals: names.decimals() };
+        named.extend(proof.core.iter().map(|&op| (op, of(op))));
+    }
+    named
 }
 
 fn nodes(run: &Run) -> Vec<String> {

@@ -17,8 +17,8 @@ const NAMES_MAX: usize = 24;
 /// The least space between two boundaries.
 const GAP_MIN: usize = 2;
 
-/// Room at the right, for the last time above, and the sign behind the op that cannot be placed.
-const RIGHT: usize = 6;
+/// The least room at the right, for the last time above, and the sign behind the op that cannot be placed.
+const RIGHT_MIN: usize = 6;
 
 /// An op of the core, as drawn.
 struct Bar {
@@ -44,7 +44,7 @@ pub(super) fn draw(run: &Run, proof: &Counterexample, console: Console) -> Vec<S
     let bars = bars(run, proof, &named, &bounds, &rows, console);
     let names = rows.iter().map(|row| row.label.chars().count() + 3).max().unwrap_or(0).clamp(NAMES_MIN, NAMES_MAX);
     let Some(columns) = columns(&named, history, &bounds, &bars, console.width - names) else { return list(run, proof, &named, console) };
-    let width = width(&bars, &columns);
+    let width = width(&bars, &columns, right(&named, history, &bounds));
     let mut canvas = Canvas { lines: Vec::new(), names, width, console };
     header(&named, history, &bounds, &columns, &mut canvas);
     let wall = wall(run, &rows, &bounds, &columns);
@@ -158,20 +158,26 @@ impl Bar {
 /// The column of each boundary: as far apart as fits, so that most times can be written above. `None`: too wide.
 fn columns(named: &Names<'_>, history: &History, bounds: &[u32], bars: &[Bar], room: usize) -> Option<Vec<usize>> {
     let time_width = bounds.iter().map(|&event| mark(named, history, event).chars().count() + 2).max().unwrap_or(GAP_MIN);
+    let right = right(named, history, bounds);
     (GAP_MIN..=time_width.max(GAP_MIN)).rev().find_map(|gap| {
         let mut columns = vec![0; bounds.len()];
         for place in 1..bounds.len() {
             let closing = bars.iter().filter(|bar| bar.to == Some(place)).map(|bar| columns[bar.from] + bar.span());
             columns[place] = closing.max().unwrap_or(0).max(columns[place - 1] + gap);
         }
-        (width(bars, &columns) <= room).then_some(columns)
+        (width(bars, &columns, right) <= room).then_some(columns)
     })
 }
 
-/// The width of the grid: all boundaries, and the ops without an end.
-fn width(bars: &[Bar], columns: &[usize]) -> usize {
+/// The room at the right of the last boundary.
+fn right(named: &Names<'_>, history: &History, bounds: &[u32]) -> usize {
+    bounds.last().map_or(0, |&event| mark(named, history, event).chars().count()).max(RIGHT_MIN)
+}
+
+/// The width of the grid: all boundaries with the room at the right, and the ops without an end.
+fn width(bars: &[Bar], columns: &[usize], right: usize) -> usize {
     let open = bars.iter().filter(|bar| bar.to.is_none()).map(|bar| columns[bar.from] + bar.span());
-    open.chain(columns.last().map(|x| x + RIGHT)).max().unwrap_or(0)
+    open.chain(columns.last().map(|x| x + right)).max().unwrap_or(0)
 }
 
 /// What stands above a boundary: its time, else its line.

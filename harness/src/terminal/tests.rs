@@ -176,6 +176,54 @@ fn a_stale_read_is_told_and_drawn() {
 }
 
 #[test]
+fn no_two_ops_of_a_counter_example_have_one_name() {
+    let mut run = stale_read();
+    run.history = history(&[
+        (0, "n1", "read", None, Some(Some(66)), 708, 709),
+        (0, "n1", "read", None, Some(Some(68)), 710, 720),
+        (1, "n2", "read", None, Some(Some(66)), 730, 740),
+        (1, "n2", "read", None, Some(Some(67)), 750, 760),
+    ]);
+    let told = verdict(&run, None, UNICODE);
+    for text in ["[ r→66 #1", "[ r→66 #2 ]", "Leave out r→66 #2 or r→67", "r→66 #1 had finished at 0.709 s"] {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    let page = crate::report::render(&run);
+    assert!(page.contains("r→66 #1") && page.contains("r→66 #2") && !page.contains("r→67 #"), "the page calls them so too");
+}
+
+#[test]
+fn times_that_need_more_decimals_are_written_in_full() {
+    let mut run = stale_read();
+    let mut b = Builder::new();
+    let times = [
+        (0, 2_926_000_100, 2_926_000_200),
+        (1, 2_926_000_300, 2_926_000_400),
+        (2, 3_231_000_500, 3_231_000_600),
+        (3, 3_624_000_700, 3_631_000_800),
+    ];
+    for (process, from, to) in times {
+        b.event(process, Kind::Invoke, "read", &Value::pair(0, Value::Nil), from);
+        b.event(process, Kind::Ok, "read", &Value::pair(0, process), to);
+    }
+    run.history = b.finish();
+    for width in [100, 120, 140] {
+        let told = verdict(&run, None, Console { width, ..UNICODE });
+        let axis = told.lines().find(|line| line.trim_start().starts_with("seconds"));
+        assert!(axis.is_some_and(|axis| axis.ends_with("3.6310008") && axis.chars().count() <= width), "{told}");
+        assert!(told.contains("read 66 at 3.6310008 s"), "{told}");
+    }
+}
+
+#[test]
+fn states_that_look_alike_are_told_once() {
+    let long = |i: u32| format!("{{0 [1 2 3 4 5 6 {i} 7 8 9 10 11 12 13 14]}}");
+    assert_eq!(states(&[long(20), long(21), long(22)]), "{0 [1 2 3 …12 13 14]} or one of 2 others");
+    assert_eq!(states(&["1".into(), "2".into()]), "1 or 2");
+    assert_eq!(states(&[]), "");
+}
+
+#[test]
 fn without_unicode_every_character_is_ascii() {
     let told = verdict(&stale_read(), None, Console::plain());
     assert!(told.is_ascii(), "{told}");

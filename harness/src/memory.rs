@@ -3,6 +3,9 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
+/// Below this a limit that nobody asked for would only be in the way.
+const LIMIT_BYTES_MIN: u64 = 64 << 20;
+
 /// The largest resident memory of this process so far, in bytes, if the system says.
 pub fn peak_rss_bytes() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
@@ -14,7 +17,7 @@ pub fn default_limit_bytes() -> Option<u64> {
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
     let to_us = left_by_groups(Path::new("/sys/fs/cgroup"), &groups);
     let in_all = field("/proc/meminfo", "MemAvailable:");
-    in_all.into_iter().chain(to_us).min().map(|bytes| bytes / 4 * 3)
+    in_all.into_iter().chain(to_us).min().map(|bytes| (bytes / 4 * 3).max(LIMIT_BYTES_MIN))
 }
 
 /// A field in KiB of one of the kernel's status files, in bytes.

@@ -75,9 +75,9 @@ pub(crate) struct Stuck {
     pub prefix: Option<Vec<OpId>>,
 }
 
-/// Steps that may be spent on finding the longest prefix once it is known that there is no order; and how often the zones are
-/// asked about a shorter one.
-const PREFIX_STEPS: u64 = 1 << 20;
+/// Steps that may be spent on finding the longest prefix once it is known that there is no order, which is shown already; and how often
+/// the zones are asked about a shorter one.
+const PREFIX_STEPS: u64 = 1 << 17;
 const PREFIX_ROUNDS: usize = 8;
 
 /// Steps that may be spent on finding out which states were possible.

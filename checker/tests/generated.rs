@@ -87,7 +87,7 @@ fn what_is_refuted_is_said_to_be_invalid() {
         .flat_map(|(model, anomaly)| [(2, 0.0), (3, 0.05)].map(|(concurrency, info)| (model, anomaly, concurrency, info)))
         .flat_map(|(model, anomaly, concurrency, info)| {
             let plan = Plan { anomaly: Some(anomaly), anomaly_at: 0.5, concurrency, info, ..Plan::new(model, 300) };
-            (0..seeds() / 2).map(move |seed| Plan { seed, ..plan.clone() })
+            (0..seeds().div_ceil(2)).map(move |seed| Plan { seed, ..plan.clone() })
         })
         .collect();
     let made = cases.par_iter().filter_map(|plan| generate::history(plan).ok().map(|(history, planted)| (plan, history, planted)));

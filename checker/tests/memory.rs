@@ -146,7 +146,7 @@ fn no_more_is_allocated_than_the_limit_allows() {
         ("whole reads of a list, a lie", "list-append", whole_reads("append", true)),
         ("growing string", "kv", growing_string()),
     ] {
-        for limit in [1, 2, 4, 8, 16, 32, 64, 128] {
+        for limit in [1, 4, 16, 64, 128] {
             let budget = {
                 let mut budget = Budget::unlimited();
                 budget.bytes = Some((limit * MB) as u64);
@@ -177,6 +177,6 @@ fn no_more_is_allocated_than_the_limit_allows() {
             }
         }
     }
-    assert!(decided >= 4 && undecided >= 8, "{decided} decided, {undecided} undecided");
+    assert!(decided >= 4 && undecided >= 6, "{decided} decided, {undecided} undecided");
     assert!(undecided_by_64 > 0, "64 MB were enough for all of them");
 }

@@ -259,7 +259,8 @@ fn lines_are_as_long_as_the_terminal_is_wide() {
     for (columns, most) in [(20, 60), (70, 70), (120, 120), (500, 140)] {
         for args in ["check invalid.edn --model register", "lint invalid.edn"] {
             let Some(told) = in_terminal(&room, columns, args) else {
-                return eprintln!("NOT RUN: there is no `script` in the PATH (Debian: apt-get install bsdutils)");
+                let _ = writeln!(std::io::stderr(), "NOT RUN: there is no `script` in the PATH (Debian: apt-get install bsdutils)");
+                return;
             };
             assert!((most - 40..=most).contains(&longest(&told)), "{columns} columns, {args}: {}\n{told}", longest(&told));
         }

@@ -127,6 +127,23 @@ fn of_several_files_the_worst_decides() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_keeps_no_other_from_being_looked_at() {
+    let room = Room::new();
+    room.file("first.edn", VALID);
+    room.file("last.edn", VALID);
+    for command in ["check", "stat", "lint", "staleness"] {
+        let output = room.run(&[command, "first.edn", "absent.edn", "last.edn"]);
+        assert_eq!(code(&output), 255, "{command}: {}", stderr(&output));
+        assert!(stdout(&output).contains("first.edn") && stdout(&output).contains("last.edn"), "{command}: {}", stdout(&output));
+        assert!(stderr(&output).contains("absent.edn"), "{command}: {}", stderr(&output));
+        let output = room.run(&[command, "--json", "first.edn", "absent.edn", "last.edn"]);
+        let told = stdout(&output);
+        let files: Vec<Value> = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["file"].clone()).collect();
+        assert_eq!(files, ["first.edn", "absent.edn", "last.edn"], "{command}: {told}");
+    }
+}
+
+#[test]
 fn mistakes_are_met_with_what_to_do() {
     let room = Room::new();
     room.file("malformed.edn", MALFORMED);

@@ -19,8 +19,9 @@ def draw_options(rng, model, level):
         told["initial"] = rng.choice([0, 5, -1])
     elif model == "kv" and rng.random() < 0.2:
         told["initial"] = "a"
-    elif model == "multi-register" and level not in WEAK and level != "eventual" and rng.random() < 0.3:
-        told["initial"] = {"x": 0, "y": 0}
+    elif model == "multi-register" and rng.random() < 0.3:
+        # Below these levels every key begins with one value.
+        told["initial"] = {"x": 0, "y": 0} if level in ("linearizable", "sequential") and rng.random() < 0.5 else 0
     elif model == "bank" and rng.random() < 0.5:
         told["initial"] = {"a": 10, "b": 0}
     if model in ("register", "cas-register", "multi-register", "set", "list-append") and rng.random() < 0.5:
@@ -59,7 +60,7 @@ class Maker:
         self.keys = rng.choice([["x", "y"], [1, 2]] if format != "porcupine-kv" else [["0", "1"]]) if told["keyed"] else [None]
         self.unique = rng.random() < (0.85 if self.weak else 0.4)
         self.last_value = 1 if options["initial"] == 1 else 0
-        self.appends = rng.random() < 0.5 and not self.weak and not self.text
+        self.appends = rng.random() < 0.5 and not self.weak and not self.text and options["initial"] != 0
         self.names = [1, 2] if self.text else ["x", "y"]
         self.bool_answers = level != "eventual"
         self.nodes = level == "eventual" and format == "jsonl" and rng.random() < 0.5
@@ -175,7 +176,7 @@ class Maker:
             proc = op.proc if op.out != "info" else op.proc + threads
             for key in self.keys:
                 if self.rng.random() < 0.92 and len(ops) + len(reads) < OPS_MAX + 2:
-                    f = {"multi-register": "txn", "kv": "get", "etcd-kv": "get"}.get(self.model, "read")
+                    f = {"multi-register": "txn", "kv": "get"}.get(self.model, "read")
                     arg = tuple(("r", name, None) for name in self.names) if f == "txn" else None
                     reads.append(Op(proc, f, arg, out="ok", inv=now, end=now + 1, key=key, node=op.node))
                     now += 2
@@ -332,7 +333,7 @@ class Maker:
                 if self.appends:
                     new = self.wrong_list(was or ())
                 else:
-                    new = rng.choice([0 if self.text or self.options["initial"] else None, self.seen_value(), self.seen_value()])
+                    new = rng.choice([0 if self.text or self.options["initial"] is not None else None, self.seen_value(), self.seen_value()])
                 return (*seen[:at], ("r", seen[at][1], new), *seen[at + 1 :])
         return seen
 

@@ -195,7 +195,7 @@ def init(model, options):
     if model in ("register", "cas-register"):
         return first
     if model == "multi-register":
-        return frozenset((first or {}).items())
+        return frozenset((("x", first), ("y", first)) if isinstance(first, int) else (first or {}).items())
     if model == "bank":
         return (first is not None, frozenset((first or {}).items()))
     return {

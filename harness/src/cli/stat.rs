@@ -37,7 +37,11 @@ pub(super) fn run(args: &StatArgs, global: Global) -> Outcome {
             Ok(history) => history,
             // Told, and the others are counted all the same.
             Err(error) => {
-                super::complain(&words::of_file(file, &error.to_string()), global);
+                let why = words::of_file(file, &error.to_string());
+                if args.json {
+                    console::print_json(&format!("{}\n", json!({ "file": file.display().to_string(), "reason": why })))?;
+                }
+                super::complain(&why, global);
                 code = exit::CRASH;
                 continue;
             }

@@ -18,7 +18,8 @@ fn etcd_keeps_its_word_under_faults_and_nothing_is_left() {
     let rules = |host: &str| bed.lab.ssh(host, "nft list ruleset; { iptables-save; ip6tables-save; } | grep -v '^#'");
     let before: Vec<String> = bed.each_host().map(|host| rules(&host)).collect();
 
-    let output = finish(bed.test(&["--nemesis", "partition,kill,pause", "--time-limit", "15s"]), RUN_PATIENCE);
+    let times = ["--nemesis-down", "600ms", "--nemesis-up", "2s", "--time-limit", "15s"];
+    let output = finish(bed.test(&[&["--nemesis", "partition,kill,pause"][..], &times].concat()), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let results = bed.results();
     assert_eq!(results["verdict"], "valid");
@@ -162,7 +163,8 @@ fn a_missing_firewall_is_found_before_the_run() {
     assert!(said.contains("n2") && said.contains("nft") && said.contains("iptables"), "{said}");
     assert!(!bed.history().contains("\"type\":\"ok\""), "clients ran although the fault cannot be injected");
     // What does not need it runs.
-    let output = finish(bed.test(&["--nemesis", "pause", "--time-limit", "6s"]), RUN_PATIENCE);
+    let times = ["--nemesis-down", "300ms", "--nemesis-up", "1s", "--time-limit", "6s"];
+    let output = finish(bed.test(&[&["--nemesis", "pause"][..], &times].concat()), RUN_PATIENCE);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     bed.assert_clean();
 }

@@ -263,6 +263,27 @@ fn a_run_that_was_cut_short_is_unknown_and_says_by_what() {
 }
 
 #[test]
+fn a_node_that_dies_by_itself_is_a_finding_and_the_others_are_read() {
+    let store = Store::new();
+    let run = Running::start(store.demo(&["--time-limit", "4s", "--nemesis", "none", "--concurrency", "n", "--rate", "500"]));
+    store.await_events(200);
+    let parent = run.child.as_ref().unwrap().id().to_string();
+    let node = Command::new("pgrep").args(["-n", "-P", &parent, "-f", "demo-node"]).output().unwrap();
+    let node = String::from_utf8(node.stdout).unwrap();
+    assert!(Command::new("kill").args(["-KILL", node.trim()]).status().unwrap().success());
+    let output = run.end();
+    let results = store.results();
+    assert_eq!((code(&output), &results["verdict"]), (1, &Value::from("valid")), "{}", told(&output));
+    let found = results["findings"].as_array().unwrap();
+    assert!(found.len() == 1 && found[0]["id"] == "node-ended", "{found:?}");
+    assert!(told(&output).contains("FOUND BESIDE THE HISTORY (node-ended)") && told(&output).contains("SIGKILL"), "{}", told(&output));
+    assert!(results["coverage"]["final_reads"].as_u64().unwrap() > 0, "{}", results["coverage"]);
+    // Whoever judges it again finds the same.
+    let again = store.rashomon(&["analyze"]).output().unwrap();
+    assert_eq!(code(&again), 1, "{}", told(&again));
+}
+
+#[test]
 fn the_second_ctrl_c_heals_and_goes() {
     let store = Store::new();
     let run = Running::start(store.demo(&["--time-limit", "50s", "--seed", "32"]));

@@ -247,7 +247,7 @@ fn models_are_refused_whatever_a_history_holds() {
         single("add", &Value::Int(1), &Value::Int(1), Kind::Ok),
         single("add", &Value::Int(1), &Value::Int(1), Kind::Fail),
     ];
-    let cells = ["register", "cas-register", "kv", "multi-register"];
+    let cells = ["register", "cas-register", "kv", "etcd-kv", "multi-register"];
     let weaker = Consistency::ALL
         .into_iter()
         .filter(|level| !matches!(level, Consistency::Linearizable | Consistency::Sequential | Consistency::Eventual));

@@ -108,6 +108,23 @@ fn ctrl_c_heals_seals_and_judges() {
 }
 
 #[test]
+fn a_server_that_dies_by_itself_is_found_and_the_others_are_read() {
+    let Some(bed) = Bed::new(3) else { return };
+    let mut harness = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "6s"]));
+    eventually("ops are recorded", RUN_PATIENCE, || bed.history().contains("\"type\":\"ok\""));
+    bed.lab.ssh("n2", "pkill -KILL -x etcd");
+    let code = end_of(&mut harness);
+    let results = bed.results();
+    assert_eq!((code, &results["verdict"]), (1, &Value::from("valid")), "{results}");
+    let found = results["findings"].as_array().unwrap();
+    assert!(found.len() == 1 && found[0]["id"] == "node-ended" && found[0]["node"] == "n2", "{found:?}");
+    let text = found[0]["text"].as_str().unwrap();
+    assert!(text.contains("etcd on n2") && text.contains("SIGKILL") && text.contains("its log ends"), "{text}");
+    assert!(results["coverage"]["final_reads"].as_u64().unwrap() > 0, "{}", results["coverage"]);
+    bed.assert_clean();
+}
+
+#[test]
 fn a_second_run_on_the_same_nodes_is_refused() {
     let Some(bed) = Bed::new(3) else { return };
     let mut first = Background::start(bed.test(&["--nemesis", "none", "--time-limit", "5m", "--accept-partial"]));

@@ -24,7 +24,7 @@ fn foreign_rules_and_qdiscs_survive_and_every_change_is_seen() {
         bed.lab.ssh(&host, FOREIGN);
     }
     let output = finish(bed.test(&["--nemesis", "partition,packet,pause,clock", "--time-limit", "10s", "--seed", "7"]), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     assert!(text(&output).contains("3 nodes as before: firewall"), "{}", text(&output));
     for fault in ["partition", "packet", "pause", "clock"] {
         assert!(observed(&bed.results(), fault) > 0, "{fault}: {}", bed.results()["coverage"]);

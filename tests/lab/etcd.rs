@@ -20,9 +20,8 @@ fn etcd_keeps_its_word_under_faults_and_nothing_is_left() {
 
     let times = ["--nemesis-down", "600ms", "--nemesis-up", "2s", "--time-limit", "15s"];
     let output = finish(bed.test(&[&["--nemesis", "partition,kill,pause"][..], &times].concat()), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     let results = bed.results();
-    assert_eq!(results["verdict"], "valid");
     for fault in ["partition", "kill", "pause"] {
         assert!(observed(&results, fault) > 0, "{fault}: {}", results["coverage"]);
     }
@@ -182,7 +181,7 @@ fn a_missing_firewall_is_found_before_the_run() {
     // What does not need it runs.
     let times = ["--nemesis-down", "300ms", "--nemesis-up", "1s", "--time-limit", "6s"];
     let output = finish(bed.test(&[&["--nemesis", "pause"][..], &times].concat()), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     bed.assert_clean();
 }
 

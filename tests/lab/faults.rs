@@ -15,7 +15,7 @@ fn is_active(history: &str, fault: &str) -> bool {
 fn run_and_look(bed: &Bed, faults: &[&str], time_limit: &str, interval: &str) -> String {
     let args = ["--nemesis", &faults.join(","), "--time-limit", time_limit, "--nemesis-interval", interval, "--seed", "5"];
     let output = finish(bed.test(&args), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     let results = bed.results();
     for fault in faults {
         let class = fault.split([':', '@']).next().unwrap();
@@ -35,7 +35,7 @@ fn run_script(bed: &Bed, faults: &[String], seconds: usize) -> String {
     fs::write(&script, faults.iter().enumerate().map(entry).collect::<String>()).unwrap();
     let limit = format!("{}s", 2 + faults.len() * (seconds + 1));
     let output = finish(bed.test(&["--schedule", &script.to_string_lossy(), "--time-limit", &limit, "--seed", "3"]), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     bed.history()
 }
 
@@ -94,10 +94,14 @@ fn a_host_that_crashed_is_booted_by_its_lab_when_the_harness_is_gone() {
 #[test]
 fn a_partition_takes_effect_among_the_others_while_a_host_is_off() {
     let Some(bed) = Bed::new(5) else { return };
-    // The crash lasts; partitions come and go meanwhile.
-    let args = ["--nemesis", "crash:n5,partition:n1+n2", "--nemesis-interval", "3s", "--time-limit", "25s", "--seed", "4"];
+    // The crash lasts; partitions come and go meanwhile, and leave time to answer.
+    let script = bed.store.path().join("faults.toml");
+    let entries = [("crash:n5", 1, 14), ("partition:n1+n2", 5, 2), ("partition:n1+n2", 11, 2)];
+    let entry = |(fault, at, lasts)| format!("[[schedule]]\nat = \"{at}s\"\nfault = \"{fault}\"\nfor = \"{lasts}s\"\n");
+    fs::write(&script, entries.map(entry).concat()).unwrap();
+    let args = ["--schedule", &script.to_string_lossy(), "--time-limit", "20s", "--seed", "4"];
     let output = finish(bed.test(&args), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     let history = bed.history();
     let while_off = history.lines().filter(|line| line.contains("\"f\":\"start-partition\"") && line.contains("(not n5, off)"));
     let while_off: Vec<&str> = while_off.collect();

@@ -23,7 +23,7 @@ fn members_leave_and_come_back_with_empty_data() {
     // etcd changes no members until each has been connected to all others for 5 s: on a busy machine two changes may take long.
     let args = ["--nemesis", "membership:one,membership:primary", "--time-limit", "40s", "--nemesis-interval", "1s", "--seed", "4"];
     let output = finish(bed.test(&args), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     let history = bed.history();
     let told = history.lines().filter(|line| line.contains("-membership")).collect::<Vec<_>>().join("\n");
     assert!(observed(&bed.results(), "membership") >= 2, "{}\n{told}", bed.results()["coverage"]);
@@ -77,7 +77,7 @@ fn compaction_defragmenting_and_a_leader_that_moves_change_no_answer() {
     let Some(bed) = Bed::new(5) else { return };
     let args = ["--nemesis", "admin:compact,admin:defragment,admin:move-leader", "--time-limit", "12s", "--nemesis-interval", "400ms"];
     let output = finish(bed.test(&[&args[..], &["--seed", "6"]].concat()), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     let seen = seen(&bed.history(), "start-admin");
     for words in ["and is compacted on", "in a new file", "led before"] {
         assert!(seen.iter().any(|line| line.contains(words)), "{words} was never seen: {seen:#?}");

@@ -51,7 +51,7 @@ fn a_user_becomes_root_by_sudo_and_no_password_is_written_anywhere() {
     // Only what the documentation says, and nothing else, is allowed.
     with_ann(&bed, "ann ALL=(root) NOPASSWD: /home/ann/.rashomon/bin/rashomon-*");
     let output = test(&bed, &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     assert!(observed(&bed.results(), "partition") > 0 && text(&output).contains("3 nodes as before"), "{}", text(&output));
     bed.assert_clean();
 
@@ -81,7 +81,7 @@ fn a_user_becomes_root_by_sudo_and_no_password_is_written_anywhere() {
     assert!(output.status.code() == Some(255) && text(&output).contains("does not help"), "{}", text(&output));
     write(&format!("{PASSWORD}\n"), 0o600);
     let output = test(&bed, &["--sudo-password-file", &path]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     assert!(observed(&bed.results(), "partition") > 0, "{}", text(&output));
     assert!(!text(&output).contains(PASSWORD));
     for entry in fs::read_dir(bed.run_folder()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {

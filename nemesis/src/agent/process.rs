@@ -571,7 +571,7 @@ mod tests {
         place.programs.kill("p").unwrap();
         place.start("sleep 100");
         place.programs.terminate("p").unwrap();
-        place.start("sleep 100");
+        place.start("exec sleep 100");
         send(&members_of(&place)[0], Signal::KILL).unwrap();
         eventually("the end by a stranger is noted", || endings().len() == 2);
         assert_eq!(endings()[1].how, "signal: 9 (SIGKILL)");

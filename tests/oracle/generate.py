@@ -176,7 +176,7 @@ class Maker:
             proc = op.proc if op.out != "info" else op.proc + threads
             for key in self.keys:
                 if self.rng.random() < 0.92 and len(ops) + len(reads) < OPS_MAX + 2:
-                    f = {"multi-register": "txn", "kv": "get"}.get(self.model, "read")
+                    f = {"multi-register": "txn", "kv": "get", "etcd-kv": "get"}.get(self.model, "read")
                     arg = tuple(("r", name, None) for name in self.names) if f == "txn" else None
                     reads.append(Op(proc, f, arg, out="ok", inv=now, end=now + 1, key=key, node=op.node))
                     now += 2

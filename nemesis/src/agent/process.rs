@@ -563,7 +563,7 @@ mod tests {
     fn what_ends_by_itself_is_told_and_what_we_ended_is_not() {
         let place = Place::new();
         let endings = || place.programs.endings("p");
-        place.start("echo it is broken; sleep 0.2; exit 3");
+        place.start("echo it is broken; sleep 1; exit 3");
         eventually("its end is noted", || endings().len() == 1);
         let Ending { how, out_of_memory, log, .. } = endings().remove(0);
         assert_eq!((how.as_str(), out_of_memory, log.trim()), ("exit status: 3", false, "it is broken"));
@@ -577,7 +577,7 @@ mod tests {
         assert_eq!(endings()[1].how, "signal: 9 (SIGKILL)");
         assert!(endings()[0].ago > endings()[1].ago);
         // One whose children go on has not ended.
-        place.start("sleep 100 & sleep 0.2");
+        place.start("sleep 100 & sleep 1");
         eventually("the leader has ended", || members_of(&place).len() == 1);
         place.programs.kill("p").unwrap();
         assert_eq!(endings().len(), 2);

@@ -273,7 +273,7 @@ fn a_node_that_dies_by_itself_is_a_finding_and_the_others_are_read() {
     assert!(Command::new("kill").args(["-KILL", node.trim()]).status().unwrap().success());
     let output = run.end();
     let results = store.results();
-    assert_eq!((code(&output), &results["verdict"]), (1, &Value::from("valid")), "{}", told(&output));
+    assert_eq!((code(&output), &results["checker"]), (1, &Value::from("valid")), "{}", told(&output));
     let found = results["findings"].as_array().unwrap();
     assert!(found.len() == 1 && found[0]["id"] == "node-ended", "{found:?}");
     assert!(told(&output).contains("FOUND BESIDE THE HISTORY (node-ended)") && told(&output).contains("SIGKILL"), "{}", told(&output));

@@ -67,12 +67,15 @@ impl Bed {
         serde_json::from_slice(&fs::read(self.run_folder().join("results.json")).unwrap()).unwrap()
     }
 
-    /// The run that has just ended is valid in all that it was asked. On a busy machine faults may have left it little time to answer: that
-    /// alone is no failure.
+    /// The run that has just ended is valid in all that it was asked. On a busy machine it may have had little time to answer, and none for
+    /// some function: that alone is no failure.
     pub(crate) fn assert_valid(&self, output: &Output) {
         let results = self.results();
         let gaps = results["coverage"]["gaps"].as_array().unwrap();
-        let is_rarely_answered = |gap: &Value| gap.as_str().unwrap().contains("of the time that clients asked");
+        let is_rarely_answered = |gap: &Value| {
+            let gap = gap.as_str().unwrap();
+            gap.contains("of the time that clients asked") || gap.contains("ended ok, so this run says nothing about it")
+        };
         let is_told = output.status.code() == Some(if gaps.is_empty() { 0 } else { 2 });
         assert!(is_told && results["checker"] == "valid" && gaps.iter().all(is_rarely_answered), "{}", text(output));
     }

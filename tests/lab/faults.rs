@@ -87,7 +87,7 @@ fn a_host_that_crashed_is_booted_by_its_lab_when_the_harness_is_gone() {
     assert!(output.status.success() && text(&output).contains("undone: it had crashed"), "{}", text(&output));
     // The next run takes the nodes as if nothing had been.
     let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "2s"]), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     bed.assert_clean();
 }
 

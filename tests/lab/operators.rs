@@ -68,7 +68,7 @@ fn a_member_that_was_out_when_the_harness_was_killed_is_no_trouble_to_the_next_r
     assert_eq!(ask(&bed, 1, "/v3/cluster/member/list", "{}").matches("\"ID\"").count(), 2);
     assert!(ask(&bed, 3, "/v3/kv/put", r#"{"key":"YQ==","value":"Yg=="}"#).contains("revision"));
     let output = finish(bed.test(&["--nemesis", "none", "--time-limit", "2s"]), RUN_PATIENCE);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    bed.assert_valid(&output);
     bed.assert_clean();
 }
 

@@ -63,7 +63,7 @@ impl Finding {
 }
 
 impl Findings {
-    /// The same, with what a fault explains among the notes: on a full disk a process may end by itself.
+    /// These findings, with those that a fault explains among the notes: on a full disk a process may end by itself.
     #[must_use]
     pub fn explained(self, windows: &[FaultWindow]) -> Findings {
         let Findings { found, mut notes } = self;
@@ -94,12 +94,7 @@ mod tests {
             injected_ns: Some(from_ns),
             to_ns,
             observed: true,
-            seen: String::new(),
-            recovered: None,
-            groups: Vec::new(),
-            clocks: Vec::new(),
-            leaders: None,
-            facts: Vec::new(),
+            ..FaultWindow::default()
         }
     }
 

@@ -219,7 +219,7 @@ impl Phase {
 }
 
 /// One fault, from its injection to its recovery.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FaultWindow {
     /// Its name on the command line: `partition`.
     pub fault: String,

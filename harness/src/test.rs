@@ -220,7 +220,8 @@ impl Bed {
         self.context.cluster.on(&all, act)
     }
 
-    /// Whether it is up to the caller to end it: nobody else has begun to.
+    /// Whether healing and teardown are up to the caller: nobody else has begun with them. Where somebody impatient has, the test waits here
+    /// for the end of the process.
     fn may_end(&self, who: EndedBy) -> bool {
         let mut ended_by = self.ended_by.lock().unwrap_or_else(PoisonError::into_inner);
         let may = ended_by.is_none();

@@ -32,7 +32,7 @@ pub struct Sought<'a> {
     pub name: &'a str,
     /// What tells its version.
     pub command: &'a [&'a str],
-    /// Whether it is this one that shall be tested.
+    /// Whether this database shall be tested.
     pub is_wanted: bool,
 }
 

@@ -277,21 +277,7 @@ mod tests {
     use super::*;
 
     fn window(fault: &str, observed: bool) -> FaultWindow {
-        FaultWindow {
-            fault: fault.into(),
-            what: String::new(),
-            nodes: Vec::new(),
-            from_ns: 0,
-            injected_ns: None,
-            to_ns: None,
-            observed,
-            seen: String::new(),
-            recovered: None,
-            groups: Vec::new(),
-            clocks: Vec::new(),
-            leaders: None,
-            facts: Vec::new(),
-        }
+        FaultWindow { fault: fault.into(), observed, ..FaultWindow::default() }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::value::{ValueId, Values, View};
 enum Asked {
     /// The value that was put there.
     Put,
-    /// The same, or whether it was new: sets answer an insert with that.
+    /// The input, or whether the element was new: sets answer an insert with that.
     Insert,
     /// The expected and the new value.
     Cas,

@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Default)]
 struct Slot {
     child: Option<Child>,
-    /// Whether it was told to end.
+    /// Whether the process was told to end.
     ours: bool,
     /// When and how its processes ended that nobody had told to.
     ended: Vec<(Instant, ExitStatus)>,

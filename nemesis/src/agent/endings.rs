@@ -60,7 +60,8 @@ impl Endings {
         thread::spawn(move || {
             let pid = child.id();
             let Some(status) = reap(child) else { return };
-            if ours.load(Ordering::SeqCst) || lives() {
+            // In this order: if the others no longer live because we ended them just now, that is ours, and known before.
+            if lives() || ours.load(Ordering::SeqCst) {
                 return;
             }
             let log = end_of(&log).map_or_else(|_| String::new(), |end| tail(&end, LOG_BYTES));

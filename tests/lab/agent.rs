@@ -48,8 +48,8 @@ impl Agent {
         line
     }
 
-    /// Kills it. Whether it had answered what it was asked last.
-    pub(crate) fn kill(mut self) -> bool {
+    /// Its process: looked for before it is to be killed at a certain moment, since that takes longer than most things that it does.
+    pub(crate) fn pid(&self) -> i32 {
         // Seen from here, outside the host: to log in there takes longer than most things that an agent does.
         let is_one = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -61,7 +61,12 @@ impl Agent {
         let is_child = |pid: &i32| parent(*pid).is_some_and(|parent| look_like_it.contains(&parent));
         let found: Vec<i32> = look_like_it.iter().copied().filter(|pid| !is_child(pid)).collect();
         assert_eq!(found.len(), 1, "agents: {found:?}");
-        signal(found[0], "KILL");
+        found[0]
+    }
+
+    /// Kills it, whose process this is. Whether it had answered what it was asked last.
+    pub(crate) fn kill(mut self, pid: i32) -> bool {
+        signal(pid, "KILL");
         !self.line().is_empty()
     }
 

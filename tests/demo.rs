@@ -278,6 +278,12 @@ fn a_node_that_dies_by_itself_is_a_finding_and_the_others_are_read() {
     assert!(found.len() == 1 && found[0]["id"] == "node-ended", "{found:?}");
     assert!(told(&output).contains("FOUND BESIDE THE HISTORY (node-ended)") && told(&output).contains("SIGKILL"), "{}", told(&output));
     assert!(results["coverage"]["final_reads"].as_u64().unwrap() > 0, "{}", results["coverage"]);
+    // What the nodes stored stays, and the dead one's most of all.
+    for node in ["n1", "n2", "n3"] {
+        let data = std::fs::metadata(store.latest().join(node).join("data.tar.zst"));
+        assert!(data.is_ok_and(|data| data.len() > 0), "{node}");
+    }
+    assert!(told(&output).contains("*/data.tar.zst"), "{}", told(&output));
     // Whoever judges it again finds the same.
     let again = store.rashomon(&["analyze"]).output().unwrap();
     assert_eq!(code(&again), 1, "{}", told(&again));

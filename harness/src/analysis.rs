@@ -64,7 +64,7 @@ pub fn judge_run(
         findings: dir.read_findings()?.explained(&windows),
         windows,
         phases,
-        logs: dir.node_logs(&nodes),
+        node_files: dir.node_files(&nodes),
         repeat: facts.command_line(),
         test: Some(facts),
         ..bare(history, dir.history(), consistency, judgement, limits, parse)
@@ -308,7 +308,7 @@ fn bare(history: History, path: PathBuf, consistency: Consistency, judgement: Ju
         findings: Findings::default(),
         windows: Vec::new(),
         phases: Vec::new(),
-        logs: Vec::new(),
+        node_files: Vec::new(),
         check: CheckFacts {
             parse,
             check: took,

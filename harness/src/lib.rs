@@ -23,6 +23,7 @@ mod initial;
 pub mod interpreter;
 pub mod interrupt;
 pub mod judge;
+pub mod keep;
 pub mod ladder;
 pub mod live;
 pub mod log;

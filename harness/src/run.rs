@@ -36,8 +36,8 @@ pub struct Run {
     pub windows: Vec<FaultWindow>,
     /// The phases of the run, in order.
     pub phases: Vec<PhaseSpan>,
-    /// The nodes' logs, beside the report.
-    pub logs: Vec<NodeLog>,
+    /// What was copied from the nodes, beside the report.
+    pub node_files: Vec<NodeFile>,
     /// What the check itself cost.
     pub check: CheckFacts,
     /// Ops by function, in order of first appearance.
@@ -313,15 +313,22 @@ pub struct FaultCoverage {
     pub nodes: Vec<String>,
 }
 
-/// The logs of one node, copied into the run's directory.
+/// A file that was copied from a node into the run's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeLog {
+pub struct NodeFile {
     /// The node.
     pub node: String,
     /// The file, relative to the run's directory.
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
+}
+
+impl NodeFile {
+    /// Whether it holds the data that the node held; else it is a log.
+    pub fn is_data(&self) -> bool {
+        self.path.to_string_lossy().ends_with(nemesis::pack::SUFFIX)
+    }
 }
 
 /// What the check cost.

@@ -11,11 +11,11 @@
 //! | `report.html` | the same for people |
 //! | `before.json` | what the nodes were like before the run: `rashomon verify-clean` compares |
 //! | `footprint.json` | everything that the run touched on each node |
-//! | `n1/`, `n2/`, ... | the nodes' logs |
+//! | `n1/`, `n2/`, ... | the nodes' logs, and what they stored: `data.tar.zst` |
 
 use crate::clean::{Footprints, Pictures};
 use crate::findings::Findings;
-use crate::run::{NodeLog, TestFacts};
+use crate::run::{NodeFile, TestFacts};
 use crate::words;
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -133,6 +133,11 @@ impl RunDir {
         self.path.join(file_name(name))
     }
 
+    /// Where goes what a node stored.
+    pub fn node_data(&self, name: &str) -> PathBuf {
+        self.node(name).join(format!("data{}", nemesis::pack::SUFFIX))
+    }
+
     /// Writes what the nodes were like before the run.
     pub fn write_before(&self, pictures: &Pictures) -> anyhow::Result<()> {
         write_json(&self.path.join("before.json"), pictures, Readers::Owner)
@@ -175,9 +180,9 @@ impl RunDir {
         read_json(&self.test_file())
     }
 
-    /// The nodes' logs that are there, by node and name.
-    pub fn node_logs(&self, nodes: &[String]) -> Vec<NodeLog> {
-        let mut logs = Vec::new();
+    /// What was copied from the nodes, by node and name.
+    pub fn node_files(&self, nodes: &[String]) -> Vec<NodeFile> {
+        let mut found = Vec::new();
         for node in nodes {
             let Ok(entries) = fs::read_dir(self.node(node)) else { continue };
             let mut files: Vec<(PathBuf, u64)> = entries
@@ -186,9 +191,9 @@ impl RunDir {
                 .collect();
             files.sort();
             let relative = |path: PathBuf| path.strip_prefix(&self.path).map(Path::to_path_buf).unwrap_or(path);
-            logs.extend(files.into_iter().map(|(path, bytes)| NodeLog { node: node.clone(), path: relative(path), bytes }));
+            found.extend(files.into_iter().map(|(path, bytes)| NodeFile { node: node.clone(), path: relative(path), bytes }));
         }
-        logs
+        found
     }
 }
 

@@ -6,7 +6,7 @@ mod grid;
 use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
 use crate::cut::Cut;
-use crate::run::Run;
+use crate::run::{NodeFile, Run};
 use crate::words::{count, duration, many, seconds};
 use checker::describe::{self, Names, elide};
 use checker::verdict::{Reason, Summary, Undecided};
@@ -329,12 +329,28 @@ fn facts(run: &Run, report: Option<&Path>, block: &mut Block) {
     if let Some(try_this) = advice(run) {
         block.fact("try", try_this, true);
     }
+    if let Some(kept) = kept(run, report) {
+        block.fact("data", &kept, false);
+    }
     if let Some(report) = report {
         block.fact("report", &crate::words::path(report), false);
     }
     if !run.repeat.is_empty() {
         block.fact("repeat", &run.repeat, false);
     }
+}
+
+/// Where what the nodes stored is, if it was kept.
+fn kept(run: &Run, report: Option<&Path>) -> Option<String> {
+    let data: Vec<&NodeFile> = run.node_files.iter().filter(|file| file.is_data()).collect();
+    let folder = report.and_then(Path::parent).unwrap_or(Path::new(""));
+    let place = match data.as_slice() {
+        [] => return None,
+        [one] => folder.join(&one.path),
+        [first, ..] => folder.join("*").join(first.path.file_name()?),
+    };
+    let bytes = crate::words::bytes(data.iter().map(|file| file.bytes).sum());
+    Some(format!("what the nodes stored ({bytes}): {}", crate::words::path(&place)))
 }
 
 fn algorithms(run: &Run) -> String {

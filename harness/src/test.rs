@@ -1,7 +1,7 @@
 //! The life of a test.
 //!
 //! teardown → setup → ready → clients → nemesis setup → the run → faults end, heal → recovery → final reads → history sealed →
-//! logs → teardown → judged.
+//! logs and data → teardown → judged → data kept or not.
 //!
 //! Whatever happens on the way, the faults are healed and the database is torn down: by `Guard` on errors and panics, by
 //! the second Ctrl-C's thread when a person has no patience, by the agents on the nodes when this process is killed.
@@ -15,6 +15,7 @@ use crate::findings::{Finding, Findings};
 use crate::interpreter::{Ended, Interpreter, Setup, Tally};
 use crate::interrupt::Interrupt;
 use crate::judge::Limits;
+use crate::keep::{self, Keep, When};
 use crate::live::Live;
 use crate::nemesis_thread::{self, Hurting, NemesisThread, Work};
 use crate::progress::{Progress, bar};
@@ -61,6 +62,8 @@ pub struct Plan {
     pub recovery_time: Duration,
     /// What the check may use.
     pub limits: Limits,
+    /// Whether the data of the nodes is kept.
+    pub keep: Keep,
     /// Whether the history is judged while it grows.
     pub watch: Watch,
 }
@@ -98,17 +101,18 @@ const NEMESIS_PATIENCE: Duration = Duration::from_secs(25);
 /// # Errors
 /// Whatever kept the test from being carried out: a node, the disk, the database. Everything is healed and torn down then.
 pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Finished> {
-    let limits = plan.limits;
+    let (limits, keep) = (plan.limits, plan.keep);
     let unhealed = carry_out(plan, dir, progress, interrupt)?;
     // From here on only files are needed: Ctrl-C now ends the check.
     let asked = interrupt.times();
-    let run = analysis::judge_run(dir, analysis::Otherwise::default(), limits, || interrupt.times() > asked, progress)?;
+    let mut run = analysis::judge_run(dir, analysis::Otherwise::default(), limits, || interrupt.times() > asked, progress)?;
+    keep::settle(keep, &mut run, dir);
     Ok(Finished { run, unhealed })
 }
 
 /// All that needs nodes. Returns the faults that could not be healed.
 fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Vec<String>> {
-    let Plan { mut facts, system, cluster, agents, workload, faults, schedule, time_limit, op_timeout, recovery_time, watch, limits: _ } =
+    let Plan { mut facts, system, cluster, agents, workload, faults, schedule, time_limit, op_timeout, recovery_time, keep, watch, limits: _ } =
         plan;
     dir.write_test(&facts)?;
     let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
@@ -156,6 +160,9 @@ fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrup
     stage.close()?;
     bed.may_end(EndedBy::Test);
     fetch_logs(&bed, dir, progress);
+    if keep.when != When::Never && interrupt.times() < 2 {
+        fetch_data(&bed, keep, dir, progress);
+    }
     tear_down(&bed, progress);
     unhealed.extend(verify_clean(&bed, dir, progress));
     unhealed.extend(bed.dismiss_agents());
@@ -677,6 +684,18 @@ fn fetch_logs(bed: &Bed, dir: &RunDir, progress: &Progress) {
     for error in fetched.into_iter().filter_map(Result::err) {
         tracing::warn!(%error, "logs");
         progress.say(&format!("warning: the logs of {error}"));
+    }
+}
+
+/// Copies what the nodes hold into the run's directory: whether it is wanted is known when the run is judged, and then it is gone.
+fn fetch_data(bed: &Bed, keep: Keep, dir: &RunDir, progress: &Progress) {
+    progress.begin("data");
+    progress.update(|| "fetching what the nodes hold".into());
+    let fetched = bed.on_all(|node| bed.context.database.fetch_data(node, &dir.node_data(&node.name), keep.bytes_max));
+    progress.clear();
+    for error in fetched.into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "data");
+        progress.say(&format!("warning: the data of {error}; nothing of it is kept (--keep-data, --keep-data-limit)"));
     }
 }
 

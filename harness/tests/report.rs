@@ -295,7 +295,7 @@ fn text_from_the_history_is_only_text() {
     run.windows[0].what = evil.into();
     run.windows[0].seen = evil.into();
     run.coverage.gaps = vec![evil.into()];
-    run.logs[0].path = evil.into();
+    run.node_files[0].path = evil.into();
     let html = page("evil", &run);
     assert_eq!(html.matches("</script>").count(), 1);
     has_not(&html, &["<script>alert", "<!--"]);

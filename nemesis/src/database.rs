@@ -28,6 +28,9 @@ pub struct Ending {
     pub out_of_memory: bool,
     /// The end of its log at that time.
     pub log: String,
+    /// The file on the node that its core was dumped to, if it was.
+    #[serde(default)]
+    pub core: Option<String>,
 }
 
 /// Where damage to a file is certain to be noticed, found by what the file holds so far: from a byte to before a byte.
@@ -184,4 +187,10 @@ pub trait Database: Send + Sync {
 
     /// Copies the node's logs into a local directory and returns their local paths.
     fn fetch_logs(&self, node: &Node, into: &Path) -> Result<Vec<PathBuf>, NodeError>;
+
+    /// Kills its process, and copies its data and the cores that it has left into one compressed local file (see [`pack`](crate::pack)) of
+    /// at most `bytes_max` bytes. Returns whether there was anything; no file is made of nothing. Called before [`Database::teardown`].
+    fn fetch_data(&self, _node: &Node, _to: &Path, _bytes_max: u64) -> Result<bool, NodeError> {
+        Ok(false)
+    }
 }

@@ -26,6 +26,7 @@ pub mod lab;
 pub mod membership;
 pub mod nemesis;
 pub mod network;
+pub mod pack;
 pub mod packet;
 pub mod partition;
 pub mod process;

@@ -120,6 +120,11 @@ fn a_server_that_dies_by_itself_is_found_and_the_others_are_read() {
     let text = found[0]["text"].as_str().unwrap();
     assert!(text.contains("etcd on n2") && text.contains("SIGKILL") && text.contains("its log ends"), "{text}");
     assert!(results["coverage"]["final_reads"].as_u64().unwrap() > 0, "{}", results["coverage"]);
+    // What each stored is there to be looked at, though nothing of it is on the nodes any more.
+    for node in ["n1", "n2", "n3"] {
+        let data = bed.run_folder().join(node).join("data.tar.zst");
+        assert!(std::fs::metadata(&data).is_ok_and(|data| data.len() > 1000), "{}", data.display());
+    }
     bed.assert_clean();
 }
 

@@ -6,6 +6,7 @@ use super::script::Script;
 use super::test::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
+use crate::keep::Keep;
 use crate::progress::Progress;
 use crate::run::{Judged, NodeFacts, TestFacts};
 use crate::store::{self, RunDir};
@@ -150,6 +151,7 @@ pub(super) fn of(
         op_timeout: args.op_timeout,
         recovery_time: args.recovery_time,
         limits: Limits { time: Some(args.check_time_limit), memory_bytes: args.memory_limit },
+        keep: Keep { when: args.keep_data, bytes_max: args.keep_data_limit },
         watch: match args {
             TestArgs { fail_fast: true, .. } => Watch::EndAtViolation,
             TestArgs { live: true, .. } => Watch::Show,

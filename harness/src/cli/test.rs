@@ -7,7 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::run::Run;
 use crate::store::RunDir;
-use crate::{analysis, console, exit, log, terminal, test, words};
+use crate::{analysis, console, exit, keep, log, terminal, test, words};
 use anyhow::Context as _;
 use checker::{Algorithm, Consistency};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -135,6 +135,14 @@ pub(super) struct TestArgs {
     /// etcd: a binary of this machine to upload [default: the node's own]
     #[arg(long, value_name = "FILE", help_heading = "Databases")]
     pub(super) etcd_binary: Option<PathBuf>,
+
+    /// Keep what the nodes stored, compressed, in the run's directory: if the run failed (it is not valid, or something was found beside
+    /// its history), always or never
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "failed", help_heading = "Records")]
+    pub(super) keep_data: keep::When,
+    /// How much of a node's data is kept at most, compressed; of a node that has more nothing is kept
+    #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes, default_value = "256MB", help_heading = "Records")]
+    pub(super) keep_data_limit: u64,
 
     #[command(flatten)]
     pub(super) ssh: options::SshArgs,

@@ -57,8 +57,9 @@ fn files(view: &View<'_>) -> Markup {
             thead { tr { th scope="col" { "file" } th scope="col" class="n" { "size" } th scope="col" { "what it holds" } } }
             tbody {
                 tr { td { code { (run.history_path.display()) } } td class="n" { "" } td { "every invocation and completion" } }
-                @for log in &run.logs {
-                    tr { td { code { (log.path.display()) } } td class="n" { (words::bytes(log.bytes)) } td { "log of " (log.node) } }
+                @for file in &run.node_files {
+                    @let what = if file.is_data() { "what was stored on " } else { "log of " };
+                    tr { td { code { (file.path.display()) } } td class="n" { (words::bytes(file.bytes)) } td { (what) (file.node) } }
                 }
             }
         }

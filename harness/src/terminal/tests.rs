@@ -113,7 +113,7 @@ fn run(history: History, answer: Summary, keys: Vec<KeyVerdict>) -> Run {
         findings: Findings::default(),
         windows: vec![],
         phases: vec![],
-        logs: vec![],
+        node_files: vec![],
         check: CheckFacts::default(),
         counts: tally::functions(&history),
         errors: vec![],

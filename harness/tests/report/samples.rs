@@ -6,7 +6,7 @@ use checker::{Answer, Counterexample, KeyVerdict, Verdict, Witness};
 use histories::{Builder, History, Kind, OpId, Outcome, Value, ValueId};
 use rashomon_harness::findings::Findings;
 use rashomon_harness::run::{
-    CheckFacts, Coverage, ErrorCount, FaultCoverage, FaultWindow, FunctionCount, Judged, NodeFacts, NodeLog, Phase, PhaseSpan, Run,
+    CheckFacts, Coverage, ErrorCount, FaultCoverage, FaultWindow, FunctionCount, Judged, NodeFacts, NodeFile, Phase, PhaseSpan, Run,
     TestFacts,
 };
 use std::collections::BTreeMap;
@@ -211,7 +211,7 @@ pub(crate) fn run(history: History, verdict: Verdict) -> Run {
         findings: Findings::default(),
         windows,
         phases: vec![span(Phase::Setup, -4_100, 0), span(Phase::Main, 0, 10_000)],
-        logs: (1..=5).map(|i| NodeLog { node: format!("n{i}"), path: format!("logs/n{i}.log").into(), bytes: 18_231 * i }).collect(),
+        node_files: (1..=5).map(|i| NodeFile { node: format!("n{i}"), path: format!("logs/n{i}.log").into(), bytes: 18_231 * i }).collect(),
         check: CheckFacts {
             parse: Duration::from_millis(12),
             check: Duration::from_millis(61),

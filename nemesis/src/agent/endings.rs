@@ -1,5 +1,6 @@
 //! How programs ended, and whether anybody of ours had ended them: each is waited for by whoever started it.
 
+use super::cores;
 use super::files::Directory;
 use crate::Ending;
 use crate::command::{Program, tail};
@@ -16,7 +17,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// So much of a log is kept.
 const LOG_BYTES: usize = 600;
@@ -56,7 +57,8 @@ impl Endings {
     pub(super) fn watch(&self, program: &Program, home: &Directory, child: Child, lives: impl FnOnce() -> bool + Send + 'static) {
         let ours = Arc::<AtomicBool>::default();
         self.with(&program.name, |watched| watched.ours = Arc::clone(&ours));
-        let (endings, name, log) = (self.clone(), program.name.clone(), home.any(&program.log));
+        let (endings, name, log, began) = (self.clone(), program.name.clone(), home.any(&program.log), SystemTime::now());
+        let dir = home.any(program.dir.as_deref().unwrap_or_default());
         thread::spawn(move || {
             let pid = child.id();
             let Some(status) = reap(child) else { return };
@@ -66,7 +68,8 @@ impl Endings {
             }
             let log = end_of(&log).map_or_else(|_| String::new(), |end| tail(&end, LOG_BYTES));
             let out_of_memory = status.signal() == Some(libc::SIGKILL) && was_killed_for_memory(pid);
-            let ending = Ending { ago: Duration::ZERO, how: status.to_string(), out_of_memory, log };
+            let core = status.core_dumped().then(|| cores::find(pid, &dir, began)).flatten().map(|core| core.display().to_string());
+            let ending = Ending { ago: Duration::ZERO, how: status.to_string(), out_of_memory, log, core };
             endings.with(&name, |watched| {
                 if watched.ended.len() < KEPT {
                     watched.ended.push((Instant::now(), ending));

@@ -1,6 +1,7 @@
 //! Files on the node. What is written or removed lies below the agent's directory, and is none of the agent's own.
 
 use super::protocol::{CHUNK_BYTES_MAX, Reply};
+use crate::pack::pack;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -102,6 +103,13 @@ impl Directory {
         let end = data.len() <= CHUNK_BYTES_MAX;
         data.truncate(CHUNK_BYTES_MAX);
         Ok(Reply::Chunk { data, end })
+    }
+
+    /// Copies what is there of files and directories into one compressed file. Returns how many there were.
+    pub(super) fn pack(&self, paths: &[String], to: &str, bytes_max: u64) -> Result<u64, String> {
+        let place = self.below(to)?;
+        self.remove(to)?;
+        pack(&self.root, paths, &place, bytes_max).map_err(|e| format!("cannot copy {}: {e}", paths.join(", ")))
     }
 
     /// What lies directly below it and is not the agent's own.

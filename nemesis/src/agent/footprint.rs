@@ -106,6 +106,7 @@ pub(super) fn of_request(request: &Request, directory: &Path) -> Vec<Touch> {
         Request::Run(command) => vec![Touch::new("command", command.to_string())],
         Request::Finish { path, .. } => vec![Touch::new("file", place(path))],
         Request::RemoveTree { path } => vec![Touch::new("file", format!("{} (removed, with all below it)", place(path)))],
+        Request::Pack { to, .. } => vec![Touch::new("file", place(to))],
         Request::Start(program) => {
             let mut touches = vec![Touch::new("process", shell_line(&program.argv)), Touch::new("file", place(&program.log))];
             if let Some(disk) = &program.own.disk {

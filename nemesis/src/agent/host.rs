@@ -130,6 +130,7 @@ impl Host {
             Request::Finish { path, size, mode } => self.directory.finish(path, *size, *mode).map(|()| Reply::Nothing),
             Request::Read { path, offset } => self.directory.read(path, *offset),
             Request::RemoveTree { path } => self.remove(path).map(|()| Reply::Nothing),
+            Request::Pack { paths, to, bytes_max } => self.directory.pack(paths, to, *bytes_max).map(Reply::Packed),
             Request::State { name } => self.programs.state(name).map(Reply::State),
             Request::Endings { name } => Ok(Reply::Endings(self.programs.endings(name))),
             Request::ReadClock { name } => self.read_clock(name),

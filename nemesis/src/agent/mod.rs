@@ -25,6 +25,7 @@ pub mod time_daemon;
 pub mod vdso;
 
 mod addresses;
+mod cores;
 mod endings;
 pub(crate) mod exec;
 mod files;
@@ -53,9 +54,10 @@ use install::Binary;
 use line::Line;
 use protocol::{CHUNK_BYTES_MAX, Reply, Request, SystemReading};
 use snapshot::Snapshot;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -75,6 +77,9 @@ const RECONNECT_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long a node may take to be looked at.
 const SNAPSHOT_WITHIN: Duration = Duration::from_mins(2);
+
+/// How long the data of a database may take to be copied into one file.
+const PACKED_WITHIN: Duration = Duration::from_mins(2);
 
 /// How agents are started.
 #[derive(Clone, Debug)]
@@ -349,8 +354,24 @@ impl Agent {
 
     /// Copies a file of the node to a local file.
     pub fn fetch(&self, path: &str, local: &Path) -> Result<(), NodeError> {
-        let mut file = File::create(local).map_err(|e| self.error(format!("cannot write {}: {e}", local.display())))?;
+        // Through a link that somebody has put there nothing is written.
+        let options = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW).clone();
+        let mut file = options.open(local).map_err(|e| self.error(format!("cannot write {}: {e}", local.display())))?;
         self.read_into(path, &mut file, u64::MAX)
+    }
+
+    /// Copies what is there of files and directories into one compressed local file, of at most `bytes_max` bytes. Returns whether there
+    /// was anything; no file is made of nothing.
+    pub fn fetch_packed(&self, paths: &[String], local: &Path, bytes_max: u64) -> Result<bool, NodeError> {
+        const PACKED: &str = "packed.tar.zst";
+        let asked = Request::Pack { paths: paths.to_vec(), to: PACKED.into(), bytes_max };
+        let fetched = match self.ask(asked, PACKED_WITHIN)? {
+            Reply::Packed(0) => return Ok(false),
+            Reply::Packed(_) => self.fetch(PACKED, local),
+            other => Err(self.unexpected(&other)),
+        };
+        self.remove_tree(PACKED)?;
+        fetched.map(|()| true)
     }
 
     fn read_into(&self, path: &str, to: &mut dyn Write, bytes_max: u64) -> Result<(), NodeError> {

@@ -14,7 +14,9 @@ use super::system_clock::boot_id;
 use crate::command::{Program, tail};
 use crate::{Ending, ProcessState};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal, setsid};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, pidfd_open, pidfd_send_signal, setrlimit, setsid,
+};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -187,10 +189,11 @@ impl Programs {
         let groups = program.own.groups.as_deref().map(cgroup::make).transpose()?;
         let leave = move || {
             let_signals_in()?;
+            dump_cores()?;
             setsid()?;
             groups.as_ref().map_or(Ok(()), cgroup::Entrance::enter)
         };
-        // SAFETY: setsid, write and what lets signals in are async-signal-safe; nothing is allocated, and no memory is touched but the list of open files.
+        // SAFETY: setsid, write, setrlimit and what lets signals in are async-signal-safe; nothing is allocated, and no memory is touched but the list of open files.
         unsafe { command.pre_exec(leave) };
         command.spawn().map_err(|e| cannot_start(file, program.dir.as_deref(), &e))
     }
@@ -324,6 +327,12 @@ pub(super) fn let_signals_in() -> io::Result<()> {
         libc::sigemptyset(&raw mut none) != 0 || libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0
     };
     if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Has the kernel keep the core of a process that it ends, as far as the user may: by default it keeps none. Called between fork and exec.
+fn dump_cores() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    Ok(setrlimit(Resource::Core, Rlimit { current: maximum, maximum })?)
 }
 
 fn ended_at_once(child: &mut Child) -> Option<String> {
@@ -581,6 +590,23 @@ mod tests {
         eventually("the leader has ended", || members_of(&place).len() == 1);
         place.programs.kill("p").unwrap();
         assert_eq!(endings().len(), 2);
+    }
+
+    #[test]
+    fn the_core_of_what_crashed_is_found() {
+        let place = Place::new();
+        place.start("sleep 1; kill -SEGV $$");
+        let endings = || place.programs.endings("p");
+        eventually("its end is noted", || !endings().is_empty());
+        let Ending { how, core, .. } = endings().remove(0);
+        let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+        // What is handed to a program is that program's; elsewhere than in the program's directory we may not look.
+        if pattern.starts_with(['|', '/']) || pattern.trim().is_empty() {
+            return;
+        }
+        assert_eq!(how, "signal: 11 (SIGSEGV) (core dumped)");
+        let core = core.expect("a core");
+        assert!(Path::new(&core).starts_with(place.programs.home.root()) && fs::metadata(&core).unwrap().len() > 0, "{core}");
     }
 
     #[test]

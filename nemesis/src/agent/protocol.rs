@@ -129,6 +129,15 @@ pub enum Request {
         /// What to remove.
         path: String,
     },
+    /// Copy what is there of files and directories into one compressed file.
+    Pack {
+        /// What to copy.
+        paths: Vec<String>,
+        /// Where to, below the agent's directory; what is there is replaced.
+        to: String,
+        /// How large it may become.
+        bytes_max: u64,
+    },
     /// Start a program. No harm if it runs.
     Start(Program),
     /// Kill a program for good: not a fault, not undone.
@@ -359,6 +368,8 @@ pub enum Reply {
         /// Whether the file ends here.
         end: bool,
     },
+    /// How many files and directories were copied.
+    Packed(u64),
     /// What a program does.
     State(ProcessState),
     /// How it ended.

@@ -4,7 +4,7 @@ use super::control;
 use super::node::NodeOptions;
 use super::protocol::{Answer, Call, Request, Status};
 use super::testbed::TestBed;
-use nemesis::{Cluster, Database, Ending, Node, NodeError, ProcessState};
+use nemesis::{Cluster, Database, Ending, Node, NodeError, ProcessState, pack};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -179,6 +179,8 @@ impl Database for DemoDatabase {
             how: status.to_string(),
             out_of_memory: false,
             log: self.last_words(node),
+            // Wherever the user has them put.
+            core: None,
         };
         Ok(endings.into_iter().map(ending).collect())
     }
@@ -205,5 +207,12 @@ impl Database for DemoDatabase {
         let copied = std::fs::create_dir_all(into).and_then(|()| std::fs::copy(&from, &to));
         copied.map_err(|error| NodeError::new(&node.name, format!("cannot copy {} to {}: {error}", from.display(), to.display())))?;
         Ok(vec![to])
+    }
+
+    fn fetch_data(&self, node: &Node, to: &Path, bytes_max: u64) -> Result<bool, NodeError> {
+        self.kill(node)?;
+        let data = self.bed.data(node);
+        let packed = pack::pack(data.parent().unwrap_or(Path::new("/")), &[&data], to, bytes_max);
+        Ok(packed.map_err(|error| NodeError::new(&node.name, format!("cannot copy {}: {error}", data.display())))? > 0)
     }
 }

@@ -284,4 +284,14 @@ impl Database for EtcdDatabase {
         self.agent(node).fetch(LOG, &to)?;
         Ok(vec![to])
     }
+
+    fn fetch_data(&self, node: &Node, to: &Path, bytes_max: u64) -> Result<bool, NodeError> {
+        let agent = self.agent(node);
+        let cores = agent.endings(NAME)?.into_iter().filter_map(|ending| ending.core);
+        let paths: Vec<String> = std::iter::once(DATA.to_owned()).chain(cores).collect();
+        if agent.state(NAME)? != ProcessState::Down {
+            agent.kill(NAME)?;
+        }
+        agent.fetch_packed(&paths, to, bytes_max)
+    }
 }

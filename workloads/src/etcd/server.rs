@@ -107,7 +107,7 @@ pub(super) fn program(
     ];
     let binary = if options.binary.is_some() { format!("{directory}/{BINARY}") } else { NAME.into() };
     let argv = std::iter::once(binary).chain(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value])).collect();
-    Program { name: NAME.into(), argv, env: Vec::new(), dir: None, log: LOG.into(), own: Own::default() }
+    Program { name: NAME.into(), argv, env: Vec::new(), dir: Some(DIRECTORY.into()), log: LOG.into(), own: Own::default() }
 }
 
 /// The options in words for the report.

@@ -7,7 +7,7 @@ use crate::explain::{Crossing, Explainer};
 use crate::linear::problem::{Problem, Read, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
 use crate::model::{
-    AnyModel, Bank, CasRegister, Counter, EtcdKv, FencingLock, FifoQueue, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
+    AnyModel, Bank, CasRegister, Counter, Deque, EtcdKv, FencingLock, FifoQueue, First, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
     PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, TwoPhaseSet, UnorderedQueue,
 };
 use crate::options::{Algorithm, Options};
@@ -51,7 +51,9 @@ pub(crate) fn any_model(name: &str, history: &History, options: &Options) -> Res
         "unordered-queue" => AnyModel::UnorderedQueue(UnorderedQueue),
         "stack" => AnyModel::Stack(Stack),
         "mutex" => AnyModel::Mutex(Mutex),
-        "priority-queue" => AnyModel::PriorityQueue(PriorityQueue),
+        "priority-queue" => AnyModel::PriorityQueue(PriorityQueue(First::Smallest)),
+        "max-priority-queue" => AnyModel::PriorityQueue(PriorityQueue(First::Greatest)),
+        "deque" => AnyModel::Deque(Deque),
         "reentrant-mutex" => AnyModel::ReentrantMutex(ReentrantMutex),
         "semaphore" => AnyModel::Semaphore(Semaphore::new(options)),
         "fencing-lock" => AnyModel::FencingLock(FencingLock),

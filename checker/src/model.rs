@@ -5,6 +5,7 @@ mod bank;
 mod cas_register;
 mod container;
 pub(crate) mod counter;
+mod deque;
 mod fencing_lock;
 mod ids;
 mod kv;
@@ -27,13 +28,14 @@ pub use bank::Bank;
 pub use cas_register::CasRegister;
 pub(crate) use cas_register::find;
 pub use counter::Counter;
+pub use deque::Deque;
 pub use fencing_lock::FencingLock;
 pub use ids::IdGenerator;
 pub use kv::Kv;
 pub use list::ListAppend;
 pub use multi_register::MultiRegister;
 pub use mutex::Mutex;
-pub use priority_queue::PriorityQueue;
+pub use priority_queue::{First, PriorityQueue};
 pub use queue::FifoQueue;
 pub use reentrant_mutex::ReentrantMutex;
 pub use register::Register;
@@ -259,8 +261,8 @@ pub enum Collection {
     Queue,
     /// Last in, first out.
     Stack,
-    /// The smallest first.
-    PriorityQueue,
+    /// By rank.
+    PriorityQueue(First),
     /// In any order.
     Bag,
     /// Each value is there or not; ops name it.

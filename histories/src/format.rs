@@ -1,7 +1,7 @@
 //! The formats of files that are read, and how each is recognised: by content, never by the file's name.
 
 use crate::formats::tuples::find_op;
-use crate::formats::{dbcop, intervals};
+use crate::formats::{dbcop, intervals, limo, polylin};
 use crate::history::Kind;
 use crate::names;
 use std::fmt;
@@ -32,11 +32,15 @@ pub enum Format {
     Plume,
     /// dbcop's binary histories.
     Dbcop,
+    /// Calls and returns, a line each: LiMo's.
+    Limo,
+    /// Operations with the times of their call and return, a line each: PolyLin's.
+    PolyLin,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 11] = [
+    pub const ALL: [Format; 13] = [
         Format::Edn,
         Format::Jsonl,
         Format::Json,
@@ -48,6 +52,8 @@ impl Format {
         Format::Awdit,
         Format::Plume,
         Format::Dbcop,
+        Format::Limo,
+        Format::PolyLin,
     ];
 
     /// The name on the command line, and in [`Meta::format`](crate::history::Meta::format).
@@ -64,6 +70,8 @@ impl Format {
             Format::Awdit => "awdit",
             Format::Plume => "plume",
             Format::Dbcop => "dbcop",
+            Format::Limo => "limo",
+            Format::PolyLin => "polylin",
         }
     }
 
@@ -91,6 +99,8 @@ impl Format {
                 let inner = text[1..].trim_start();
                 Some(if inner.starts_with('{') { detect_map(inner, Format::Json) } else { Format::Edn })
             }
+            Some(b'#') if limo::looks_like_it(text) => Some(Format::Limo),
+            Some(b'#') if polylin::looks_like_it(text) => Some(Format::PolyLin),
             None | Some(b'(' | b'#') => Some(Format::Edn),
             Some(_) => detect_lines(text),
         }

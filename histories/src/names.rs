@@ -27,6 +27,14 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
+/// The name in back quotes and, if it may stand for others, the question which is meant: `` `bmup` (did you mean bump?)``.
+pub fn quoted<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    match did_you_mean(name, known) {
+        Some(question) => format!("`{name}` ({question})"),
+        None => format!("`{name}`"),
+    }
+}
+
 /// The names that a mistyped one may stand for: those that the fewest slips of the finger lead to, else those that it is a part of.
 /// At most three, in the order of `known`.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {

@@ -6,6 +6,8 @@ use crate::error::{Fault, Place, ReadError, ReadErrorKind};
 use crate::format::Format;
 use crate::formats::dbcop::Dbcop;
 use crate::formats::intervals::Operations;
+use crate::formats::limo::Limo;
+use crate::formats::polylin::PolyLin;
 use crate::formats::sessions::{Awdit, Plume};
 use crate::formats::tuples::Lines;
 use crate::history::{Builder, History};
@@ -67,6 +69,8 @@ fn reader_of(format: Format) -> Reader {
         Format::Dbcop => Reader::InOrder(Box::<Dbcop>::default()),
         Format::Awdit => Reader::InOrder(Box::<InLines<Awdit>>::default()),
         Format::Plume => Reader::InOrder(Box::<InLines<Plume>>::default()),
+        Format::Limo => Reader::InOrder(Box::<InLines<Limo>>::default()),
+        Format::PolyLin => Reader::InOrder(Box::<InLines<PolyLin>>::default()),
     }
 }
 

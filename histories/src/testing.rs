@@ -211,6 +211,11 @@ mod tests {
         (Format::Awdit, &[b"w 0 1\n", b"r 0 1\n", b"-----\n", b"=====\n", b"\n", "é\n".as_bytes()]),
         (Format::Plume, &[b"w(1,1,0,0)\n", b"r(1,1,1,7)\n", b"w(9,9,1,-1)\n", b"\n", "é\n".as_bytes()]),
         (
+            Format::Limo,
+            &[b"# @object atomic-queue\n", b"[1] call enq(1)\n", b"[1] return\n", b"[2] call deq\n", b"[2] return 1\n", b"crash\n", "é\n".as_bytes()],
+        ),
+        (Format::PolyLin, &[b"# pqueue\n", b"insert 1 1 2\n", b"poll 1 2 3\n", b"peek -1 0 1\n", b"\n", "é\n".as_bytes()]),
+        (
             Format::Dbcop,
             &[&[1, 0, 0, 0, 0, 0, 0, 0], &[2, 0, 0, 0, 0, 0, 0, 0], &[0, 0, 0, 0, 0, 0, 0, 0], &[1], &[0], "é".as_bytes()],
         ),

@@ -5,6 +5,7 @@ use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::target::{Choice, Target};
 use crate::{Admin, Cluster, NodeError};
+use histories::names::quoted;
 use rand_chacha::ChaCha8Rng;
 
 /// A thing to do.
@@ -32,7 +33,8 @@ impl Item {
             Some(how) => match CHORES.iter().find(|(word, _)| *word == how) {
                 Some((_, chore)) => vec![*chore],
                 None => {
-                    return Err(format!("`{how}` is none of {}; a TARGET goes behind an @", CHORES.map(|(word, _)| word).join(", ")));
+                    let known = CHORES.map(|(word, _)| word);
+                    return Err(format!("{} is none of {}; a TARGET goes behind an @", quoted(how, known), known.join(", ")));
                 }
             },
         };

@@ -14,6 +14,7 @@ use crate::observe::Seen;
 use crate::target::{Choice, Target};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use histories::Value;
+use histories::names::quoted;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::time::{Duration, Instant};
@@ -98,7 +99,8 @@ impl How {
         match WORDS.iter().find(|(word, _)| *word == text) {
             Some((_, how)) => Ok(*how),
             None => Err(format!(
-                "`{text}` is no way for a clock to be wrong: say one of bump, strobe, drift, or whose it is: system, process, system-bump, ...; a TARGET goes behind an @"
+                "{} is no way for a clock to be wrong: say one of bump, strobe, drift, or whose it is: system, process, system-bump, ...; a TARGET goes behind an @",
+                quoted(text, ["system", "process"].into_iter().chain(WORDS.map(|(word, _)| word)))
             )),
         }
     }

@@ -10,6 +10,7 @@ use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::target::{Choice, Target};
 use crate::{Cluster, NodeError};
+use histories::names::quoted;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -59,7 +60,8 @@ impl How {
         let Some((_, how)) = HOWS.iter().find(|(known, _)| *known == word) else {
             let words: Vec<&str> = HOWS.iter().map(|(word, _)| *word).collect();
             return Err(format!(
-                "`{word}` is nothing that can happen to a disk: say one of {}; a TARGET goes behind an @",
+                "{} is nothing that can happen to a disk: say one of {}; a TARGET goes behind an @",
+                quoted(word, words.iter().copied()),
                 words.join(", ")
             ));
         };

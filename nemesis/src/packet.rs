@@ -6,6 +6,7 @@ use crate::measure::{self, Link};
 use crate::shape::{Shape, Thousandths};
 use crate::target::{Choice, Target};
 use crate::{Cluster, NodeError};
+use histories::names::quoted;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -156,9 +157,8 @@ impl Item {
             return Ok(all.map(|row| Item { harm: row.0, amount: row.3, targets: targets() }).collect());
         };
         let (name, amount) = how.split_once('=').map_or((how, None), |(name, amount)| (name, Some(amount)));
-        let names = || HARMS.map(|row| row.1).join(", ");
-        let &(harm, name, unit, usual) =
-            HARMS.iter().find(|row| row.1 == name).ok_or_else(|| format!("`{name}` is none of {}", names()))?;
+        let none = || format!("{} is none of {}", quoted(name, HARMS.map(|row| row.1)), HARMS.map(|row| row.1).join(", "));
+        let &(harm, name, unit, usual) = HARMS.iter().find(|row| row.1 == name).ok_or_else(none)?;
         let wrong = |amount: &str| format!("`{amount}` is no amount of {name}: write it like {name}={}", unit.example());
         let amount = amount.map(|amount| unit.read(amount).ok_or_else(|| wrong(amount))).transpose()?.unwrap_or(usual);
         if flaky_at(harm) {

@@ -6,6 +6,7 @@ use crate::grudge::Grudge;
 use crate::target::Target;
 use crate::{Cluster, NodeError, observe};
 use histories::Value;
+use histories::names::did_you_mean;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -48,7 +49,8 @@ impl Cut {
             (Some(how), None, Some(_)) => return Err(format!("only `one-way` takes a target behind @, `{how}` does not")),
             (Some(how), None, None) => Cut::Group(Target::parse(how, cluster).map_err(|why| {
                 let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-                format!("{why}; or {}", words.join(", "))
+                let meant = did_you_mean(how, words.iter().copied()).map_or_else(String::new, |question| format!(" ({question})"));
+                format!("{why}; or {}{meant}", words.join(", "))
             })?),
             (None, _, Some(target)) => Cut::Group(target),
             (None, _, None) => return Err("say how to cut".into()),

@@ -376,6 +376,11 @@ mod tests {
         for (text, n, words) in [
             ("earthquake", 5, "--nemesis earthquake: there is no such fault: say some of partition, packet, kill, "),
             ("clock:slow", 5, "--nemesis clock:slow: `slow` is no way for a clock to be wrong: say one of bump, strobe, drift"),
+            ("clock:bmup", 5, "--nemesis clock:bmup: `bmup` (did you mean bump?) is no way for a clock to be wrong"),
+            ("kill:minorty", 5, "`minorty` (did you mean minority?) is no target"),
+            ("partition:bridg", 5, "one-way, bridge, majorities-ring (did you mean bridge?)"),
+            ("packet:dely", 5, "`dely` (did you mean delay?) is none of"),
+            ("disk:ful", 5, "`ful` (did you mean full?) is nothing that can happen to a disk"),
             ("clock:bump@n9", 5, "`n9` is no target"),
             ("clock@minority-third", 3, "selects no node of 3"),
             ("clock:system-slow", 5, "--nemesis clock:system-slow: `slow` is no way for a clock to be wrong"),

@@ -2,6 +2,7 @@
 
 use crate::fault::Context;
 use crate::{Cluster, observe};
+use histories::names::quoted;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -179,7 +180,8 @@ fn random_members(n: usize, rng: &mut ChaCha8Rng) -> Vec<bool> {
 fn unknown(name: &str, cluster: &Cluster) -> String {
     let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
     let names: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
-    format!("`{name}` is no target: say one of {}, or names of nodes with + between them ({})", words.join(", "), names.join(", "))
+    let name = quoted(name, words.iter().chain(&names).copied());
+    format!("{name} is no target: say one of {}, or names of nodes with + between them ({})", words.join(", "), names.join(", "))
 }
 
 impl fmt::Display for Target {

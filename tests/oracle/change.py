@@ -7,7 +7,7 @@ from history import History
 def spelt(history):
     """Values become maps, each written now so, now so; or None where values mean something."""
     model = history.options["model"]
-    plain = ("register", "cas-register", "set", "g-set", "2p-set", "or-set", "list-append", "fifo-queue", "unordered-queue", "stack")
+    plain = ("register", "cas-register", "set", "g-set", "2p-set", "or-set", "list-append", "fifo-queue", "unordered-queue", "stack", "deque")
     if model not in (*plain, "id-generator", "multi-register") or history.format not in ("edn", "vector", "tuples", "bare", "json"):
         return None
     if isinstance(history.options["initial"], (int, dict)):
@@ -51,7 +51,7 @@ def renamed(history):
             return of
         if model == "fencing-lock":
             return of + 7
-        if text or model == "priority-queue" or history.format == "porcupine-etcd":
+        if text or model in ("priority-queue", "max-priority-queue") or history.format == "porcupine-etcd":
             return of * 3 + 5
         return f"v{9 - of}" if of % 2 else of * 1000 + 7
 

@@ -7,6 +7,8 @@ from models import INSERTS, STEP, init
 
 OPS_MAX = 6
 WEAK = (*VIEWS, "causal", "causal-convergence")
+CONTAINERS = {"stack": ("push", "pop"), "priority-queue": ("insert", "delete-min"), "max-priority-queue": ("insert", "delete-max")}
+TAKES = ("dequeue", "pop", "delete-min", "delete-max", "pop-front", "pop-back", "peek", "peek-front", "peek-back")
 PLAIN = ("jsonl", "bare", "edn", "vector", "json", "tuples", "console", "intervals")
 
 
@@ -108,9 +110,14 @@ class Maker:
                 return f, None if f == "read" else rng.randint(1, 2)
             case "list-append":
                 return ("read", None) if rng.random() < 0.5 else ("append", self.value())
-            case "fifo-queue" | "unordered-queue" | "stack" | "priority-queue":
-                into, out = {"stack": ("push", "pop"), "priority-queue": ("insert", "delete-min")}.get(self.model, ("enqueue", "dequeue"))
+            case "fifo-queue" | "unordered-queue" | "stack" | "priority-queue" | "max-priority-queue":
+                into, out = CONTAINERS.get(self.model, ("enqueue", "dequeue"))
+                if self.model != "unordered-queue" and rng.random() < 0.15:
+                    return "peek", None
                 return (into, self.value()) if rng.random() < 0.5 else (out, None)
+            case "deque":
+                act = pick(["push", "push", "pop", "pop", "peek"])
+                return f"{act}-{pick(['front', 'back'])}", self.value() if act == "push" else None
             case "id-generator":
                 return "generate", None
             case "multi-register":
@@ -263,8 +270,11 @@ class Maker:
                 return state if rng.random() < 0.97 else None
             case "counter" | "g-counter" | "pn-counter" if f == "read":
                 return state
-            case "fifo-queue" | "unordered-queue" | "stack" | "priority-queue" if f not in INSERTS:
-                kind = {"stack": lambda s: s[-1], "priority-queue": min, "unordered-queue": rng.choice}.get(self.model, lambda s: s[0])
+            case "deque" if f not in INSERTS:
+                return state[0 if f.endswith("front") else -1] if state else None
+            case "fifo-queue" | "unordered-queue" | "stack" | "priority-queue" | "max-priority-queue" if f not in INSERTS:
+                kinds = {"stack": lambda s: s[-1], "priority-queue": min, "max-priority-queue": max, "unordered-queue": rng.choice}
+                kind = kinds.get(self.model, lambda s: s[0])
                 return kind(state) if state else None
             case "fencing-lock" if f == "acquire":
                 return max(state[1], 0) + rng.choice([1, 1, 2])
@@ -302,7 +312,7 @@ class Maker:
 
     def wrong(self, op):
         rng, seen, f = self.rng, op.ret, op.f
-        if f in ("read", "get") or f in ("dequeue", "pop", "delete-min", "generate"):
+        if f in ("read", "get") or f in (*TAKES, "generate"):
             if isinstance(seen, tuple) and self.model == "bank":
                 at = rng.randrange(len(seen))
                 return tuple((name, n + (i == at) * rng.choice([1, -1])) for i, (name, n) in enumerate(seen))

@@ -90,7 +90,7 @@ def a_list(state, op, options):
     return [state] if unknown(op, options) or (op.ret or ()) == state else []
 
 
-INSERTS = ("enqueue", "push", "insert")
+INSERTS = ("enqueue", "push", "insert", "push-front", "push-back")
 
 
 def container(takes):
@@ -102,9 +102,25 @@ def container(takes):
         if op.out == "ok" and op.ret is None:
             return [state] if not state else []
         places = takes(state) if state else []
+        if op.f == "peek":
+            return [state] if op.out != "ok" or op.ret in [state[i] for i in places] else []
         return [state[:i] + state[i + 1 :] for i in places if op.out != "ok" or state[i] == op.ret]
 
     return step
+
+
+def deque(state, op, options):
+    act, end = op.f.split("-")
+    if act == "push":
+        return [(op.arg, *state) if end == "front" else (*state, op.arg)]
+    if op.out == "ok" and op.ret is None:
+        return [state] if not state else []
+    if op.out != "ok" and act == "peek":
+        return [state]
+    at = 0 if end == "front" else len(state) - 1
+    if not state or (op.out == "ok" and state[at] != op.ret):
+        return []
+    return [state if act == "peek" else state[:at] + state[at + 1 :]]
 
 
 def ids(given, op, options):
@@ -179,11 +195,13 @@ bag = container(lambda held: range(len(held)))
 fifo = container(lambda held: [0])
 stack = container(lambda held: [len(held) - 1])
 smallest = container(lambda held: [held.index(min(held))])
+greatest = container(lambda held: [held.index(max(held))])
 
 STEP = {
     "register": cell, "cas-register": cell, "kv": kv, "mutex": mutex, "counter": counter, "set": a_set, "g-set": a_set,
     "2p-set": a_set, "or-set": a_set, "g-counter": counter, "pn-counter": counter, "list-append": a_list, "fifo-queue": fifo,
-    "unordered-queue": bag, "stack": stack, "priority-queue": smallest, "reentrant-mutex": reentrant, "semaphore": semaphore,
+    "unordered-queue": bag, "stack": stack, "priority-queue": smallest, "max-priority-queue": greatest, "deque": deque,
+    "reentrant-mutex": reentrant, "semaphore": semaphore,
     "fencing-lock": fencing, "id-generator": ids, "multi-register": multi, "etcd-kv": etcd, "bank": bank,
 }  # fmt: skip
 

@@ -99,7 +99,7 @@ pub(crate) fn of_collection(collection: Collection) -> &'static [Algorithm] {
     match collection {
         Collection::Queue => &[Algorithm::QueueOrder],
         Collection::Stack => &[Algorithm::StackNesting],
-        Collection::PriorityQueue => &[Algorithm::PriorityOrder],
+        Collection::PriorityQueue(_) => &[Algorithm::PriorityOrder],
         Collection::Bag => &[Algorithm::BagMoments],
         Collection::Set => &[Algorithm::NestedReads, Algorithm::SetElements],
         Collection::List => &[Algorithm::ReadOrder],
@@ -137,7 +137,10 @@ pub(crate) fn decide<M: Model>(
     let found = match (procedure, model.tally()) {
         (Algorithm::QueueOrder, _) => queue::decide(&ops, account),
         (Algorithm::StackNesting, _) => stack::decide(&ops, account),
-        (Algorithm::PriorityOrder, _) => priority::decide(&ops, account),
+        (Algorithm::PriorityOrder, _) => match model.collection() {
+            Some(Collection::PriorityQueue(first)) => priority::decide(&ops, first, account),
+            _ => Err(No::Open),
+        },
         (Algorithm::BagMoments, _) => bag::decide(&ops, account),
         (Algorithm::NestedReads, _) => growing::decide(&ops, growing::Order::None, account),
         (Algorithm::SetElements, _) => elements::decide(&ops, account),

@@ -1,7 +1,7 @@
 //! One model for many: what the engine is compiled for once, whatever the object.
 
 use super::{
-    Bank, Call, Collection, Counter, Decoded, Deed, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister, Mutex,
+    Bank, Call, Collection, Counter, Decoded, Deed, Deque, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister, Mutex,
     PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, TwoPhaseSet, UnorderedQueue,
 };
 use crate::verdict::{Others, Words};
@@ -168,6 +168,7 @@ any!(
     UnorderedQueue,
     Stack,
     PriorityQueue,
+    Deque,
     Set,
     TwoPhaseSet,
     ListAppend,

@@ -13,29 +13,42 @@ pub enum Op {
     Remove(ValueId),
     /// Took a value out and nobody knows which: of unknown outcome.
     RemoveAny,
-    /// Found nothing to take out.
+    /// Saw this value, which would come out next, and left it there.
+    Peek(ValueId),
+    /// Found nothing to take out or to see.
     Empty,
 }
 
-/// The functions that put a value in, and those that take one out. Each container knows them all: what matters is the model.
-const INSERT: [&str; 6] = ["enqueue", "push", "offer", "insert", "put", "add"];
-const REMOVE: [&str; 6] = ["dequeue", "pop", "poll", "delete-min", "take", "remove"];
+/// The functions that put a value in, those that take one out, and those that see which would come out next. Each container knows them
+/// all but for those that say in which order: what matters is the model.
+const INSERT: [&str; 7] = ["enqueue", "enq", "push", "offer", "insert", "put", "add"];
+const REMOVE: [&str; 8] = ["dequeue", "deq", "pop", "poll", "delete-min", "delete-max", "take", "remove"];
+const PEEK: [&str; 4] = ["peek", "peek-min", "peek-max", "top"];
 
 /// How a container speaks of itself.
 pub(super) struct Names {
+    /// The model's name.
+    pub(super) model: &'static str,
     /// `queue`.
     pub(super) noun: &'static str,
     /// `enqueue`, `enqueued`.
     pub(super) insert: (&'static str, &'static str),
     /// `dequeue`, `dequeued`.
     pub(super) remove: (&'static str, &'static str),
+    /// Whether it is settled what comes out next, so that it can be seen.
+    pub(super) has_next: bool,
+}
+
+/// What came out, or was seen: nothing came out of an empty container.
+pub(super) fn came_out(value: ValueId, values: &Values) -> Option<ValueId> {
+    Some(value).filter(|&value| !matches!(values.view(value), View::Nil | View::Keyword("empty" | "exhausted")))
 }
 
 impl Names {
     /// Reads an op: the value that went in is the input, the one that came out the output; nil, `:empty` or `:exhausted` came
     /// out of an empty container.
     pub(super) fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
-        let Names { noun, insert: (insert, _), remove: (remove, _) } = self;
+        let Names { model: _, noun, insert: (insert, _), remove: (remove, _), has_next } = self;
         let failed = call.outcome == Outcome::Fail;
         let op = if INSERT.contains(&call.f) {
             if call.input.is_nil() {
@@ -45,13 +58,18 @@ impl Names {
         } else if REMOVE.contains(&call.f) {
             match call.output {
                 None => Op::RemoveAny,
-                Some(value) if matches!(call.values.view(value), View::Nil | View::Keyword("empty" | "exhausted")) => Op::Empty,
-                Some(value) => Op::Remove(value),
+                Some(value) => came_out(value, call.values).map_or(Op::Empty, Op::Remove),
+            }
+        } else if *has_next && PEEK.contains(&call.f) {
+            match call.output {
+                None => return Ok(Decoded::Nothing),
+                Some(value) => came_out(value, call.values).map_or(Op::Empty, Op::Peek),
             }
         } else if call.f == "drain" {
             return Err(format!("a drain takes many values out at different moments; record each of them as a {remove} of its own"));
         } else {
-            return Err(format!("a {noun} knows {insert} of a value and {remove} that returns one (nil if empty), not {}", call.f));
+            let peek = if *has_next { ", and peek" } else { "" };
+            return Err(format!("a {noun} knows {insert} of a value and {remove} that returns one (nil if empty){peek}, not {}", call.f));
         };
         Ok(if failed { Decoded::Nothing } else { Decoded::Op(op) })
     }
@@ -63,6 +81,7 @@ impl Names {
             Op::Insert(v) => vec![verb(self.insert.1), value(v)],
             Op::Remove(v) => vec![verb(self.remove.1), value(v)],
             Op::RemoveAny => vec![verb(self.remove.1), text("a value that nobody knows")],
+            Op::Peek(v) => vec![verb("peeked at"), value(v)],
             Op::Empty => vec![text(&format!("found the {} empty", self.noun))],
         }
     }
@@ -72,6 +91,7 @@ impl Names {
             Op::Insert(v) => format!("{} {}", self.insert.0, values.display(v)),
             Op::Remove(v) => format!("{}→{}", self.remove.0, values.display(v)),
             Op::RemoveAny => format!("{}→?", self.remove.0),
+            Op::Peek(v) => format!("peek→{}", values.display(v)),
             Op::Empty => format!("{}→nothing", self.remove.0),
         }
     }
@@ -80,8 +100,9 @@ impl Names {
 impl Op {
     pub(super) fn number(self) -> Option<u64> {
         match self {
-            Op::Insert(value) => Some(small(value)? << 1),
-            Op::Remove(value) => Some(small(value)? << 1 | 1),
+            Op::Insert(value) => Some(small(value)? << 2),
+            Op::Remove(value) => Some(small(value)? << 2 | 1),
+            Op::Peek(value) => Some(small(value)? << 2 | 2),
             Op::RemoveAny | Op::Empty => None,
         }
     }
@@ -91,13 +112,14 @@ impl Op {
             Op::Insert(v) => Role::Insert(v),
             Op::Remove(v) => Role::Remove(v),
             Op::RemoveAny => Role::RemoveAny,
+            Op::Peek(v) => Role::Concerns(v),
             Op::Empty => Role::Empty,
         }
     }
 
     pub(super) fn restrict(self, keep: &dyn Fn(ValueId) -> bool) -> Option<Op> {
         match self {
-            Op::Insert(v) | Op::Remove(v) => keep(v).then_some(self),
+            Op::Insert(v) | Op::Remove(v) | Op::Peek(v) => keep(v).then_some(self),
             Op::RemoveAny | Op::Empty => Some(self),
         }
     }
@@ -112,14 +134,33 @@ pub(super) fn show_list(values: impl ExactSizeIterator<Item = String>) -> String
     format!("[{}{more}]", shown.join(" "))
 }
 
-/// The parts of [`super::Model`] that every container answers alike. It says what changes a state in place.
+/// What one container does in its own way.
+pub(super) trait Container {
+    /// What is in it.
+    type State: Default + Clone;
+
+    fn names(&self) -> &'static Names;
+
+    fn can_happen(&self, state: &Self::State, op: Op) -> bool;
+
+    /// Changes the state; false if `op` could not have happened, and then the state is meaningless.
+    fn happen(&self, state: &mut Self::State, op: Op) -> bool;
+
+    /// Why it cannot be asked this, though others can.
+    fn refuse(&self, call: &Call<'_>, op: Op) -> Option<String> {
+        let _ = (call, op);
+        None
+    }
+}
+
+/// [`super::Model`] for a [`Container`], but for how it is shown.
 macro_rules! container {
-    ($state:ty, $name:literal, $collection:ident) => {
-        type State = $state;
+    ($collection:expr) => {
+        type State = <Self as Container>::State;
         type Op = Op;
 
         fn name(&self) -> &'static str {
-            $name
+            self.names().model
         }
 
         fn init(&self) -> Self::State {
@@ -127,19 +168,21 @@ macro_rules! container {
         }
 
         fn decode(&self, call: &$crate::model::Call<'_>) -> Result<$crate::model::Decoded<Op>, String> {
-            decode(call)
+            let decoded = self.names().decode(call)?;
+            let refused = if let $crate::model::Decoded::Op(op) = &decoded { self.refuse(call, *op) } else { None };
+            refused.map_or(Ok(decoded), Err)
         }
 
         fn step(&self, state: &Self::State, op: &Op) -> Option<Self::State> {
-            if !can_happen(state, *op) {
+            if !self.can_happen(state, *op) {
                 return None;
             }
             let mut next = state.clone();
-            self.apply(&mut next, op).then_some(next)
+            self.happen(&mut next, *op).then_some(next)
         }
 
         fn apply(&self, state: &mut Self::State, op: &Op) -> bool {
-            can_happen(state, *op) && happen(state, *op)
+            self.can_happen(state, *op) && self.happen(state, *op)
         }
 
         /// Lists double when they grow.
@@ -152,7 +195,7 @@ macro_rules! container {
         }
 
         fn is_pure(&self, op: &Op) -> bool {
-            *op == Op::Empty
+            matches!(op, Op::Peek(_) | Op::Empty)
         }
 
         fn contradictions(&self) -> &'static [$crate::verdict::Others] {
@@ -160,7 +203,8 @@ macro_rules! container {
         }
 
         fn collection(&self) -> Option<$crate::model::Collection> {
-            Some($crate::model::Collection::$collection)
+            let collection: fn(&Self) -> $crate::model::Collection = $collection;
+            Some(collection(self))
         }
 
         fn role<'o>(&self, op: &'o Op) -> $crate::model::Role<'o> {
@@ -172,11 +216,11 @@ macro_rules! container {
         }
 
         fn tell_op(&self, op: &Op, _: bool, values: &Values) -> Vec<$crate::verdict::Words> {
-            NAMES.tell(*op, values)
+            self.names().tell(*op, values)
         }
 
         fn show_op(&self, op: &Op, values: &Values) -> String {
-            NAMES.show(*op, values)
+            self.names().show(*op, values)
         }
     };
 }

@@ -1,65 +1,109 @@
-//! A priority queue: `insert` of an integer, `delete-min` that returns the smallest.
+//! A priority queue: `insert` of an integer; `delete-min` that returns the smallest, or `delete-max` that returns the greatest; `peek`.
 
-use super::container::{Names, Op, container, show_list};
-use super::{Call, Decoded, Model};
+use super::container::{Container, Names, Op, container, show_list};
+use super::{Call, Collection, Model};
 use histories::Values;
 use std::collections::BTreeMap;
 
-/// A priority queue of integers that is empty at first and has no end. The smallest comes out first.
-#[derive(Clone, Copy, Debug)]
-pub struct PriorityQueue;
+/// Which of the integers comes out first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum First {
+    /// The smallest.
+    Smallest,
+    /// The greatest.
+    Greatest,
+}
 
-/// How many there are of each integer.
+impl First {
+    /// What comes out first has the least rank.
+    pub(crate) fn rank(self, value: i64) -> i64 {
+        match self {
+            First::Smallest => value,
+            First::Greatest => -value,
+        }
+    }
+}
+
+/// A priority queue of integers that is empty at first and has no end.
+#[derive(Clone, Copy, Debug)]
+pub struct PriorityQueue(pub First);
+
+/// How many there are of each rank.
 type Held = BTreeMap<i64, u32>;
 
-const NAMES: Names = Names { noun: "priority queue", insert: ("insert", "inserted"), remove: ("delete-min", "took out") };
+const SMALLEST: Names = Names {
+    model: "priority-queue",
+    noun: "priority queue",
+    insert: ("insert", "inserted"),
+    remove: ("delete-min", "took out"),
+    has_next: true,
+};
+const GREATEST: Names = Names { model: "max-priority-queue", remove: ("delete-max", "took out"), ..SMALLEST };
 
-/// Reads an op and makes sure that its value has a rank.
-fn decode(call: &Call<'_>) -> Result<Decoded<Op>, String> {
-    let decoded = NAMES.decode(call)?;
-    if let Decoded::Op(Op::Insert(value) | Op::Remove(value)) = decoded
-        && value.as_small_int().is_none()
-    {
-        return Err(format!("a priority queue orders integers of up to 62 bits; {} is none", call.values.display(value)));
-    }
-    Ok(decoded)
-}
+impl Container for PriorityQueue {
+    type State = Held;
 
-fn smallest(state: &Held) -> Option<i64> {
-    state.first_key_value().map(|(value, _)| *value)
-}
-
-fn can_happen(state: &Held, op: Op) -> bool {
-    match op {
-        Op::Insert(_) => true,
-        Op::Remove(value) => smallest(state).is_some() && smallest(state) == value.as_small_int(),
-        Op::RemoveAny => !state.is_empty(),
-        Op::Empty => state.is_empty(),
-    }
-}
-
-fn happen(state: &mut Held, op: Op) -> bool {
-    match op {
-        Op::Insert(value) => {
-            let Some(value) = value.as_small_int() else { return false };
-            *state.entry(value).or_default() += 1;
+    fn names(&self) -> &'static Names {
+        match self.0 {
+            First::Smallest => &SMALLEST,
+            First::Greatest => &GREATEST,
         }
-        Op::Remove(_) | Op::RemoveAny => {
-            let Some(mut first) = state.first_entry() else { return false };
-            *first.get_mut() -= 1;
-            if *first.get() == 0 {
-                first.remove();
+    }
+
+    /// Values must have a rank, and functions that say which end they mean must mean this one.
+    fn refuse(&self, call: &Call<'_>, op: Op) -> Option<String> {
+        let (other_end, other) = match self.0 {
+            First::Smallest => ("max", &GREATEST),
+            First::Greatest => ("min", &SMALLEST),
+        };
+        if call.f.ends_with(other_end) {
+            return Some(format!("{} is of the model {}, not of {}", call.f, other.model, self.name()));
+        }
+        match op {
+            Op::Insert(value) | Op::Remove(value) | Op::Peek(value) if value.as_small_int().is_none() => {
+                Some(format!("a priority queue orders integers of up to 62 bits; {} is none", call.values.display(value)))
             }
+            Op::Insert(_) | Op::Remove(_) | Op::Peek(_) | Op::RemoveAny | Op::Empty => None,
         }
-        Op::Empty => {}
     }
-    true
+
+    fn can_happen(&self, state: &Held, op: Op) -> bool {
+        match op {
+            Op::Insert(_) => true,
+            Op::Remove(value) | Op::Peek(value) => {
+                let next = state.first_key_value().map(|(rank, _)| *rank);
+                next.is_some() && next == value.as_small_int().map(|value| self.0.rank(value))
+            }
+            Op::RemoveAny => !state.is_empty(),
+            Op::Empty => state.is_empty(),
+        }
+    }
+
+    fn happen(&self, state: &mut Held, op: Op) -> bool {
+        match op {
+            Op::Insert(value) => {
+                let Some(value) = value.as_small_int() else { return false };
+                *state.entry(self.0.rank(value)).or_default() += 1;
+            }
+            Op::Remove(_) | Op::RemoveAny => {
+                let Some(mut first) = state.first_entry() else { return false };
+                *first.get_mut() -= 1;
+                if *first.get() == 0 {
+                    first.remove();
+                }
+            }
+            Op::Peek(_) | Op::Empty => {}
+        }
+        true
+    }
 }
 
 impl Model for PriorityQueue {
-    container!(Held, "priority-queue", PriorityQueue);
+    container!(|queue| Collection::PriorityQueue(queue.0));
 
+    /// What comes out first stands first.
     fn show_state(&self, state: &Held, _: &Values) -> String {
-        show_list(state.iter().flat_map(|(value, many)| (0..*many).map(|_| value.to_string())).collect::<Vec<_>>().into_iter())
+        let value = |rank: &i64| self.0.rank(*rank).to_string();
+        show_list(state.iter().flat_map(|(rank, many)| (0..*many).map(move |_| value(rank))).collect::<Vec<_>>().into_iter())
     }
 }

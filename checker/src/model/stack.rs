@@ -1,39 +1,43 @@
-//! A stack, last in first out: `push`, `pop`.
+//! A stack, last in first out: `push`, `pop`, `peek`.
 
-use super::container::{Names, Op, container, show_list};
-use super::{Call, Decoded, Model};
+use super::container::{Container, Names, Op, container, show_list};
+use super::{Collection, Model};
 use histories::{ValueId, Values};
 
 /// A stack that is empty at first and has no end.
 #[derive(Clone, Copy, Debug)]
 pub struct Stack;
 
-const NAMES: Names = Names { noun: "stack", insert: ("push", "pushed"), remove: ("pop", "popped") };
+const NAMES: Names = Names { model: "stack", noun: "stack", insert: ("push", "pushed"), remove: ("pop", "popped"), has_next: true };
 
-fn decode(call: &Call<'_>) -> Result<Decoded<Op>, String> {
-    NAMES.decode(call)
-}
+impl Container for Stack {
+    type State = Vec<ValueId>;
 
-fn can_happen(state: &[ValueId], op: Op) -> bool {
-    match op {
-        Op::Insert(_) => true,
-        Op::Remove(value) => state.last() == Some(&value),
-        Op::RemoveAny => !state.is_empty(),
-        Op::Empty => state.is_empty(),
+    fn names(&self) -> &'static Names {
+        &NAMES
     }
-}
 
-fn happen(state: &mut Vec<ValueId>, op: Op) -> bool {
-    match op {
-        Op::Insert(value) => state.push(value),
-        Op::Remove(_) | Op::RemoveAny => return state.pop().is_some(),
-        Op::Empty => {}
+    fn can_happen(&self, state: &Vec<ValueId>, op: Op) -> bool {
+        match op {
+            Op::Insert(_) => true,
+            Op::Remove(value) | Op::Peek(value) => state.last() == Some(&value),
+            Op::RemoveAny => !state.is_empty(),
+            Op::Empty => state.is_empty(),
+        }
     }
-    true
+
+    fn happen(&self, state: &mut Vec<ValueId>, op: Op) -> bool {
+        match op {
+            Op::Insert(value) => state.push(value),
+            Op::Remove(_) | Op::RemoveAny => return state.pop().is_some(),
+            Op::Peek(_) | Op::Empty => {}
+        }
+        true
+    }
 }
 
 impl Model for Stack {
-    container!(Vec<ValueId>, "stack", Stack);
+    container!(|_| Collection::Stack);
 
     /// The bottom first.
     fn show_state(&self, state: &Vec<ValueId>, values: &Values) -> String {

@@ -1,7 +1,7 @@
 //! A queue without order, or bag: `enqueue`, `dequeue` of any value in it.
 
-use super::container::{Names, Op, container, show_list};
-use super::{Call, Decoded, Model};
+use super::container::{Container, Names, Op, container, show_list};
+use super::{Collection, Model};
 use histories::{ValueId, Values};
 use std::collections::BTreeMap;
 
@@ -25,48 +25,54 @@ impl Group {
     }
 }
 
-const NAMES: Names = Names { noun: "queue", insert: ("enqueue", "enqueued"), remove: ("dequeue", "dequeued") };
+const NAMES: Names = Names { model: "unordered-queue", noun: "queue", insert: ("enqueue", "enqueued"), remove: ("dequeue", "dequeued"), has_next: false };
 
-fn decode(call: &Call<'_>) -> Result<Decoded<Op>, String> {
-    NAMES.decode(call)
-}
+impl Container for UnorderedQueue {
+    type State = Vec<Group>;
 
-fn can_happen(state: &[Group], op: Op) -> bool {
-    match op {
-        Op::Insert(_) => true,
-        Op::Remove(value) => state.iter().any(|group| group.values.contains_key(&value)),
-        // Where all values went to pay debts, `settle` has left none.
-        Op::RemoveAny => !state.is_empty(),
-        Op::Empty => state.iter().map(Group::len).sum::<u32>() == state.iter().map(|group| group.debts).sum::<u32>(),
+    fn names(&self) -> &'static Names {
+        &NAMES
     }
-}
 
-fn happen(state: &mut Vec<Group>, op: Op) -> bool {
-    match op {
-        Op::Insert(value) => {
-            if state.last().is_none_or(|group| group.debts > 0) {
-                state.push(Group::default());
+    fn can_happen(&self, state: &Vec<Group>, op: Op) -> bool {
+        match op {
+            Op::Insert(_) => true,
+            Op::Remove(value) => state.iter().any(|group| group.values.contains_key(&value)),
+            // Where all values went to pay debts, `settle` has left none.
+            Op::RemoveAny => !state.is_empty(),
+            // Refused: nobody knows what comes out next.
+            Op::Peek(_) => false,
+            Op::Empty => state.iter().map(Group::len).sum::<u32>() == state.iter().map(|group| group.debts).sum::<u32>(),
+        }
+    }
+
+    fn happen(&self, state: &mut Vec<Group>, op: Op) -> bool {
+        match op {
+            Op::Insert(value) => {
+                if state.last().is_none_or(|group| group.debts > 0) {
+                    state.push(Group::default());
+                }
+                let last = state.len() - 1;
+                *state[last].values.entry(value).or_default() += 1;
+                true
             }
-            let last = state.len() - 1;
-            *state[last].values.entry(value).or_default() += 1;
-            true
-        }
-        // The latest copy: earlier ones can pay more debts.
-        Op::Remove(value) => {
-            let Some(group) = state.iter_mut().rev().find(|group| group.values.contains_key(&value)) else { return false };
-            let many = group.values.entry(value).or_default();
-            *many -= 1;
-            if *many == 0 {
-                group.values.remove(&value);
+            // The latest copy: earlier ones can pay more debts.
+            Op::Remove(value) => {
+                let Some(group) = state.iter_mut().rev().find(|group| group.values.contains_key(&value)) else { return false };
+                let many = group.values.entry(value).or_default();
+                *many -= 1;
+                if *many == 0 {
+                    group.values.remove(&value);
+                }
+                settle(state)
             }
-            settle(state)
+            Op::RemoveAny => {
+                let last = state.len() - 1;
+                state[last].debts += 1;
+                settle(state)
+            }
+            Op::Peek(_) | Op::Empty => true,
         }
-        Op::RemoveAny => {
-            let last = state.len() - 1;
-            state[last].debts += 1;
-            settle(state)
-        }
-        Op::Empty => true,
     }
 }
 
@@ -99,7 +105,7 @@ fn settle(state: &mut Vec<Group>) -> bool {
 }
 
 impl Model for UnorderedQueue {
-    container!(Vec<Group>, "unordered-queue", Bag);
+    container!(|_| Collection::Bag);
 
     fn show_state(&self, state: &Vec<Group>, values: &Values) -> String {
         let mut all: Vec<String> = Vec::new();

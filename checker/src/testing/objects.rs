@@ -27,9 +27,11 @@ pub(super) const OBJECTS: &[Object] = &[
     Object { model: "set", calls: set },
     Object { model: "list-append", calls: list },
     Object { model: "fifo-queue", calls: queue },
-    Object { model: "unordered-queue", calls: queue },
+    Object { model: "unordered-queue", calls: bag },
     Object { model: "stack", calls: stack },
+    Object { model: "deque", calls: deque },
     Object { model: "priority-queue", calls: priority_queue },
+    Object { model: "max-priority-queue", calls: max_priority_queue },
     Object { model: "fencing-lock", calls: fencing_lock },
     Object { model: "id-generator", calls: ids },
 ];
@@ -93,16 +95,38 @@ fn container(put: &'static str, take: &'static str) -> Vec<Act> {
     vec![taken(), taken(), taken(), done(put, int(1)), done(put, int(2)), done(put, int(3))]
 }
 
+/// One that also shows what comes out next.
+fn open_container(put: &'static str, take: &'static str) -> Vec<Act> {
+    let mut acts = container(put, take);
+    acts.push(act("peek", Value::Nil, &[Value::Nil, int(1), int(2), int(3)]));
+    acts
+}
+
 fn queue() -> Vec<Act> {
+    open_container("enqueue", "dequeue")
+}
+
+fn bag() -> Vec<Act> {
     container("enqueue", "dequeue")
 }
 
 fn stack() -> Vec<Act> {
-    container("push", "pop")
+    open_container("push", "pop")
+}
+
+fn deque() -> Vec<Act> {
+    let mut acts = container("push-front", "pop-front");
+    acts.extend(container("push-back", "pop-back"));
+    acts.extend(["peek-front", "peek-back"].map(|f| act(f, Value::Nil, &[Value::Nil, int(1), int(2), int(3)])));
+    acts
 }
 
 fn priority_queue() -> Vec<Act> {
-    container("insert", "delete-min")
+    open_container("insert", "delete-min")
+}
+
+fn max_priority_queue() -> Vec<Act> {
+    open_container("insert", "delete-max")
 }
 
 fn fencing_lock() -> Vec<Act> {

@@ -166,6 +166,20 @@ pub(crate) const OBJECTS: &[Object] = &[
         },
     ),
     object(
+        "max-priority-queue",
+        Algorithm::PriorityOrder,
+        20,
+        |number, _, _, rng| container_call("insert", "delete-max", number * 7919 % 100_003, rng),
+        |state, _, f, input, _| {
+            if f == "insert" {
+                state.push(input);
+                return Some(Value::Int(input));
+            }
+            let place = (0..state.len()).max_by_key(|&place| state[place]);
+            taken(state, place)
+        },
+    ),
+    object(
         "set",
         Algorithm::SetElements,
         0,

@@ -30,6 +30,13 @@ fn container(model: &'static str, put: &'static str, take: &'static str, outcome
     object(model, outcomes, &calls, &acts)
 }
 
+/// Calls and acts that see what comes out next, and leave it there.
+fn with_peek(mut object: Object, peek: &'static str) -> Object {
+    object.calls.extend(vec![(peek, Value::Nil); 2]);
+    object.acts.extend([int(1), int(2)].map(|v| (peek, Value::Nil, v)));
+    object
+}
+
 fn put(state: &State, input: &Value) -> Vec<(Value, State)> {
     let mut next = state.clone();
     next.push(input.as_int().unwrap());
@@ -50,11 +57,38 @@ fn take(state: &State, places: impl Iterator<Item = usize>) -> Vec<(Value, State
         .collect()
 }
 
+/// What a peek returns: what `take` would, and nothing is changed.
+fn peeked(state: &State, taken: Vec<(Value, State)>) -> Vec<(Value, State)> {
+    taken.into_iter().map(|(value, _)| (value, state.clone())).collect()
+}
+
 fn queue(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    if f == "peek" {
+        return peeked(state, take(state, 0..1));
+    }
     if f == "enqueue" { put(state, input) } else { take(state, 0..1) }
 }
 
+fn deque(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    let last = state.len().max(1) - 1;
+    match f {
+        "push-back" => put(state, input),
+        "push-front" => {
+            let mut next = state.clone();
+            next.insert(0, input.as_int().unwrap());
+            vec![(input.clone(), next)]
+        }
+        "pop-front" => take(state, 0..1),
+        "pop-back" => take(state, std::iter::once(last)),
+        "peek-front" => peeked(state, take(state, 0..1)),
+        _ => peeked(state, take(state, std::iter::once(last))),
+    }
+}
+
 fn stack(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    if f == "peek" {
+        return peeked(state, take(state, std::iter::once(state.len().max(1) - 1)));
+    }
     if f == "push" { put(state, input) } else { take(state, std::iter::once(state.len().max(1) - 1)) }
 }
 
@@ -67,9 +101,24 @@ fn bag(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
 }
 
 fn priority_queue(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    if f == "peek" {
+        return peeked(state, take(state, 0..1));
+    }
     let mut outcomes = if f == "insert" { put(state, input) } else { take(state, 0..1) };
     for outcome in &mut outcomes {
         outcome.1.sort_unstable();
+    }
+    outcomes
+}
+
+fn max_priority_queue(state: &State, f: &str, input: &Value) -> Vec<(Value, State)> {
+    let mut outcomes = match f {
+        "peek" => return peeked(state, take(state, 0..1)),
+        "insert" => put(state, input),
+        _ => take(state, 0..1),
+    };
+    for outcome in &mut outcomes {
+        outcome.1.sort_unstable_by_key(|&value| std::cmp::Reverse(value));
     }
     outcomes
 }
@@ -137,6 +186,9 @@ fn queue_is_decided_as_defined() {
     let object = container("fifo-queue", "enqueue", "dequeue", queue);
     exhaust(&object, 4);
     many(&object, 25_000);
+    let object = with_peek(object, "peek");
+    exhaust(&object, 3);
+    many(&object, 10_000);
 }
 
 #[test]
@@ -144,6 +196,9 @@ fn stack_is_decided_as_defined() {
     let object = container("stack", "push", "pop", stack);
     exhaust(&object, 4);
     many(&object, 25_000);
+    let object = with_peek(object, "peek");
+    exhaust(&object, 3);
+    many(&object, 10_000);
 }
 
 #[test]
@@ -157,6 +212,29 @@ fn unordered_queue_is_decided_as_defined() {
 fn priority_queue_is_decided_as_defined() {
     let object = container("priority-queue", "insert", "delete-min", priority_queue);
     exhaust(&object, 4);
+    many(&object, 25_000);
+    let object = with_peek(object, "peek");
+    exhaust(&object, 3);
+    many(&object, 10_000);
+}
+
+#[test]
+fn max_priority_queue_is_decided_as_defined() {
+    let object = container("max-priority-queue", "insert", "delete-max", max_priority_queue);
+    many(&object, 10_000);
+    let object = with_peek(object, "peek");
+    exhaust(&object, 3);
+    many(&object, 10_000);
+}
+
+#[test]
+fn deque_is_decided_as_defined() {
+    let mut object = container("deque", "push-back", "pop-back", deque);
+    let other = container("deque", "push-front", "pop-front", deque);
+    object.calls.extend(other.calls);
+    object.acts.extend(other.acts);
+    let object = with_peek(with_peek(object, "peek-front"), "peek-back");
+    exhaust(&object, 3);
     many(&object, 25_000);
 }
 

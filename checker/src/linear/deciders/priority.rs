@@ -12,6 +12,8 @@
 //! Who found nothing is a removal of a value greater than all. One sweep over the events does it: of those that wait for their
 //! moment the smallest goes first, if it is less than all that are surely there.
 //!
+//! Where the greatest comes out first, all this is said of ranks: the values with another sign.
+//!
 //! # Unknown outcomes
 //! An insert that nobody noticed is left out, one that was noticed returned never. A removal of unknown outcome may take a value u
 //! that stayed, at any moment since its invocation. If u stays, nothing greater can be removed once u is surely there. A greater v
@@ -25,7 +27,7 @@ use super::lives::{Life, Needy, cover, lives, take_out};
 use super::{NONE, No, Ops};
 use crate::budget::{Account, Limit};
 use crate::linear::problem::NEVER;
-use crate::model::Role;
+use crate::model::{First, Role};
 use histories::OpId;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -59,12 +61,12 @@ enum Take {
     Late,
 }
 
-pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
+pub(super) fn decide(ops: &Ops<'_>, first: First, account: &mut Account<'_>) -> Result<Vec<OpId>, No> {
     let found = lives(ops, account)?;
     let (known, stayed) = found.split();
     let mut removals: Vec<Removal> = Vec::with_capacity(known.len() + found.empties.len());
     removals.extend(known.iter().map(|life| Removal {
-        value: value(ops, life),
+        value: rank_of(ops, first, life),
         entry: life.remove,
         call: life.out_call,
         ret: life.out_ret,
@@ -73,7 +75,7 @@ pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpI
         let span = ops.entries[entry as usize];
         Removal { value: ABOVE_ALL, entry, call: span.call, ret: span.ret }
     }));
-    let sweep = Sweep { ops, known: &known, stayed: &stayed, removals: &removals };
+    let sweep = Sweep { ops, first, known: &known, stayed: &stayed, removals: &removals };
     if found.unknown.is_empty() || stayed.is_empty() {
         let placed = sweep.forward(&stayed, &[], Take::Soon, &[], account);
         let placed = placed.map_err(|no| sweep.explained(no, &stayed))?;
@@ -92,15 +94,17 @@ pub(super) fn decide(ops: &Ops<'_>, account: &mut Account<'_>) -> Result<Vec<OpI
     Err(No::Open)
 }
 
-fn value(ops: &Ops<'_>, life: &Life) -> i64 {
+/// What comes out first has the least.
+fn rank_of(ops: &Ops<'_>, first: First, life: &Life) -> i64 {
     match ops.role(life.insert) {
-        Role::Insert(value) => value.as_small_int().unwrap_or(ABOVE_ALL),
+        Role::Insert(value) => value.as_small_int().map_or(ABOVE_ALL, |value| first.rank(value)),
         _ => ABOVE_ALL,
     }
 }
 
 struct Sweep<'a> {
     ops: &'a Ops<'a>,
+    first: First,
     known: &'a [Life],
     stayed: &'a [Life],
     removals: &'a [Removal],
@@ -150,7 +154,7 @@ impl Sweep<'_> {
             if let Some(life) = turn.goes {
                 is_gone[life as usize] = true;
             }
-            there.extend(turn.comes.map(|life| Reverse((value(self.ops, &self.known[life as usize]), life))));
+            there.extend(turn.comes.map(|life| Reverse((rank_of(self.ops, self.first, &self.known[life as usize]), life))));
             waiting.extend(turn.waits.map(|removal| Reverse((self.removals[removal as usize].value, removal))));
             while there.peek().is_some_and(|&Reverse((_, life))| is_gone[life as usize]) {
                 there.pop();
@@ -212,7 +216,7 @@ impl Sweep<'_> {
     }
 
     fn covered(&self, removal: &Removal, stays: &[Life]) -> Vec<u32> {
-        let smaller = |life: &&Life| life.is_sure() && value(self.ops, life) < removal.value;
+        let smaller = |life: &&Life| life.is_sure() && rank_of(self.ops, self.first, life) < removal.value;
         let mut surely: Vec<&Life> = self.known.iter().chain(stays).filter(smaller).collect();
         surely.sort_unstable_by_key(|life| life.in_ret);
         let mut suspects = cover(surely.into_iter(), removal.call, removal.ret);
@@ -234,7 +238,7 @@ impl Sweep<'_> {
             if let Some(life) = turn.comes {
                 is_gone[life as usize] = true;
             }
-            there.extend(turn.goes.map(|life| Reverse((value(self.ops, &self.known[life as usize]), life))));
+            there.extend(turn.goes.map(|life| Reverse((rank_of(self.ops, self.first, &self.known[life as usize]), life))));
             waiting.extend(turn.must_be_over.map(|removal| Reverse((self.removals[removal as usize].value, removal))));
             while there.peek().is_some_and(|&Reverse((_, life))| is_gone[life as usize]) {
                 there.pop();
@@ -257,11 +261,11 @@ impl Sweep<'_> {
         let mut by_value: Vec<u32> = (0..self.removals.len() as u32).collect();
         by_value.sort_unstable_by_key(|&i| Reverse(self.removals[i as usize].value));
         let mut stayed: Vec<Life> = self.stayed.to_vec();
-        stayed.sort_unstable_by_key(|life| Reverse(value(self.ops, life)));
+        stayed.sort_unstable_by_key(|life| Reverse(rank_of(self.ops, self.first, life)));
         let mut after = LeastAfter::new(self.ops.events.len());
         let (mut next, mut needy, mut because_of) = (0, Vec::new(), Vec::new());
         for life in stayed {
-            while let Some(&i) = by_value.get(next).filter(|&&i| self.removals[i as usize].value > value(self.ops, &life)) {
+            while let Some(&i) = by_value.get(next).filter(|&&i| self.removals[i as usize].value > rank_of(self.ops, self.first, &life)) {
                 account.work(32)?;
                 after.put(first_of[self.removals[i as usize].entry as usize], (last[i as usize], i));
                 next += 1;
@@ -305,7 +309,7 @@ impl<'a> Staying<'a> {
 
     fn until(&mut self, rank: u32) {
         while let Some(life) = self.to_come.pop_if(|life| life.in_ret <= rank) {
-            self.there.insert((value(self.ops, &life), life.insert));
+            self.there.insert((rank_of(self.ops, self.first, &life), life.insert));
         }
         while self.takers.get(self.invoked).is_some_and(|&taker| self.ops.entries[taker as usize].call <= rank) {
             self.invoked += 1;

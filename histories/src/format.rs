@@ -32,9 +32,9 @@ pub enum Format {
     Plume,
     /// dbcop's binary histories.
     Dbcop,
-    /// Calls and returns, a line each: LiMo's.
+    /// Calls and returns, a line each: `LiMo`'s.
     Limo,
-    /// Operations with the times of their call and return, a line each: PolyLin's.
+    /// Operations with the times of their call and return, a line each: `PolyLin`'s.
     PolyLin,
 }
 

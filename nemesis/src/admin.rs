@@ -28,15 +28,11 @@ pub struct Item {
 impl Item {
     /// Reads `defragment@primary`: any of all things if `how` is missing, on any node if `target` is.
     pub fn parse(how: Option<&str>, target: Option<&str>, cluster: &Cluster) -> Result<Item, String> {
+        let known = CHORES.map(|(word, _)| word);
+        let none = |how: &str| format!("{} is none of {}; a TARGET goes behind an @", quoted(how, known), known.join(", "));
         let chores = match how {
             None => CHORES.iter().map(|(_, chore)| *chore).collect(),
-            Some(how) => match CHORES.iter().find(|(word, _)| *word == how) {
-                Some((_, chore)) => vec![*chore],
-                None => {
-                    let known = CHORES.map(|(word, _)| word);
-                    return Err(format!("{} is none of {}; a TARGET goes behind an @", quoted(how, known), known.join(", ")));
-                }
-            },
+            Some(how) => vec![CHORES.iter().find(|(word, _)| *word == how).ok_or_else(|| none(how))?.1],
         };
         let target = target.map(|target| Target::parse(target, cluster)).transpose()?;
         if let Some(many) = target.as_ref().filter(|target| !target.is_single(cluster.len())) {

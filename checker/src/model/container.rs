@@ -155,16 +155,16 @@ pub(super) trait Container {
 
 /// [`super::Model`] for a [`Container`], but for how it is shown.
 macro_rules! container {
-    ($collection:expr) => {
-        type State = <Self as Container>::State;
+    ($state:ty, $collection:expr) => {
+        type State = $state;
         type Op = Op;
 
         fn name(&self) -> &'static str {
             self.names().model
         }
 
-        fn init(&self) -> Self::State {
-            Self::State::default()
+        fn init(&self) -> $state {
+            <$state>::default()
         }
 
         fn decode(&self, call: &$crate::model::Call<'_>) -> Result<$crate::model::Decoded<Op>, String> {
@@ -173,7 +173,7 @@ macro_rules! container {
             refused.map_or(Ok(decoded), Err)
         }
 
-        fn step(&self, state: &Self::State, op: &Op) -> Option<Self::State> {
+        fn step(&self, state: &$state, op: &Op) -> Option<$state> {
             if !self.can_happen(state, *op) {
                 return None;
             }
@@ -181,12 +181,12 @@ macro_rules! container {
             self.happen(&mut next, *op).then_some(next)
         }
 
-        fn apply(&self, state: &mut Self::State, op: &Op) -> bool {
+        fn apply(&self, state: &mut $state, op: &Op) -> bool {
             self.can_happen(state, *op) && self.happen(state, *op)
         }
 
         /// Lists double when they grow.
-        fn state_bytes(&self, state: &Self::State) -> usize {
+        fn state_bytes(&self, state: &$state) -> usize {
             16 + state.len() * 2 * size_of::<histories::ValueId>()
         }
 

@@ -99,7 +99,7 @@ impl Container for PriorityQueue {
 }
 
 impl Model for PriorityQueue {
-    container!(|queue| Collection::PriorityQueue(queue.0));
+    container!(Held, |queue| Collection::PriorityQueue(queue.0));
 
     /// What comes out first stands first.
     fn show_state(&self, state: &Held, _: &Values) -> String {

@@ -38,7 +38,7 @@ impl Container for FifoQueue {
 }
 
 impl Model for FifoQueue {
-    container!(|_| Collection::Queue);
+    container!(VecDeque<ValueId>, |_| Collection::Queue);
 
     fn show_state(&self, state: &VecDeque<ValueId>, values: &Values) -> String {
         show_list(state.iter().map(|&value| values.display(value)))

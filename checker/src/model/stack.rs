@@ -37,7 +37,7 @@ impl Container for Stack {
 }
 
 impl Model for Stack {
-    container!(|_| Collection::Stack);
+    container!(Vec<ValueId>, |_| Collection::Stack);
 
     /// The bottom first.
     fn show_state(&self, state: &Vec<ValueId>, values: &Values) -> String {

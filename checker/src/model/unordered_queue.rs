@@ -105,7 +105,7 @@ fn settle(state: &mut Vec<Group>) -> bool {
 }
 
 impl Model for UnorderedQueue {
-    container!(|_| Collection::Bag);
+    container!(Vec<Group>, |_| Collection::Bag);
 
     fn show_state(&self, state: &Vec<Group>, values: &Values) -> String {
         let mut all: Vec<String> = Vec::new();

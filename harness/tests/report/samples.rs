@@ -239,7 +239,7 @@ pub(crate) fn file(history: History, verdict: Verdict) -> Run {
         windows: Vec::new(),
         coverage: Coverage::default(),
         phases: Vec::new(),
-        logs: Vec::new(),
+        node_files: Vec::new(),
         history_path: "history.edn".into(),
         ladder: Vec::new(),
         repeat: "rashomon check history.edn --model cas-register".into(),

@@ -1,4 +1,4 @@
-//! Calls and returns, a line each: the histories of LiMo, and those of Emmi, Enea and Hamza (PLDI 2015) that it goes back to.
+//! Calls and returns, a line each: the histories of `LiMo`, and those of Emmi, Enea and Hamza (PLDI 2015) that it goes back to.
 //!
 //! ```text
 //! # @object atomic-stack

@@ -57,11 +57,11 @@ const REGISTER: Object =
 /// The objects of a tool, by the names that it gives them.
 pub(super) type Named = [(&'static str, Object)];
 
-/// Those of LiMo, and of the histories that it was measured with (Emmi, Enea and Hamza 2015).
+/// Those of `LiMo`, and of the histories that it was measured with (Emmi, Enea and Hamza 2015).
 pub(super) const LIMO: &Named =
     &[("atomic-stack", STACK), ("atomic-queue", QUEUE), ("atomic-set", SET), ("atomic-register", REGISTER)];
 
-/// Those of PolyLin.
+/// Those of `PolyLin`.
 pub(super) const POLYLIN: &Named = &[("stack", STACK), ("queue", QUEUE), ("pqueue", PRIORITY), ("deque", DEQUE), ("set", SET)];
 
 /// The object of a name.

@@ -1,4 +1,4 @@
-//! Operations on one object, a line each with the times of its call and of its return: the histories of PolyLin.
+//! Operations on one object, a line each with the times of its call and of its return: the histories of `PolyLin`.
 //!
 //! ```text
 //! # stack

@@ -144,7 +144,7 @@ impl Sweep<'_> {
         let mut there: BinaryHeap<Reverse<(i64, u32)>> = BinaryHeap::new();
         let mut is_gone = vec![false; self.known.len()];
         let mut waiting: BinaryHeap<Reverse<(i64, u32)>> = BinaryHeap::new();
-        let mut staying = Staying::new(self.ops, stays, takers);
+        let mut staying = Staying::new(self.ops, self.first, stays, takers);
         for (rank, turn) in (0..).zip(&turns) {
             account.work(8)?;
             staying.until(rank);
@@ -291,6 +291,7 @@ impl Sweep<'_> {
 /// Values that stayed and are surely there by now, and the removals that may take them.
 struct Staying<'a> {
     ops: &'a Ops<'a>,
+    first: First,
     /// The last to come first.
     to_come: Vec<Life>,
     /// By value.
@@ -301,10 +302,10 @@ struct Staying<'a> {
 }
 
 impl<'a> Staying<'a> {
-    fn new(ops: &'a Ops<'a>, stays: &[Life], takers: &'a [u32]) -> Staying<'a> {
+    fn new(ops: &'a Ops<'a>, first: First, stays: &[Life], takers: &'a [u32]) -> Staying<'a> {
         let mut to_come = stays.to_vec();
         to_come.sort_unstable_by_key(|life| Reverse(life.in_ret));
-        Staying { ops, to_come, there: BTreeSet::new(), takers, invoked: 0, used: 0 }
+        Staying { ops, first, to_come, there: BTreeSet::new(), takers, invoked: 0, used: 0 }
     }
 
     fn until(&mut self, rank: u32) {

@@ -102,6 +102,16 @@ impl Running {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Kills this many of its nodes, the last to be started first.
+    fn kill_nodes(&self, many: usize) {
+        let parent = self.child.as_ref().unwrap().id().to_string();
+        let nodes = Command::new("pgrep").args(["-P", &parent, "-f", "demo-node"]).output().unwrap();
+        let nodes = String::from_utf8(nodes.stdout).unwrap();
+        for node in nodes.lines().rev().take(many) {
+            assert!(Command::new("kill").args(["-KILL", node]).status().unwrap().success());
+        }
+    }
+
     /// Waits for the end. Its output is short: the pipes hold it.
     fn end(mut self) -> Output {
         let mut child = self.child.take().unwrap();
@@ -267,10 +277,7 @@ fn a_node_that_dies_by_itself_is_a_finding_and_the_others_are_read() {
     let store = Store::new();
     let run = Running::start(store.demo(&["--time-limit", "4s", "--nemesis", "none", "--concurrency", "n", "--rate", "500"]));
     store.await_events(200);
-    let parent = run.child.as_ref().unwrap().id().to_string();
-    let node = Command::new("pgrep").args(["-n", "-P", &parent, "-f", "demo-node"]).output().unwrap();
-    let node = String::from_utf8(node.stdout).unwrap();
-    assert!(Command::new("kill").args(["-KILL", node.trim()]).status().unwrap().success());
+    run.kill_nodes(1);
     let output = run.end();
     let results = store.results();
     assert_eq!((code(&output), &results["checker"]), (1, &Value::from("valid")), "{}", told(&output));
@@ -287,6 +294,20 @@ fn a_node_that_dies_by_itself_is_a_finding_and_the_others_are_read() {
     // Whoever judges it again finds the same.
     let again = store.rashomon(&["analyze"]).output().unwrap();
     assert_eq!(code(&again), 1, "{}", told(&again));
+}
+
+#[test]
+fn where_all_nodes_died_none_is_said_to_answer() {
+    let store = Store::new();
+    let run = Running::start(store.demo(&["--time-limit", "4s", "--nemesis", "none", "--rate", "500"]));
+    store.await_events(200);
+    run.kill_nodes(usize::MAX);
+    let output = run.end();
+    let results = store.results();
+    let told = told(&output);
+    assert_eq!((code(&output), &results["verdict"]), (1, &Value::from("unknown")), "{told}");
+    assert!(told.contains("no node is left to be read") && !told.contains("answers again"), "{told}");
+    assert_eq!((results["findings"].as_array().unwrap().len(), &results["coverage"]["final_reads"]), (5, &Value::from(0)), "{told}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(crate) struct Stuck {
 
 /// Steps that may be spent on finding the longest prefix once it is known that there is no order, which is shown already; and how often
 /// the zones are asked about a shorter one.
-const PREFIX_STEPS: u64 = 1 << 17;
+const PREFIX_STEPS: u64 = 1 << 15;
 const PREFIX_ROUNDS: usize = 8;
 
 /// Steps that may be spent on finding out which states were possible.

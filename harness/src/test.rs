@@ -542,7 +542,12 @@ impl Stage {
         let gone: Vec<&str> = cluster.nodes.iter().zip(&lives).filter(|(_, lives)| !**lives).map(|(node, _)| node.name.as_str()).collect();
         if !gone.is_empty() {
             tracing::warn!(?gone, "no process");
-            progress.say(&format!("warning: {} does not run on {}; the others are read", database.name(), gone.join(", ")));
+            let rest = if living.is_empty() { "no node is left to be read" } else { "the others are read" };
+            progress.say(&format!("warning: {} does not run on {}; {rest}", database.name(), gone.join(", ")));
+        }
+        if living.is_empty() {
+            self.begin("end");
+            return Ok(());
         }
         let deadline = Instant::now() + recovery_time;
         let until = self.recorder.clock().now_ns() + recovery_time.as_nanos() as u64;

@@ -182,16 +182,17 @@ fn of_same_values(ops: &[Interval], needed: &BTreeSet<OpId>) -> Vec<Interval> {
         (_, None) => Some(op.clone()),
         (_, Some(value)) => values.contains(&value).then(|| op.clone()),
     };
-    ops.iter().filter(|op| op.f != "read" || needed.iter().any(|n| n.id == op.id)).filter_map(restricted).collect()
+    let only_looks = |op: &Interval| op.f == "read" || op.f.starts_with("peek");
+    ops.iter().filter(|op| !only_looks(op) || needed.iter().any(|n| n.id == op.id)).filter_map(restricted).collect()
 }
 
 impl Interval {
     fn output_is_no_value(&self) -> bool {
-        !matches!(self.f, "dequeue" | "pop" | "delete-min")
+        !["dequeue", "pop", "delete-", "peek"].iter().any(|takes| self.f.starts_with(takes))
     }
 }
 
-/// The one value that an op concerns: what it was called with, or what it took out.
+/// The one value that an op concerns: what it was called with, or what it took out or saw.
 fn value_of(op: &Interval) -> Option<Value> {
     let value = if op.output_is_no_value() { &op.input } else { op.output.as_ref()? };
     (*value != Value::Nil).then(|| value.clone())

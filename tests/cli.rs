@@ -157,7 +157,7 @@ fn mistakes_are_met_with_what_to_do() {
         (&["check", "valid.edn", "--format", "ednn"], &["did you mean edn?", "porcupine-etcd"]),
         (&["convert", "valid.edn", "-", "--to", "jsnol"], &["did you mean jsonl?"]),
         (&["convert", "valid.edn", "-", "--to", "awdit"], &["only read", "edn, jsonl, json, intervals"]),
-        (&["check", "valid.edn", "--model", "queue"], &["did you mean fifo-queue, unordered-queue or priority-queue?"]),
+        (&["check", "valid.edn", "--model", "queue"], &["did you mean fifo-queue, unordered-queue, priority-queue or max-priority-queue?"]),
         (&["check", "valid.edn", "--algorithm", "zone"], &["did you mean zones?", "queue-order"]),
         (&["check", "valid.edn", "--consistency", "sequentail"], &["did you mean sequential?", "causal-memory"]),
         (&["check", "valid.edn", "--consistency", "causal,strong"], &["did you mean strongest?"]),

@@ -1,7 +1,7 @@
 //! Names that people mistype: what to say of one that there is not.
 
 /// More names than this are no suggestion but a list.
-const SUGGESTED_MAX: usize = 3;
+const SUGGESTED_MAX: usize = 4;
 
 /// The least letters that may stand for the names they occur in: `queue` for `fifo-queue`.
 const PART_MIN: usize = 3;
@@ -36,7 +36,7 @@ pub fn quoted<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Strin
 }
 
 /// The names that a mistyped one may stand for: those that the fewest slips of the finger lead to, else those that it is a part of.
-/// At most three, in the order of `known`.
+/// At most four, in the order of `known`.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let known: Vec<&str> = known.into_iter().collect();
     let typed = plain(name);

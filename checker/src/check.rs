@@ -7,8 +7,8 @@ use crate::explain::{Crossing, Explainer};
 use crate::linear::problem::{Problem, Read, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
 use crate::model::{
-    AnyModel, Bank, CasRegister, Counter, Deque, EtcdKv, FencingLock, FifoQueue, First, IdGenerator, Kv, ListAppend, Model, MultiRegister, Mutex,
-    PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, TwoPhaseSet, UnorderedQueue,
+    AnyModel, Bank, CasRegister, Counter, Deque, EtcdKv, FencingLock, FifoQueue, First, IdGenerator, Kv, ListAppend, Model, MultiRegister,
+    Mutex, PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, TwoPhaseSet, UnorderedQueue,
 };
 use crate::options::{Algorithm, Options};
 use crate::rules::Rules;

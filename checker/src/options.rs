@@ -39,8 +39,8 @@ impl Options {
             "counter" | "g-counter" | "pn-counter" | "bank" => self.nil_read != Some(NilRead::Missing),
             // What was never put, or was deleted, has no revision.
             "etcd-kv" => self.nil_read != Some(NilRead::Wildcard),
-            "mutex" | "fifo-queue" | "unordered-queue" | "stack" | "deque" | "priority-queue" | "max-priority-queue" | "reentrant-mutex"
-            | "semaphore" | "fencing-lock" | "id-generator" => self.nil_read.is_none(),
+            "mutex" | "fifo-queue" | "unordered-queue" | "stack" | "deque" | "priority-queue" | "max-priority-queue"
+            | "reentrant-mutex" | "semaphore" | "fencing-lock" | "id-generator" => self.nil_read.is_none(),
             // Registers, sets and lists heed both. That there is no such model is said elsewhere.
             _ => true,
         };

@@ -101,8 +101,13 @@ mod tests {
 
     #[test]
     fn an_end_is_a_finding_unless_a_fault_on_that_node_explains_it() {
-        let ending =
-            Ending { ago: Duration::from_secs(2), how: "exit status: 2".into(), out_of_memory: false, log: "panic: no room".into(), core: None };
+        let ending = Ending {
+            ago: Duration::from_secs(2),
+            how: "exit status: 2".into(),
+            out_of_memory: false,
+            log: "panic: no room".into(),
+            core: None,
+        };
         let found = Findings { found: vec![Finding::ended("etcd", "n1", &ending, 5_200_000_000)], notes: Vec::new() };
         assert_eq!(found.found[0].at_ns, Some(3_200_000_000));
         let text = "etcd on n1 ended at 3.2 s, though no fault had ended it (exit status: 2); its log ends: panic: no room";

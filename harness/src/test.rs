@@ -112,8 +112,21 @@ pub fn run(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt)
 
 /// All that needs nodes. Returns the faults that could not be healed.
 fn carry_out(plan: Plan, dir: &RunDir, progress: &Progress, interrupt: &Interrupt) -> anyhow::Result<Vec<String>> {
-    let Plan { mut facts, system, cluster, agents, workload, faults, schedule, time_limit, op_timeout, recovery_time, keep, watch, limits: _ } =
-        plan;
+    let Plan {
+        mut facts,
+        system,
+        cluster,
+        agents,
+        workload,
+        faults,
+        schedule,
+        time_limit,
+        op_timeout,
+        recovery_time,
+        keep,
+        watch,
+        limits: _,
+    } = plan;
     dir.write_test(&facts)?;
     let context = Context { cluster: cluster.clone(), database: system.database(), network: system.network() };
     let nemesis = Nemesis::new(context.clone(), faults, schedule, facts.seed)?;

@@ -120,7 +120,7 @@ mod tests {
         fs::write(root.join("data/deep/log"), "log").unwrap();
         // Nothing but a hole: it takes no room, packed or not.
         File::create(root.join("data/hole")).unwrap().set_len(1 << 30).unwrap();
-        std::os::unix::fs::symlink(&outside, root.join("data/link")).unwrap();
+        std::os::unix::fs::symlink(outside.join("secret"), root.join("data/link")).unwrap();
         let _socket = UnixListener::bind(root.join("data/socket")).unwrap();
         let (to, core) = (folder.path().join("packed.tar.zst"), outside.join("core").display().to_string());
         assert_eq!(pack(&root, &["never", "data", &core], &to, 100_000).unwrap(), 7);
@@ -132,6 +132,7 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(names, expected);
         assert!(found.iter().any(|(name, content)| name == "data/deep/log" && content == b"log"));
+        assert!(found.iter().all(|(_, content)| content != b"secret"), "what a link points to");
         assert!(pack(&root, &["data"], &to, 100_000).is_err(), "what is there is not written over");
     }
 

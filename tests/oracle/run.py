@@ -214,7 +214,7 @@ class Pair:
         sign, share = "✗" if self.wrong else "✓", f"{sum(withheld.values()):.0%}"
         level = self.level if "," not in self.level else "none of the others"
         told = f"withheld {share:>4}  wrong {len(self.wrong)}"
-        print(f"{sign} {self.model:<16} {level:<19} {columns}  {told}", flush=True)
+        print(f"{sign} {self.model:<18} {level:<19} {columns}  {told}", flush=True)
         if not self.wrong:
             return
         print(f"  seed {seed}: {len(self.wrong)} disagreements; the smallest:")

@@ -1,8 +1,8 @@
 //! One model for many: what the engine is compiled for once, whatever the object.
 
 use super::{
-    Bank, Call, Collection, Counter, Decoded, Deed, Deque, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister, Mutex,
-    PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, TwoPhaseSet, UnorderedQueue,
+    Bank, Call, Collection, Counter, Decoded, Deed, Deque, EtcdKv, FencingLock, FifoQueue, IdGenerator, ListAppend, Model, MultiRegister,
+    Mutex, PriorityQueue, ReentrantMutex, Role, Sees, Semaphore, Set, Stack, Tally, TwoPhaseSet, UnorderedQueue,
 };
 use crate::verdict::{Others, Words};
 use histories::{ValueId, Values};

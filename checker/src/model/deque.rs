@@ -95,7 +95,8 @@ impl Model for Deque {
 
     fn decode(&self, call: &Call<'_>) -> Result<Decoded<Op>, String> {
         let Some((act, end)) = read(call.f) else {
-            let known = "push-front and push-back of a value, and pop-front, pop-back, peek-front, peek-back that return one (nil if empty)";
+            let known =
+                "push-front and push-back of a value, and pop-front, pop-back, peek-front, peek-back that return one (nil if empty)";
             return Err(format!("a deque knows {known}, not {}", call.f));
         };
         if act == "push" && call.input.is_nil() {

@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug)]
 pub struct FifoQueue;
 
-const NAMES: Names = Names { model: "fifo-queue", noun: "queue", insert: ("enqueue", "enqueued"), remove: ("dequeue", "dequeued"), has_next: true };
+const NAMES: Names =
+    Names { model: "fifo-queue", noun: "queue", insert: ("enqueue", "enqueued"), remove: ("dequeue", "dequeued"), has_next: true };
 
 impl Container for FifoQueue {
     type State = VecDeque<ValueId>;

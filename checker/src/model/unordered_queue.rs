@@ -25,7 +25,8 @@ impl Group {
     }
 }
 
-const NAMES: Names = Names { model: "unordered-queue", noun: "queue", insert: ("enqueue", "enqueued"), remove: ("dequeue", "dequeued"), has_next: false };
+const NAMES: Names =
+    Names { model: "unordered-queue", noun: "queue", insert: ("enqueue", "enqueued"), remove: ("dequeue", "dequeued"), has_next: false };
 
 impl Container for UnorderedQueue {
     type State = Vec<Group>;

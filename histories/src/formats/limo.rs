@@ -95,7 +95,8 @@ impl Limo {
 
     fn call(&mut self, thread: &str, what: &str, at: usize, line: u32, builder: &mut Builder) -> Result<(), Fault> {
         let object = self.object.ok_or_else(|| {
-            Fault::syntax(at, "a call, and nothing has said of which object").help("the file begins with `# @object atomic-stack`, or another")
+            Fault::syntax(at, "a call, and nothing has said of which object")
+                .help("the file begins with `# @object atomic-stack`, or another")
         })?;
         let end = what.find(|c: char| c == '(' || c.is_whitespace()).unwrap_or(what.len());
         let (name, told) = what.split_at(end);
@@ -188,8 +189,16 @@ mod tests {
         let text = "# of a run\n# @object atomic-stack\n\n[1] call push(3)\n[2] call pop\n[1] return\n[2] return 3\n[1] call pop()\n[1] return empty\n\
              [x] call push b\n[x] return true\n[2] call push(4)\n[2] return false\n";
         let expected = [
-            "1 invoke push 3", "2 invoke pop nil", "1 ok push 3", "2 ok pop 3", "1 invoke pop nil", "1 ok pop nil",
-            "\"x\" invoke push \"b\"", "\"x\" ok push \"b\"", "2 invoke push 4", "2 fail push 4",
+            "1 invoke push 3",
+            "2 invoke pop nil",
+            "1 ok push 3",
+            "2 ok pop 3",
+            "1 invoke pop nil",
+            "1 ok pop nil",
+            "\"x\" invoke push \"b\"",
+            "\"x\" ok push \"b\"",
+            "2 invoke push 4",
+            "2 fail push 4",
         ];
         assert_eq!(told(text, "limo"), expected);
         let queue = "# @object atomic-queue\n[1] call add(1)\n[1] return\n[2] call remove\n[2] return 1\n";
@@ -203,8 +212,14 @@ mod tests {
         let text = "# @object atomic-stack\n[0] call push(1)\n[0] call pop(2)\n[0] return\n[1] call pop(1)\ncrash\n[1] call pop(1)\n[1] return\n\
              [0] call pop\n[0] return empty\n";
         let expected = [
-            "0 invoke push 1", "\"0+1\" invoke pop nil", "\"0+1\" ok pop 2", "1 invoke pop nil", "\"1+1\" invoke pop nil", "\"1+1\" ok pop 1",
-            "\"0+1\" invoke pop nil", "\"0+1\" ok pop nil",
+            "0 invoke push 1",
+            "\"0+1\" invoke pop nil",
+            "\"0+1\" ok pop 2",
+            "1 invoke pop nil",
+            "\"1+1\" invoke pop nil",
+            "\"1+1\" ok pop 1",
+            "\"0+1\" invoke pop nil",
+            "\"0+1\" ok pop nil",
         ];
         assert_eq!(told(text, "limo"), expected);
     }

@@ -24,7 +24,8 @@ const IN: &[&str] = &["push", "enq", "enqueue", "add", "put", "insert", "offer"]
 const OUT: &[&str] = &["pop", "deq", "dequeue", "rem", "remove", "get", "take", "poll"];
 const PEEK: &[&str] = &["peek", "top"];
 
-const STACK: Object = Object { model: "stack", methods: &[(IN, "push", Does::Takes), (OUT, "pop", Does::Gives), (PEEK, "peek", Does::Gives)] };
+const STACK: Object =
+    Object { model: "stack", methods: &[(IN, "push", Does::Takes), (OUT, "pop", Does::Gives), (PEEK, "peek", Does::Gives)] };
 const QUEUE: Object =
     Object { model: "fifo-queue", methods: &[(IN, "enqueue", Does::Takes), (OUT, "dequeue", Does::Gives), (PEEK, "peek", Does::Gives)] };
 /// The greatest comes out first.
@@ -58,8 +59,7 @@ const REGISTER: Object =
 pub(super) type Named = [(&'static str, Object)];
 
 /// Those of `LiMo`, and of the histories that it was measured with (Emmi, Enea and Hamza 2015).
-pub(super) const LIMO: &Named =
-    &[("atomic-stack", STACK), ("atomic-queue", QUEUE), ("atomic-set", SET), ("atomic-register", REGISTER)];
+pub(super) const LIMO: &Named = &[("atomic-stack", STACK), ("atomic-queue", QUEUE), ("atomic-set", SET), ("atomic-register", REGISTER)];
 
 /// Those of `PolyLin`.
 pub(super) const POLYLIN: &Named = &[("stack", STACK), ("queue", QUEUE), ("pqueue", PRIORITY), ("deque", DEQUE), ("set", SET)];

@@ -50,7 +50,9 @@ impl ByLine for PolyLin {
             // Further ones are comments.
             return if self.object.is_some() { Ok(()) } else { self.begin(name.trim(), at, builder) };
         }
-        let object = self.object.ok_or_else(|| Fault::syntax(at, "nothing has said of which object this is").help("the first line is `# stack`, or another object"))?;
+        let object = self.object.ok_or_else(|| {
+            Fault::syntax(at, "nothing has said of which object this is").help("the first line is `# stack`, or another object")
+        })?;
         let row = row(object, content, number).map_err(|why| Fault::syntax(at, why))?;
         self.rows.push(row);
         Ok(())
@@ -128,7 +130,13 @@ mod tests {
     fn operations_in_the_order_of_their_times() {
         let text = "# stack\npop 1 4 6\npush 1 1 2\npush 2 2 2\npeek -1 0 1\n";
         let expected = [
-            "3 invoke peek nil", "3 ok peek nil", "1 invoke push 1", "1 ok push 1", "2 invoke push 2", "2 ok push 2", "0 invoke pop nil",
+            "3 invoke peek nil",
+            "3 ok peek nil",
+            "1 invoke push 1",
+            "1 ok push 1",
+            "2 invoke push 2",
+            "2 ok push 2",
+            "0 invoke pop nil",
             "0 ok pop 1",
         ];
         assert_eq!(told(text, "polylin"), expected);

@@ -6,6 +6,7 @@
 use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::console::{Console, Ink};
 use crate::progress::Progress;
+use crate::run::Run;
 use crate::{results, terminal};
 use checker::Consistency;
 use checker::verdict::Summary;
@@ -23,12 +24,19 @@ pub struct Rung {
     pub summary: Summary,
     /// Why it is not kept, or not known; from which model it follows, if it was not decided by itself.
     pub reason: Option<String>,
+    /// Whether the model can be judged on this history at all. Where it cannot, the reason says why.
+    pub judged: bool,
 }
 
 impl Rung {
+    /// What judging a file against the model gave.
+    pub fn of_run(consistency: Consistency, run: &Run) -> Rung {
+        Rung { consistency, summary: run.summary(), reason: results::reason(run), judged: true }
+    }
+
     /// For machines. The names of its fields are a promise.
     pub fn json(&self) -> Json {
-        json!({ "consistency": self.consistency.name(), "verdict": self.summary, "reason": self.reason })
+        json!({ "consistency": self.consistency.name(), "verdict": self.summary, "judged": self.judged, "reason": self.reason })
     }
 }
 
@@ -47,10 +55,10 @@ pub fn climb(
     for consistency in Consistency::ALL {
         let how = FileOptions { consistency, ..how.clone() };
         rungs.push(match file.judge(&how, &stop, progress) {
-            Ok(run) => Rung { consistency, summary: run.summary(), reason: results::reason(run) },
+            Ok(run) => Rung::of_run(consistency, run),
             Err(FileError::Model(why)) => {
                 unfit.get_or_insert(why.clone());
-                Rung { consistency, summary: Summary::Unknown, reason: Some(why) }
+                Rung { consistency, summary: Summary::Unknown, reason: Some(why), judged: false }
             }
             Err(error) => return Err(error),
         });
@@ -74,14 +82,14 @@ pub fn climb_to_decide(
     stop: impl Fn() -> bool + Sync,
     progress: &Progress,
 ) -> Result<Vec<Rung>, FileError> {
-    let open = |consistency| Rung { consistency, summary: Summary::Unknown, reason: None };
+    let open = |consistency| Rung { consistency, summary: Summary::Unknown, reason: None, judged: true };
     let mut rungs: Vec<Rung> = Consistency::ALL.into_iter().filter(|&model| asked(model)).map(open).collect();
     let first = (0..rungs.len()).take(1);
     for place in first.chain((1..rungs.len()).rev()) {
         let consistency = rungs[place].consistency;
         if hold_true(&rungs)[place].summary == Summary::Unknown {
             let run = file.judge(&FileOptions { consistency, ..how.clone() }, &stop, progress)?;
-            rungs[place] = Rung { consistency, summary: run.summary(), reason: results::reason(run) };
+            rungs[place] = Rung::of_run(consistency, run);
         }
     }
     Ok(hold_true(&rungs))
@@ -103,7 +111,7 @@ fn hold_true(told: &[Rung]) -> Vec<Rung> {
             (None, Some(broken)) if rung.summary != Summary::Invalid => (Summary::Invalid, Some(format!("it is not {}", broken.name()))),
             _ => (rung.summary, rung.reason.clone()),
         };
-        Rung { consistency: mine, summary, reason }
+        Rung { consistency: mine, summary, reason, judged: rung.judged || summary != Summary::Unknown }
     };
     told.iter().map(rung).collect()
 }
@@ -164,10 +172,10 @@ impl Overall {
     }
 }
 
-/// Valid if some model of the ladder is kept; invalid if none is; else unknown.
+/// Valid if some model of the ladder is kept; invalid if none is of those that can be judged on the history; else unknown.
 fn of_any(rungs: &[Rung]) -> Summary {
-    let mut ordered = rungs.iter().filter(|rung| rung.consistency.is_ordered()).map(|rung| rung.summary);
-    ordered.by_ref().min().unwrap_or(Summary::Unknown)
+    let ordered = rungs.iter().filter(|rung| rung.consistency.is_ordered() && rung.judged);
+    ordered.map(|rung| rung.summary).min().unwrap_or(Summary::Unknown)
 }
 
 fn strongest_in_words(rungs: &[Rung]) -> String {
@@ -179,6 +187,7 @@ fn strongest_in_words(rungs: &[Rung]) -> String {
         (Summary::Unknown, false) => {
             format!("no model of the ladder is known to be kept; {}, which stands beside it, is", names.join(" and "))
         }
+        (Summary::Invalid, true) if rungs.iter().any(|rung| !rung.judged) => "no model that can be judged on it is kept".into(),
         (Summary::Invalid, true) => "no model is kept".into(),
         (Summary::Invalid, false) => format!("no model of the ladder is kept; {}, which stands beside it, is", names.join(" and ")),
     }
@@ -192,6 +201,7 @@ pub fn block(rungs: &[Rung], overall: &Overall, console: Console) -> String {
         let (sign, ink) = match rung.summary {
             Summary::Valid => ("✓ valid  ", Ink::Green),
             Summary::Invalid => ("✗ invalid", Ink::Red),
+            Summary::Unknown if !rung.judged => ("– unfit  ", Ink::Dim),
             Summary::Unknown => ("? unknown", Ink::Yellow),
         };
         let head = format!("{}  {:<19}", console.ink(ink, console.fit(sign)), rung.consistency.name());
@@ -221,7 +231,8 @@ mod tests {
     use super::*;
 
     fn ladder(of: impl Fn(Consistency) -> Summary) -> Vec<Rung> {
-        let rungs = Consistency::ALL.into_iter().map(|consistency| Rung { consistency, summary: of(consistency), reason: None });
+        let rungs =
+            Consistency::ALL.into_iter().map(|consistency| Rung { consistency, summary: of(consistency), reason: None, judged: true });
         hold_true(&rungs.collect::<Vec<_>>())
     }
 
@@ -252,6 +263,24 @@ mod tests {
         assert_eq!(overall.words, "no model of the ladder is kept; eventual, which stands beside it, is");
         assert_eq!(Overall::of_ladder(&rungs, Some(Consistency::Eventual)).summary, Summary::Valid, "it was asked for");
         let open = ladder(|model| if model == Consistency::Eventual { Summary::Valid } else { Summary::Unknown });
+        assert_eq!(Overall::of_ladder(&open, None).summary, Summary::Unknown);
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_judged_hides_no_violation() {
+        let unfit = |rungs: Vec<Rung>, is: fn(&Rung) -> bool| -> Vec<Rung> {
+            rungs.into_iter().map(|rung| Rung { judged: !is(&rung), ..rung }).collect()
+        };
+        let below = |rung: &Rung| rung.summary == Summary::Unknown;
+        let some = |summary| move |model| if model == Consistency::Sequential { summary } else { Summary::Unknown };
+        let rungs = unfit(ladder(some(Summary::Invalid)), below);
+        let overall = Overall::of_ladder(&rungs, None);
+        assert_eq!((overall.summary, overall.words.as_str()), (Summary::Invalid, "no model that can be judged on it is kept"));
+        assert_eq!(Overall::of_ladder(&rungs, Some(Consistency::Causal)).summary, Summary::Unknown, "it was asked for");
+        let open = unfit(ladder(|_| Summary::Unknown), below);
+        assert_eq!(Overall::of_ladder(&open, None).summary, Summary::Unknown);
+        // One that could be judged, and was not, may be kept.
+        let open = unfit(ladder(some(Summary::Invalid)), |rung| rung.consistency == Consistency::Pram);
         assert_eq!(Overall::of_ladder(&open, None).summary, Summary::Unknown);
     }
 

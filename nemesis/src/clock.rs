@@ -154,6 +154,19 @@ impl Whose {
             Whose::Process => false,
         }
     }
+
+    /// The clocks that can be made wrong of the nodes that were drawn, and a remark on the others.
+    fn fit(self, context: &Context, nodes: Vec<usize>) -> (Vec<Wrong>, String) {
+        let (on, off) = context.without_off(nodes);
+        let systems = context.cluster.on(&on, |node| self.is_system(context, node));
+        let (own, others): (Vec<_>, Vec<_>) = on.into_iter().zip(systems).partition(|(_, system)| *system);
+        // A node's clock goes wrong whether a process is there to see it or not.
+        let (up, down) = context.without_down(others.into_iter().map(|(node, _)| node).collect());
+        let of = |system| move |node| Wrong { node, system };
+        let mut wrong: Vec<Wrong> = own.into_iter().map(|(node, _)| of(true)(node)).chain(up.into_iter().map(of(false))).collect();
+        wrong.sort_unstable_by_key(|wrong| wrong.node);
+        (wrong, off + &down)
+    }
 }
 
 /// Some ways to be wrong, whose clock is, and on which nodes.
@@ -246,19 +259,7 @@ impl Fault for ClockFault {
         let Some((way, how)) = self.deck.draw(rng) else { return Ok(Report::nothing("no clock is changed".into())) };
         let way = &self.ways[way];
         let skews: Vec<Skew> = context.cluster.nodes.iter().map(|_| how.draw(rng)).collect();
-        let (drawn, mut note) = way.choice.draw(context, rng);
-        let (drawn, off) = context.without_off(drawn);
-        note += &off;
-        let systems = context.cluster.on(&drawn, |node| way.whose.is_system(context, node));
-        let (own, others): (Vec<_>, Vec<_>) = drawn.iter().zip(systems).partition(|(_, system)| *system);
-        // A node's clock goes wrong whether a process is there to see it or not.
-        let (down, up) = split_down(context, &others.into_iter().map(|(&node, _)| node).collect::<Vec<_>>());
-        if !down.is_empty() {
-            note = format!("{note} (not {}, down already)", context.cluster.names(&down));
-        }
-        let of = |system| move |node| Wrong { node, system };
-        let mut wrong: Vec<Wrong> = own.into_iter().map(|(&node, _)| node).map(of(true)).chain(up.into_iter().map(of(false))).collect();
-        wrong.sort_unstable_by_key(|wrong| wrong.node);
+        let (wrong, note) = way.choice.draw_fit(context, rng, |drawn| way.whose.fit(context, drawn));
         if wrong.is_empty() {
             return Ok(Report::nothing(format!("no clock is changed{note}")));
         }
@@ -307,13 +308,6 @@ impl Fault for ClockFault {
 
 fn is_system(wrong: &[Wrong], node: &Node) -> bool {
     wrong.iter().any(|wrong| wrong.node == node.index && wrong.system)
-}
-
-/// The nodes without a process, and those with one.
-pub(crate) fn split_down(context: &Context, nodes: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let states = context.cluster.on(nodes, |node| context.database.state(node));
-    let (down, up): (Vec<_>, Vec<_>) = nodes.iter().zip(&states).partition(|(_, state)| matches!(state, Ok(ProcessState::Down)));
-    (down.into_iter().map(|(&node, _)| node).collect(), up.into_iter().map(|(&node, _)| node).collect())
 }
 
 /// What was seen of the clocks of a node.

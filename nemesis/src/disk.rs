@@ -5,7 +5,6 @@ pub mod own;
 
 use crate::agent::damage::{Change, Harm};
 use crate::agent::disk::DiskHarm;
-use crate::clock::split_down;
 use crate::deck::Deck;
 use crate::fault::{Context, Fault, Report};
 use crate::target::{Choice, Target};
@@ -210,11 +209,7 @@ impl Fault for DiskFault {
         let Some((way, how)) = self.deck.draw(rng) else { return Ok(Report::nothing("there is nothing to do to a disk".into())) };
         let way = &self.ways[way];
         let seeds: Vec<u64> = context.cluster.nodes.iter().map(|_| rng.random()).collect();
-        let (drawn, mut note) = way.choice.draw(context, rng);
-        let (down, nodes) = split_down(context, &drawn);
-        if !down.is_empty() {
-            note = format!("{note} (not {}, down already)", context.cluster.names(&down));
-        }
+        let (nodes, mut note) = way.choice.draw_fit(context, rng, |drawn| context.without_down(drawn));
         if !self.lacks.is_empty() {
             note = format!("{note} ({})", self.lacks.join("; "));
         }

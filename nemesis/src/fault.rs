@@ -1,7 +1,7 @@
 //! Faults: setup → inject → observe that it took effect → recover → observe that it is gone.
 
 use crate::observe::Seen;
-use crate::{Cluster, Database, Network, Node, NodeError};
+use crate::{Cluster, Database, Network, Node, NodeError, ProcessState};
 use histories::Value;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -67,6 +67,18 @@ impl Context {
         let (off, on): (Vec<usize>, Vec<usize>) = nodes.into_iter().partition(|node| off.contains(node));
         let note = if off.is_empty() { String::new() } else { format!(" (not {}, off)", self.cluster.names(&off)) };
         (on, note)
+    }
+
+    /// Leaves out nodes without a process, and says so.
+    pub(crate) fn without_down(&self, nodes: Vec<usize>) -> (Vec<usize>, String) {
+        let states = self.cluster.on(&nodes, |node| self.database.state(node));
+        let is_down = |state| matches!(state, Ok(ProcessState::Down));
+        let (down, up): (Vec<_>, Vec<_>) =
+            nodes.into_iter().zip(states).map(|(node, state)| (node, is_down(state))).partition(|(_, down)| *down);
+        let of = |nodes: Vec<(usize, bool)>| nodes.into_iter().map(|(node, _)| node).collect::<Vec<usize>>();
+        let (down, up) = (of(down), of(up));
+        let note = if down.is_empty() { String::new() } else { format!(" (not {}, down already)", self.cluster.names(&down)) };
+        (up, note)
     }
 
     /// Does something on several nodes at once and returns the errors.

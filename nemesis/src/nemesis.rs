@@ -656,6 +656,25 @@ pub(crate) mod tests {
         assert_eq!(pretended.with(|inner| inner.states[0]), Some(ProcessState::Down));
     }
 
+    /// Where nobody names the node, a fault is not lost because another one took its node first.
+    #[test]
+    fn what_is_down_is_passed_over_when_nodes_are_drawn() {
+        let pretended = Pretended::new(5);
+        pretended.with(|inner| (inner.states[0], inner.states[3]) = (Some(ProcessState::Down), Some(ProcessState::Down)));
+        for seed in 0..40 {
+            for text in ["pause:one", "kill", "clock:bump@one"] {
+                let mut nemesis = pretended.nemesis(text, seed);
+                let report = first(&mut nemesis, Phase::Start);
+                assert!(!report.nodes.is_empty() && !report.nodes.contains(&0) && !report.nodes.contains(&3), "{text}, {seed}: {report:?}");
+                assert!(first(&mut nemesis, Phase::Stop).observed, "{text}, {seed}");
+                pretended.with(|inner| (inner.states[0], inner.states[3]) = (Some(ProcessState::Down), Some(ProcessState::Down)));
+            }
+        }
+        pretended.with(|inner| inner.states.fill(Some(ProcessState::Down)));
+        let report = first(&mut pretended.nemesis("pause:one", 1), Phase::Start);
+        assert!(!report.observed && report.what.contains("down already"), "{report:?}");
+    }
+
     #[test]
     fn a_clock_that_stays_right_is_not_observed() {
         for text in ["clock:bump@n1", "clock:strobe@n1", "clock:drift@n1"] {

@@ -46,6 +46,20 @@ impl Harm {
         }
     }
 
+    /// The nodes whose processes can be harmed, and a remark on the others.
+    fn fit(self, context: &Context, nodes: Vec<usize>) -> (Vec<usize>, String) {
+        let (on, mut note) = context.without_off(nodes);
+        let states = context.cluster.on(&on, |node| context.database.state(node));
+        let mut fit = Vec::new();
+        for (node, state) in on.into_iter().zip(states) {
+            match state.ok().and_then(|state| self.is_lost_on(state)) {
+                Some(word) => note = format!("{note} (not {}, {word} already)", context.cluster.names(&[node])),
+                None => fit.push(node),
+            }
+        }
+        (fit, note)
+    }
+
     /// The state of a process that was harmed.
     fn state(self) -> ProcessState {
         match self {
@@ -97,17 +111,7 @@ impl Fault for ProcessFault {
     /// A process that is down already, by another fault or by itself, is left out, and the report says so.
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let done = self.harm.names().done;
-        let (drawn, mut note) = self.choice.draw(context, rng);
-        let (drawn, off) = context.without_off(drawn);
-        note += &off;
-        let states = context.cluster.on(&drawn, |node| context.database.state(node));
-        let mut nodes = Vec::new();
-        for (node, state) in drawn.into_iter().zip(states) {
-            match state.ok().and_then(|state| self.harm.is_lost_on(state)) {
-                Some(word) => note = format!("{note} (not {}, {word} already)", context.cluster.names(&[node])),
-                None => nodes.push(node),
-            }
-        }
+        let (nodes, note) = self.choice.draw_fit(context, rng, |drawn| self.harm.fit(context, drawn));
         if nodes.is_empty() {
             return Ok(Report::nothing(format!("nothing is {done}{note}")));
         }

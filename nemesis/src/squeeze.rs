@@ -5,7 +5,6 @@
 
 use crate::agent::Agents;
 use crate::agent::cgroup::{Resource, Usage};
-use crate::clock::split_down;
 use crate::fault::{Context, Fault, Report};
 use crate::observe::look_until;
 use crate::target::{Choice, Target};
@@ -169,11 +168,7 @@ impl Fault for Squeeze {
     fn inject(&mut self, context: &Context, rng: &mut ChaCha8Rng) -> Result<Report, NodeError> {
         let (groups, resource) = (groups(context)?, self.resource);
         let way = &self.ways[rng.random_range(0..self.ways.len())];
-        let (drawn, mut note) = way.choice.draw(context, rng);
-        let (down, nodes) = split_down(context, &drawn);
-        if !down.is_empty() {
-            note = format!("{note} (not {}, down already)", context.cluster.names(&down));
-        }
+        let (nodes, note) = way.choice.draw_fit(context, rng, |drawn| context.without_down(drawn));
         if nodes.is_empty() {
             return Ok(Report::nothing(format!("no {} is taken away{note}", self.noun())));
         }

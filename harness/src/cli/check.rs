@@ -161,7 +161,7 @@ impl Judge<'_> {
             Err(error) => return refuse(path, error, self.args, self.global),
         };
         run.repeat = super::command_line();
-        let rung = vec![Rung { consistency: how.consistency, summary: run.summary(), reason: results::reason(run) }];
+        let rung = vec![Rung::of_run(how.consistency, run)];
         let overall = Overall::of_all(&rung);
         all.add(rung, overall);
         let said = say(self.args, &told(run, self.args, self.global));

@@ -2,7 +2,7 @@
 
 use super::Section;
 use super::view::View;
-use crate::ladder;
+use crate::ladder::{self, Rung};
 use checker::Consistency;
 use checker::verdict::Summary;
 use maud::html;
@@ -22,8 +22,9 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
     let lead = html! {
         "Each model before those that it implies. The picture on this page is of " b { (view.run.verdict.consistency) } "."
     };
-    let sign = |summary| match summary {
+    let sign = |rung: &Rung| match rung.summary {
         Summary::Valid => ("good", "✓ valid"),
+        Summary::Unknown if !rung.judged => ("more", "– unfit"),
         Summary::Unknown => ("doubt", "? unknown"),
         Summary::Invalid => ("bad", "✗ invalid"),
     };
@@ -31,7 +32,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         div class="wide" { table {
             thead { tr { th scope="col" { "model" } th scope="col" { "verdict" } th scope="col" { "why" } } }
             tbody { @for rung in rungs {
-                @let (class, sign) = sign(rung.summary);
+                @let (class, sign) = sign(rung);
                 tr {
                     td { (rung.consistency.name()) }
                     td { span class=(class) { (sign) } }

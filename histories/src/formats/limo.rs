@@ -90,6 +90,7 @@ impl Limo {
         })?;
         self.object = Some(object);
         builder.meta().header.insert("model".into(), Value::Str(object.model.into()));
+        builder.meta().keyed = Some(false);
         Ok(())
     }
 

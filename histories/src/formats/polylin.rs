@@ -91,6 +91,7 @@ impl PolyLin {
         })?;
         self.object = Some(object);
         builder.meta().header.insert("model".into(), Value::Str(object.model.into()));
+        builder.meta().keyed = Some(false);
         Ok(())
     }
 }

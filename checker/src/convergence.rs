@@ -33,6 +33,7 @@
 //!
 //! Unlike the order of a session, convergence is local: an object converges or not, whatever the others do.
 
+mod compare;
 mod conditional;
 pub(crate) mod decode;
 mod explain;
@@ -44,7 +45,7 @@ mod written;
 use crate::budget::{Account, Budget, Limit};
 use crate::certify_convergence::{self, Claims};
 use crate::check::{located, notes_on_keys, refusal};
-use crate::describe::{many, seconds};
+use crate::text::{many, seconds};
 use crate::options::Options;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Reason, Summary, Verdict, Witness};
 use decode::{Act, DataType, Fact, Objects, Seen, Shape};

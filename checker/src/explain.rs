@@ -6,7 +6,7 @@ mod crossing;
 mod possible;
 mod steps;
 
-use crate::describe::many;
+use crate::text::many;
 use crate::linear::problem::{Entry, Problem};
 use crate::model::{Call, Decoded, Model, Role, Sees};
 use crate::shrink::Core;

@@ -14,6 +14,7 @@ mod certify;
 mod certify_convergence;
 mod certify_weaker;
 mod check;
+mod consistency;
 mod convergence;
 mod explain;
 mod interner;
@@ -30,11 +31,13 @@ mod weaker;
 
 pub mod budget;
 pub mod describe;
+pub mod ladder;
 pub mod model;
 pub mod options;
 pub mod recorder;
 pub mod rules;
 pub mod staleness;
+pub mod text;
 pub mod verdict;
 
 pub use budget::Budget;
@@ -43,7 +46,7 @@ pub use model::Model;
 pub use options::{Algorithm, FailedCas, NilRead, Options};
 pub use rules::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
-pub use weaker::Consistency;
+pub use consistency::Consistency;
 
 /// The models that [`check_linearizable`] knows, with a sentence each. The replicated ones are for [`Consistency::Eventual`]; whether they
 /// are linearizable is asked of the same object used by one client at a time.

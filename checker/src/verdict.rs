@@ -3,7 +3,7 @@
 //! Everything here is data: ops are named by [`OpId`] of the history that was checked, so that a report can look up their
 //! process, node, times and values.
 
-use crate::describe::many;
+use crate::text::many;
 use histories::{OpId, ValueId};
 use serde::Serialize;
 
@@ -424,6 +424,13 @@ impl Reason {
 }
 
 impl Verdict {
+    /// Whether each key has a verdict of its own. Linearizability and convergence are local; the other models are not, and judge all
+    /// keys together unless they are asked not to.
+    pub fn is_per_key(&self) -> bool {
+        let per_key = [Consistency::Linearizable, Consistency::SequentialPerKey, Consistency::Eventual];
+        self.keyed && per_key.iter().any(|consistency| consistency.name() == self.consistency)
+    }
+
     /// The worst of all keys, and of the whole.
     pub fn compose(reason: Option<&Reason>, keys: &[KeyVerdict]) -> Summary {
         let whole = if reason.is_some() { Summary::Unknown } else { Summary::Valid };

@@ -4,7 +4,8 @@ use crate::cut::{self, Cut};
 use crate::findings::Findings;
 use crate::judge::{self, Judgement, Limits};
 use crate::progress::{Progress, bar};
-use crate::run::{CheckFacts, Coverage, Judged, Phase, PhaseSpan, Run, TestFacts};
+use crate::run::{CheckFacts, Coverage, Judged, Run, TestFacts};
+use crate::timeline::{Phase, PhaseSpan};
 use crate::store::{self, RunDir};
 use crate::{coverage, evidence, faults, guess, initial, memory, report, results, tally, words};
 use anyhow::{Context, anyhow};
@@ -284,15 +285,8 @@ fn checking_line(budget: &Budget) -> String {
 }
 
 fn checked_line(history: &History, verdict: &Verdict) -> String {
-    let keys = if is_by_key(verdict) { format!("{}, ", words::many(verdict.keys.len(), "key")) } else { String::new() };
+    let keys = if verdict.is_per_key() { format!("{}, ", words::many(verdict.keys.len(), "key")) } else { String::new() };
     format!("{keys}{}, model {}", words::many(history.ops().len(), "op"), verdict.model)
-}
-
-/// Whether each key has a verdict of its own. Linearizability and convergence are local; the other models are not, and
-/// judge all keys together unless they are asked not to.
-pub fn is_by_key(verdict: &Verdict) -> bool {
-    let by_key = [Consistency::Linearizable, Consistency::SequentialPerKey, Consistency::Eventual];
-    verdict.keyed && by_key.iter().any(|consistency| consistency.name() == verdict.consistency)
 }
 
 /// A run of which only the history and the verdict are known.

@@ -1,21 +1,14 @@
 //! Whether a run leaves its nodes as it found them: a picture of each before, compared with what it is like after, and the list of
 //! everything that was touched. Both are kept in the run's directory, so that the comparison can be made later too.
 
+use crate::run::{Footprints, Pictures};
 use crate::store::RunDir;
 use anyhow::Context;
-use nemesis::agent::footprint::Touch;
 use nemesis::clean::{Difference, Picture};
 use nemesis::{Agents, Cluster, Node, NodeError};
-use std::collections::BTreeMap;
 
 /// What is compared, for people.
 pub const COMPARED: &str = "firewall, qdiscs, clock, time daemon, processes, mounts, files";
-
-/// Pictures of nodes, by name.
-pub type Pictures = BTreeMap<String, Picture>;
-
-/// What was touched, by node.
-pub type Footprints = BTreeMap<String, Vec<Touch>>;
 
 /// Takes a picture of every node and begins a new list of what is touched. Called when nothing of the run is there yet.
 ///

@@ -1,7 +1,8 @@
 //! Coverage decides validity: a run in which nothing succeeded, or no fault took effect, has not shown that a store keeps its
 //! word. Its answer is `unknown`, with the reason; an invalid one stays invalid.
 
-use crate::run::{Availability, Coverage, FaultCoverage, FaultWindow, Phase, PhaseSpan, TestFacts};
+use crate::run::{Availability, Coverage, FaultCoverage, TestFacts};
+use crate::timeline::{FaultWindow, Phase, PhaseSpan};
 use crate::words::many;
 use histories::keyed::Keys;
 use histories::{History, Outcome};

@@ -3,8 +3,8 @@
 //! What was not recorded cannot contradict anything, so a run that was cut short is at best unknown, unless somebody says that
 //! the recorded part is enough (`--accept-partial`). An invalid one stays invalid: no later event mends a contradiction.
 
-use crate::faults::PHASE;
-use crate::run::{Phase, PhaseSpan};
+use crate::timeline::PHASE;
+use crate::timeline::{Phase, PhaseSpan};
 use histories::{History, Value};
 use serde::{Serialize, Serializer};
 

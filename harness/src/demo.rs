@@ -4,6 +4,7 @@
 //! out as. A scene runs on a `Stage`: real processes, links that are really cut, clocks that are really wrong. What came of it
 //! is found by judging the recorded history against every model there is, and by nothing else.
 
+pub mod object;
 pub mod rows;
 mod scenes;
 mod stage;
@@ -11,13 +12,15 @@ mod stage;
 use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::interrupt::Interrupt;
 use crate::judge::Limits;
-use crate::ladder::{self, Rung};
+use crate::ladder;
 use crate::progress::Progress;
 use anyhow::anyhow;
+use checker::ladder::Rung;
 use checker::Consistency;
 use checker::verdict::Summary;
 use rand_chacha::ChaCha8Rng;
-use rows::{Object, Row};
+use object::Object;
+use rows::Row;
 use serde_json::{Value as Json, json};
 use stage::Stage;
 use std::path::{Path, PathBuf};
@@ -68,7 +71,7 @@ impl Outcome {
         let broken: Vec<Consistency> = rungs.iter().filter(|rung| rung.summary == Summary::Invalid).map(|rung| rung.consistency).collect();
         let is_weakest = |&&mine: &&Consistency| broken.iter().all(|&other| other == mine || !mine.implies(other));
         let unlike = self.taken_for.iter().filter(|(_, rung)| rung.summary == Summary::Invalid).map(|(object, _)| *object);
-        Kept { keeps: ladder::strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect(), unlike: unlike.collect() }
+        Kept { keeps: checker::ladder::strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect(), unlike: unlike.collect() }
     }
 
     /// The models of which nobody knows whether they are kept.
@@ -109,7 +112,7 @@ impl Outcome {
             "matches": self.is_expected(),
             "error": self.rungs.as_ref().err(),
             "taken_for": self.taken_for.iter().map(|(object, rung)| json!({ "object": object.model(), "answer": rung.json() })).collect::<Vec<_>>(),
-            "ladder": self.rungs.as_deref().unwrap_or_default().iter().map(Rung::json).collect::<Vec<_>>(),
+            "ladder": self.rungs.as_deref().unwrap_or_default().iter().map(ladder::rung_json).collect::<Vec<_>>(),
             "history": self.history.display().to_string(),
             "seconds": self.took.as_secs_f64(),
         })
@@ -145,7 +148,7 @@ pub fn run(row: &'static Row, options: &Options, progress: &Progress, interrupt:
 fn perform(row: &'static Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
     let number = rows::ROWS.iter().position(|other| other.name == row.name).unwrap_or_default();
     let mut rng: ChaCha8Rng = stream(options.seed, "demo", number as u64);
-    let stage = Stage::open(row, options, history, interrupt.clone())?;
+    let stage = Stage::open(row.cast(), options, history, interrupt.clone())?;
     (row.scene)(&stage, &mut rng)?;
     stage.close()
 }

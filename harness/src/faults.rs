@@ -6,14 +6,11 @@
 //! the end of the run a `heal` without a value goes before the `stop-`s of all that is still active. A `phase` event says that
 //! a phase of the run begins.
 
-use crate::run::{ClockReading, FaultWindow, Phase, PhaseSpan};
+use crate::timeline::{ClockReading, FaultWindow, Phase, PhaseSpan};
 use histories::{History, Value, ValueId, View};
 
 /// The function of the event at which the nemesis begins to end every fault.
 pub const HEAL: &str = "heal";
-
-/// The function of the event at which a phase begins. Its value is the phase's name.
-pub const PHASE: &str = "phase";
 
 /// The function's prefix of an injection.
 pub const START: &str = "start-";

@@ -3,7 +3,7 @@
 //! The verdict on the history stands, with its certificate, whatever is found beside it; a finding has its own line everywhere, and its
 //! own weight in the exit code.
 
-use crate::run::FaultWindow;
+use crate::timeline::FaultWindow;
 use crate::words;
 use nemesis::{Ending, spec};
 use serde::{Deserialize, Serialize};

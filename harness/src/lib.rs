@@ -38,6 +38,7 @@ pub mod store;
 pub mod tally;
 pub mod terminal;
 pub mod test;
+pub mod timeline;
 pub mod words;
 
 pub use cli::main;

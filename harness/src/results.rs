@@ -1,6 +1,5 @@
 //! The verdict for machines: `results.json` of a run, and the objects of `check --json`.
 
-use crate::analysis::is_by_key;
 use crate::run::Run;
 use crate::terminal;
 use checker::describe;
@@ -213,7 +212,7 @@ fn counterexample(run: &Run, key: &KeyVerdict, proof: &Counterexample) -> Json {
 
 /// An op with everything the file says of it. Times in nanoseconds, lines from 1.
 fn core_op(run: &Run, id: OpId) -> Json {
-    op(&run.history, is_by_key(&run.verdict), id)
+    op(&run.history, run.verdict.is_per_key(), id)
 }
 
 /// The same, of any history.

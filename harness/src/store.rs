@@ -13,9 +13,8 @@
 //! | `footprint.json` | everything that the run touched on each node |
 //! | `n1/`, `n2/`, ... | the nodes' logs, and what they stored: `data.tar.zst` |
 
-use crate::clean::{Footprints, Pictures};
 use crate::findings::Findings;
-use crate::run::{NodeFile, TestFacts};
+use crate::run::{Footprints, NodeFile, Pictures, TestFacts};
 use crate::words;
 use anyhow::{Context, bail};
 use serde::Serialize;

@@ -3,7 +3,6 @@
 
 mod grid;
 
-use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
 use crate::cut::Cut;
 use crate::run::{NodeFile, Run};
@@ -108,7 +107,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
 fn headline(run: &Run, block: &mut Block) {
     let keys = run.verdict.keys.len();
     let of_keys =
-        |n: usize| if is_by_key(&run.verdict) { format!(" ({} of {})", count(n as u64, false), many(keys, "key")) } else { String::new() };
+        |n: usize| if run.verdict.is_per_key() { format!(" ({} of {})", count(n as u64, false), many(keys, "key")) } else { String::new() };
     let at = |answer| of_keys(run.keys(answer).count());
     let text = what(run, at);
     let sign = sign(run.summary(), block.console);
@@ -206,7 +205,7 @@ pub fn first_invalid(run: &Run) -> Option<(&KeyVerdict, &Counterexample)> {
 
 /// What the ops of a counter-example are called, here and in the object for machines.
 pub fn names<'a>(run: &'a Run, proof: &Counterexample) -> Names<'a> {
-    Names::new(&run.history, is_by_key(&run.verdict), &proof.core)
+    Names::new(&run.history, run.verdict.is_per_key(), &proof.core)
 }
 
 fn sentence(run: &Run, key: &KeyVerdict, proof: &Counterexample, block: &mut Block) {
@@ -259,13 +258,13 @@ fn unknown(run: &Run, block: &mut Block) {
         block.hanging("- ", gap);
     }
     if let Some(reason) = &run.verdict.reason {
-        block.paragraph(2, 2, describe::capital(&reason_words(reason, run)));
+        block.paragraph(2, 2, checker::text::capital(&reason_words(reason, run)));
     }
     let undecided: Vec<&KeyVerdict> = run.keys(Summary::Unknown).collect();
     for key in undecided.iter().take(KEYS_NAMED_MAX) {
         let Answer::Unknown(reason) = &key.answer else { continue };
         let told = reason_words(reason, run);
-        let text = key_name(run, key).map_or_else(|| describe::capital(&told), |name| format!("Key {name}: {told}"));
+        let text = key_name(run, key).map_or_else(|| checker::text::capital(&told), |name| format!("Key {name}: {told}"));
         block.paragraph(2, 2, text);
         if let Some(part) = &key.undecided {
             block.paragraph(2, 2, part_sentence(part, run));
@@ -287,7 +286,7 @@ pub fn smallest_undecided(run: &Run) -> Option<(&KeyVerdict, &Undecided)> {
 
 /// What of a key is undecided, in a sentence.
 pub fn part_sentence(part: &Undecided, run: &Run) -> String {
-    Names::new(&run.history, is_by_key(&run.verdict), &[]).sentence(&part.words())
+    Names::new(&run.history, run.verdict.is_per_key(), &[]).sentence(&part.words())
 }
 
 /// Why nothing was decided, as a sentence that can follow `Key 3: `.

@@ -1,6 +1,6 @@
 //! Numbers, times, sizes and command lines as text for people.
 
-pub use checker::describe::{count, many, seconds};
+pub use checker::text::{count, many, seconds};
 
 use crate::console::is_unsafe;
 use std::path::Path;

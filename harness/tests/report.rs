@@ -11,7 +11,7 @@ use checker::{Answer, Witness};
 use histories::{Builder, Kind, Value};
 use rashomon_harness::Run;
 use rashomon_harness::report::render;
-use rashomon_harness::run::ClockReading;
+use rashomon_harness::timeline::ClockReading;
 use std::path::Path;
 
 /// Renders a run, checks what must hold for every page, and keeps it for a look.

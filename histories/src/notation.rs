@@ -5,53 +5,27 @@
 //! no word is `#rashomon/tagged ["a b" value]`. The one thing that Clojure refuses and that is written all the same is a set or a
 //! map that holds an element or a key twice.
 
-use crate::history::{History, Row};
 use crate::tree::{Look, Stored, Tree};
-use std::io::{self, Write};
+use crate::value::{Value, ValueId, Values};
+use std::fmt;
+use std::io::Write;
 
-/// Writes a whole history as Jepsen does: one op map per line.
-pub(crate) fn write_history(mut out: impl Write, history: &History) -> io::Result<()> {
-    let mut line = Vec::with_capacity(256);
-    for event in 0..history.len() as u32 {
-        line.clear();
-        write_event(&mut line, history, event);
-        out.write_all(&line)?;
+impl Values {
+    /// The value in EDN notation, for people: `[1 nil "a"]`.
+    pub fn display(&self, id: ValueId) -> String {
+        let mut text = Vec::new();
+        write_value(&mut text, Stored(self, id));
+        String::from_utf8_lossy(&text).into_owned()
     }
-    out.flush()
 }
 
-fn write_event(line: &mut Vec<u8>, history: &History, event: u32) {
-    let Row { kind, f, process, value, time, error, node, thread } = history.row(event);
-    let stored = |id| Stored(&history.values, id);
-    line.extend_from_slice(b"{:index ");
-    write_int(line, i64::from(event));
-    if let Some(time) = time {
-        line.extend_from_slice(b", :time ");
-        write_int(line, time);
+impl fmt::Display for Value {
+    /// EDN notation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::new();
+        write_value(&mut text, self);
+        f.write_str(&String::from_utf8_lossy(&text))
     }
-    line.extend_from_slice(b", :type :");
-    line.extend_from_slice(kind.name().as_bytes());
-    if !process.is_nil() {
-        line.extend_from_slice(b", :process ");
-        write_value(line, stored(process));
-    }
-    line.extend_from_slice(b", :f ");
-    write_keyword(line, f);
-    line.extend_from_slice(b", :value ");
-    write_value(line, stored(value));
-    if let Some(error) = error {
-        line.extend_from_slice(b", :error ");
-        write_value(line, stored(error));
-    }
-    if let Some(node) = node {
-        line.extend_from_slice(b", :node ");
-        write_string(line, node);
-    }
-    if let Some(thread) = thread {
-        line.extend_from_slice(b", :thread ");
-        write_int(line, i64::from(thread));
-    }
-    line.extend_from_slice(b"}\n");
 }
 
 /// Appends a value. Its depth is bounded: readers limit nesting.
@@ -104,7 +78,7 @@ pub(crate) const SYMBOL_TAG: &str = "rashomon/symbol";
 pub(crate) const TAGGED_TAG: &str = "rashomon/tagged";
 
 /// A keyword. One that no reader would take for it (it came from another format) stands in quotes under a tag.
-fn write_keyword(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_keyword(out: &mut Vec<u8>, text: &str) {
     if is_plain(text) || (is_word(text) && !text.starts_with(':')) {
         out.push(b':');
         out.extend_from_slice(text.as_bytes());
@@ -214,7 +188,7 @@ pub(crate) fn character(text: &str) -> Option<String> {
 }
 
 /// Appends a string in quotes.
-fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut plain = 0;
     for (i, byte) in text.bytes().enumerate() {

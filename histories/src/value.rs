@@ -11,8 +11,7 @@
 //! Of equal values the form that was met first is kept (of a list and a vector the vector).
 
 use crate::number::{self, Number};
-use crate::tree::Stored;
-use crate::{identity, notation};
+use crate::identity;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::borrow::Cow;
@@ -479,13 +478,6 @@ impl Values {
         }
     }
 
-    /// The value in EDN notation, for people: `[1 nil "a"]`.
-    pub fn display(&self, id: ValueId) -> String {
-        let mut text = Vec::new();
-        notation::write_value(&mut text, Stored(self, id));
-        String::from_utf8_lossy(&text).into_owned()
-    }
-
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
@@ -621,15 +613,6 @@ fn hash_of(shape: Shape, with: impl FnOnce(&mut FxHasher)) -> u32 {
     hasher.write_u8(shape as u8);
     with(&mut hasher);
     hasher.finish() as u32
-}
-
-impl fmt::Display for Value {
-    /// EDN notation.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::new();
-        notation::write_value(&mut text, self);
-        f.write_str(&String::from_utf8_lossy(&text))
-    }
 }
 
 #[cfg(test)]

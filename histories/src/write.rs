@@ -1,9 +1,11 @@
 //! Writes a history in any format that is written.
 
+mod edn;
+
 use crate::format::Format;
 use crate::formats::intervals;
 use crate::history::{History, NO_EVENT, Process};
-use crate::{jsonl, notation};
+use crate::jsonl;
 use std::io::{self, Write};
 
 /// Writes a history. What the format cannot hold is left out, or becomes what comes nearest: [`losses`] names it.
@@ -13,7 +15,7 @@ use std::io::{self, Write};
 pub fn write(out: impl Write, history: &History, format: Format) -> io::Result<()> {
     match format {
         Format::Jsonl => jsonl::write_history(out, history),
-        Format::Edn => notation::write_history(out, history),
+        Format::Edn => edn::write_history(out, history),
         Format::Json => jsonl::write_array_of_events(out, history),
         Format::Intervals => intervals::write(out, history),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, only_read(other))),

@@ -2,7 +2,8 @@
 //! to undo, and nothing that a correct database may show to its clients but a moment of delay.
 
 use crate::deck::Deck;
-use crate::fault::{Context, Fault, Report};
+use crate::fault::{Context, Fault};
+use crate::report::Report;
 use crate::target::{Choice, Target};
 use crate::{Admin, Cluster, NodeError};
 use histories::names::quoted;

@@ -1,7 +1,7 @@
 //! Whether a run left its nodes as they were: each node is looked at before and after, and what differs is told apart into what the
 //! run left and what somebody else changed.
 
-use crate::agent::snapshot::{Snapshot, Topic};
+use crate::agent::protocol::snapshot::{Snapshot, Topic};
 use crate::{Agent, NodeError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

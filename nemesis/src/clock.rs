@@ -6,11 +6,12 @@
 //! [`crate::agent::vdso`] for how, and for what that does not reach.
 
 use crate::agent::Agents;
-use crate::agent::clock::Skew;
-use crate::agent::vdso::Reading;
+use crate::agent::protocol::clock::Skew;
+use crate::agent::protocol::clock::Reading;
 use crate::deck::Deck;
-use crate::fault::{Context, Fault, Report};
-use crate::observe::Seen;
+use crate::fault::{Context, Fault};
+use crate::report::Report;
+use crate::report::Seen;
 use crate::target::{Choice, Target};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use histories::Value;
@@ -36,53 +37,6 @@ const DRIFT_READ_EVERY: Duration = Duration::from_millis(100);
 const READINGS_TOLD_MAX: usize = 32;
 
 const MS: f64 = 1e6;
-
-/// The clocks that the database's processes see, node by node.
-pub trait Clocks: Send + Sync {
-    /// An error if they cannot be changed on this node, with the reason, as far as can be told without changing anything.
-    fn can_skew(&self, node: &Node) -> Result<(), NodeError>;
-
-    /// Makes them wrong in this way and no longer in the way before.
-    fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError>;
-
-    /// Reads them. They must have been skewed before; [`Skew::None`] will do.
-    fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError>;
-
-    /// Makes them their own again, without a trace. No harm if they are, or if there is no process.
-    fn restore(&self, node: &Node) -> Result<(), NodeError>;
-}
-
-/// The clocks of a program that was started by the nodes' agents.
-pub struct AgentClocks {
-    agents: Agents,
-    program: &'static str,
-}
-
-impl AgentClocks {
-    /// Those of the program of this name.
-    pub fn new(agents: Agents, program: &'static str) -> AgentClocks {
-        AgentClocks { agents, program }
-    }
-}
-
-impl Clocks for AgentClocks {
-    fn can_skew(&self, _: &Node) -> Result<(), NodeError> {
-        // Only on the processes can it be tried.
-        Ok(())
-    }
-
-    fn skew(&self, node: &Node, skew: &Skew) -> Result<(), NodeError> {
-        self.agents.of(node).skew(self.program, skew)
-    }
-
-    fn read(&self, node: &Node) -> Result<Vec<Reading>, NodeError> {
-        self.agents.of(node).read_clock(self.program)
-    }
-
-    fn restore(&self, node: &Node) -> Result<(), NodeError> {
-        self.agents.of(node).restore_clock(self.program)
-    }
-}
 
 /// A way to be wrong, in words of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,6 +70,11 @@ impl Cluster {
     }
 }
 
+/// The number of nodes that are a majority of `n`.
+pub fn majority(n: usize) -> usize {
+    n / 2 + 1
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

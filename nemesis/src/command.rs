@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// The most that is kept of each of a command's two output streams; more is read and thrown away.
@@ -195,6 +196,54 @@ pub(crate) mod bytes {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
         BASE64_STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
+/// What a database's process does, as seen by looking at it (not by remembering what was done to it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessState {
+    /// It runs.
+    Running,
+    /// It is stopped by a signal.
+    Paused,
+    /// There is none.
+    Down,
+}
+
+/// How a database's process ended that nobody of ours had ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// How long ago, when it was asked for.
+    pub ago: Duration,
+    /// Its exit code, or the signal that ended it, and whether its core was dumped: `exit status: 2`.
+    pub how: String,
+    /// Whether the kernel ended it because memory was short, as far as the kernel's log says.
+    pub out_of_memory: bool,
+    /// The end of its log at that time.
+    pub log: String,
+    /// The file on the node that its core was dumped to, if it was.
+    #[serde(default)]
+    pub core: Option<String>,
+}
+
+/// Keeps the first [`OUTPUT_BYTES_MAX`] bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Bounded {
+    pub(crate) kept: Vec<u8>,
+    pub(crate) truncated: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = OUTPUT_BYTES_MAX - self.kept.len();
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.truncated |= bytes.len() > room;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! The power of whole hosts is cut: every process on them is gone at once, the database's and everybody else's. What they had
 //! written and not synced stays with the kernel, which all hosts of a lab share; the disk survives.
 
-use crate::fault::{Context, Fault, Report};
+use crate::fault::{Context, Fault};
+use crate::report::Report;
 use crate::lab::{self, LabError};
 use crate::target::Choice;
 use crate::{Agents, Hosts, Node, NodeError, observe};

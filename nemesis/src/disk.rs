@@ -3,10 +3,11 @@
 pub mod files;
 pub mod own;
 
-use crate::agent::damage::{Change, Harm};
-use crate::agent::disk::DiskHarm;
+use crate::agent::protocol::damage::{Change, Harm};
+use crate::agent::protocol::disk::DiskHarm;
 use crate::deck::Deck;
-use crate::fault::{Context, Fault, Report};
+use crate::fault::{Context, Fault};
+use crate::report::Report;
 use crate::target::{Choice, Target};
 use crate::{Cluster, NodeError};
 use histories::names::quoted;

@@ -1,7 +1,7 @@
 //! Looking a node over before a test: what it has, and which faults can be injected there. What can be tried is tried for real, on
 //! nobody's packets and on a process that only sleeps, and undone.
 
-use crate::agent::clock::Skew;
+use crate::agent::protocol::clock::Skew;
 use crate::agent::install::sudoers_line;
 use crate::agent::system_clock::boot_id;
 use crate::remote::Access;

@@ -1,7 +1,7 @@
 //! Grudges: who does not hear whom.
 
 use crate::Cluster;
-use crate::target::majority;
+use crate::cluster::majority;
 use histories::Value;
 
 /// For each node, the nodes whose packets it drops. A link is a direction: `(from, to)` is cut if `to` drops what `from` sends.

@@ -1,8 +1,8 @@
 //! Looking whether packets are hurt, or no longer: by echoes between the nodes, before, during and after.
 
 use crate::fault::Context;
-use crate::observe::Seen;
-use crate::packet::Harm;
+use crate::report::Seen;
+use crate::harm::Harm;
 use crate::shape::{Echoes, Measured};
 use std::time::{Duration, Instant};
 

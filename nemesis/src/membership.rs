@@ -4,8 +4,9 @@
 //! agents on the nodes can undo does not reach this far (it takes a majority of the other members to let one in), so a member that
 //! was out when its harness was killed stays out: the others serve without it, and the next test begins with empty data anyway.
 
-use crate::fault::{Context, Fault, Report};
-use crate::observe::Seen;
+use crate::fault::{Context, Fault};
+use crate::report::Report;
+use crate::report::Seen;
 use crate::target::{Choice, Target};
 use crate::{Cluster, Membership, NodeError};
 use rand_chacha::ChaCha8Rng;

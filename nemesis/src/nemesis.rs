@@ -1,7 +1,8 @@
 //! The nemesis: performs the schedule, remembers what is active, heals.
 
 use crate::NodeError;
-use crate::fault::{Action, Context, Fault, Phase, Report};
+use crate::fault::{Action, Context, Fault, Phase};
+use crate::report::Report;
 use crate::schedule::{Mismatch, Schedule, targets};
 use histories::Value;
 use rand_chacha::ChaCha8Rng;
@@ -147,8 +148,8 @@ fn event_name(phase: Phase, fault: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::agent::clock::Skew;
-    use crate::agent::vdso::Reading;
+    use crate::agent::protocol::clock::Skew;
+    use crate::agent::protocol::clock::Reading;
     use crate::cluster::tests::cluster;
     use crate::schedule::{Mix, Step};
     use crate::shape::{Echoes, Measured, Shape};

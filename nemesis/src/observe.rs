@@ -20,22 +20,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The most probes in flight at once.
 const PROBES_MAX: usize = 64;
 
-/// What was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Whether it is as it should be.
-    pub(crate) observed: bool,
-    /// In words.
-    pub(crate) what: String,
-}
-
-impl Seen {
-    /// It is not as it should be.
-    pub(crate) fn no(what: impl Into<String>) -> Seen {
-        Seen { observed: false, what: what.into() }
-    }
-}
-
 /// Looks at the processes of some nodes until `wanted` holds for each, or time is over.
 pub(crate) fn processes(context: &Context, nodes: &[usize], wanted: impl Fn(ProcessState) -> bool + Sync) -> Seen {
     let looks = context.cluster.on(nodes, |node| {

@@ -1,7 +1,8 @@
 //! Partitions: nodes that no longer hear each other.
 
 use crate::deck::Deck;
-use crate::fault::{Context, Fault, Report};
+use crate::fault::{Context, Fault};
+use crate::report::Report;
 use crate::grudge::Grudge;
 use crate::target::Target;
 use crate::{Cluster, NodeError, observe};

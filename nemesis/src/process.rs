@@ -1,7 +1,8 @@
 //! Faults of the database's process: killed by SIGKILL or ended by SIGTERM and started again, at once or after a while, or
 //! stopped by SIGSTOP and resumed by SIGCONT, as after a long garbage collection.
 
-use crate::fault::{Context, Fault, Report};
+use crate::fault::{Context, Fault};
+use crate::report::Report;
 use crate::target::Choice;
 use crate::{Database, Node, NodeError, ProcessState, observe};
 use rand_chacha::ChaCha8Rng;

@@ -5,7 +5,7 @@
 
 use crate::Cluster;
 use crate::admin::{self, AdminFault};
-use crate::agent::cgroup::Resource;
+use crate::agent::protocol::group::Resource;
 use crate::clock::{ClockFault, Way};
 use crate::crash::Crash;
 use crate::disk::{self, DiskFault};

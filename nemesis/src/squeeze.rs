@@ -4,8 +4,9 @@
 //! [`crate::agent::cgroup`].
 
 use crate::agent::Agents;
-use crate::agent::cgroup::{Resource, Usage};
-use crate::fault::{Context, Fault, Report};
+use crate::agent::protocol::group::{Resource, Usage};
+use crate::fault::{Context, Fault};
+use crate::report::Report;
 use crate::observe::look_until;
 use crate::target::{Choice, Target};
 use crate::{Cluster, Node, NodeError, ProcessState};
@@ -17,71 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The usual shares, in thousandths: of the memory in use, and of one processor.
 const MEMORY_SHARE: u32 = 800;
 const CPU_SHARE: u32 = 50;
-
-/// The control groups of the database's processes, node by node.
-pub trait Groups: Send + Sync {
-    /// Whether they can be made on this node; an error says why not.
-    fn can_provide(&self, node: &Node) -> Result<(), NodeError>;
-
-    /// From the next start on the processes are in groups of their own.
-    fn provide(&self);
-
-    /// Limits them to this share, in thousandths, of the memory in use or of one processor.
-    fn squeeze(&self, node: &Node, resource: Resource, thousandths: u32) -> Result<(), NodeError>;
-
-    /// Takes the limit away and starts the database if it ended because of it. No harm if there is none.
-    fn release(&self, node: &Node, resource: Resource) -> Result<(), NodeError>;
-
-    /// What the kernel counts, read by a program of the node that has nothing to do with what limits.
-    fn usage(&self, node: &Node, resource: Resource) -> Result<Usage, NodeError>;
-}
-
-/// The control groups of a program that is started by the nodes' agents.
-pub struct AgentGroups {
-    agents: Agents,
-    program: &'static str,
-    /// Tells the groups of this run from those of others: several nodes may share a kernel.
-    nonce: u64,
-    wanted: AtomicBool,
-}
-
-impl AgentGroups {
-    /// Those of the program of this name.
-    pub fn new(agents: Agents, program: &'static str) -> AgentGroups {
-        AgentGroups { agents, program, nonce: RandomState::new().build_hasher().finish(), wanted: AtomicBool::new(false) }
-    }
-
-    /// The groups that the program is to be started in on this node, if a fault needs some.
-    pub fn wanted(&self, node: &Node) -> Option<String> {
-        self.wanted.load(Ordering::Relaxed).then(|| self.name(node))
-    }
-
-    fn name(&self, node: &Node) -> String {
-        format!("rashomon-{:016x}-{}", self.nonce, node.index)
-    }
-}
-
-impl Groups for AgentGroups {
-    fn can_provide(&self, node: &Node) -> Result<(), NodeError> {
-        self.agents.of(node).try_groups(&self.name(node))
-    }
-
-    fn provide(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
-    }
-
-    fn squeeze(&self, node: &Node, resource: Resource, thousandths: u32) -> Result<(), NodeError> {
-        self.agents.of(node).squeeze(self.program, resource, thousandths)
-    }
-
-    fn release(&self, node: &Node, resource: Resource) -> Result<(), NodeError> {
-        self.agents.of(node).release(self.program, resource)
-    }
-
-    fn usage(&self, node: &Node, resource: Resource) -> Result<Usage, NodeError> {
-        self.agents.of(node).usage(&self.name(node), resource)
-    }
-}
 
 /// How much is left, and whose processes are squeezed.
 #[derive(Clone, Debug)]

@@ -4,10 +4,11 @@
 //! node's was right, and so knows what it should say by now.
 
 use crate::agent::Agents;
-use crate::agent::clock::Skew;
-use crate::agent::protocol::SystemReading;
-use crate::agent::vdso::{Reading, now_ns};
-use crate::clock::Clocks;
+use crate::agent::protocol::clock::Skew;
+use crate::agent::protocol::clock::SystemReading;
+use crate::agent::protocol::clock::Reading;
+use crate::agent::vdso::now_ns;
+use crate::database::Clocks;
 use crate::{Node, NodeError};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

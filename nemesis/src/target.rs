@@ -46,11 +46,6 @@ const WORDS: [(&str, Target); 8] = [
     ("random", Target::Random),
 ];
 
-/// The number of nodes that are a majority of `n`.
-pub fn majority(n: usize) -> usize {
-    n / 2 + 1
-}
-
 impl Target {
     /// Reads a target: one of the words, or names of nodes with `+` between them.
     pub fn parse(text: &str, cluster: &Cluster) -> Result<Target, String> {

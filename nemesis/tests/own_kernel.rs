@@ -11,8 +11,8 @@
     reason = "a test may panic, and says what it saw"
 )]
 
-use rashomon_nemesis::agent::cgroup::Resource;
-use rashomon_nemesis::agent::clock::Skew;
+use rashomon_nemesis::agent::protocol::group::Resource;
+use rashomon_nemesis::agent::protocol::clock::Skew;
 use rashomon_nemesis::agent::serve;
 use rashomon_nemesis::shape::Shape;
 use rashomon_nemesis::{Access, Agent, AgentOptions, Agents, Clocks, Cluster, Node, Own, ProcessState, Program, SystemClocks};

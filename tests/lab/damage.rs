@@ -3,8 +3,8 @@
 use super::agent::Agent;
 use super::bed::{Bed, report};
 use super::support::*;
-use nemesis::agent::damage::{Harm, Plan};
-use nemesis::agent::disk::DiskHarm;
+use nemesis::agent::protocol::damage::{Harm, Plan};
+use nemesis::agent::protocol::disk::DiskHarm;
 use nemesis::agent::protocol::{Reply, Request};
 use nemesis::{DataDisk, Own, Program};
 use std::time::Instant;

@@ -6,7 +6,7 @@
 use super::agent::Agent;
 use super::bed::*;
 use super::support::*;
-use nemesis::agent::disk::DiskHarm;
+use nemesis::agent::protocol::disk::DiskHarm;
 use nemesis::agent::protocol::Request;
 use nemesis::{DataDisk, Own, Program};
 use std::path::Path;

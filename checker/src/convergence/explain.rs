@@ -2,8 +2,8 @@
 
 use super::Object;
 use super::decode::Act;
-use super::rules::Wrong;
-use crate::describe::{count, many};
+use crate::convergence::compare::Wrong;
+use crate::text::{count, many};
 use crate::verdict::{Counterexample, Others, Pattern, Step, StepKind, Words};
 use histories::{History, OpId, ValueId};
 use std::fmt::Write;
@@ -344,7 +344,7 @@ fn never_back(read: OpId, op: OpId) -> Counterexample {
     Counterexample { sentence, steps: lost(read, op, against), pattern: Some(Pattern::Lost), ..of(&[op, read], read) }
 }
 
-fn sum_of(read: OpId, seen: i64, sum: super::rules::Sum) -> Counterexample {
+fn sum_of(read: OpId, seen: i64, sum: crate::convergence::compare::Sum) -> Counterexample {
     let (low, high) = (sum.acknowledged + sum.unknown.0, sum.acknowledged + sum.unknown.1);
     let mut told = format!(
         " after the last update had ended; {} acknowledged {} {}",

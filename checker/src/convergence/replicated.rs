@@ -61,7 +61,7 @@
 //! For counters see [`super::sums`].
 
 use super::decode::{Act, DataType, Objects, Seen};
-use super::rules::{self, Found, Wrong};
+use crate::convergence::compare::{Found, Wrong, difference};
 use super::{FinalRead, Object};
 use crate::budget::{Account, Limit};
 use hashbrown::HashMap;
@@ -353,7 +353,7 @@ pub(super) fn decide(
             }));
         }
         if let Some((known, theirs)) = first {
-            return Ok(Found::Wrong(rules::difference((known.op, theirs), (read.op, elements))));
+            return Ok(Found::Wrong(difference((known.op, theirs), (read.op, elements))));
         }
         first = Some((read, elements));
     }

@@ -7,7 +7,7 @@
 
 use super::Object;
 use super::decode::{Act, Objects, Seen};
-use super::rules::{Found, Sum, Wrong, other};
+use crate::convergence::compare::{Found, Sum, Wrong, other};
 use crate::budget::{Account, Limit};
 use histories::{History, OpId};
 use std::collections::{BTreeMap, BTreeSet};

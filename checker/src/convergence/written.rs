@@ -4,7 +4,7 @@
 
 use super::conditional::{self, INITIAL, Move, Stuck};
 use super::decode::{Act, Objects, Seen};
-use super::rules::{Found, Wrong, other};
+use crate::convergence::compare::{Found, Wrong, other};
 use super::{FinalRead, Object, Update};
 use crate::budget::{Account, Limit};
 use hashbrown::HashMap;

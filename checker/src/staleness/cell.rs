@@ -130,7 +130,7 @@ impl Clock {
     /// What was made of times that run backwards.
     pub(crate) fn note(&self) -> Option<String> {
         (self.backwards > 0).then(|| {
-            let times = crate::describe::many(self.backwards, "event");
+            let times = crate::text::many(self.backwards, "event");
             format!("{times} have earlier times than events before them in the file; the latest time so far was taken for them")
         })
     }

@@ -6,7 +6,8 @@
 
 use super::execution::{Execution, INITIAL};
 use super::small::{Closure, necessary};
-use super::{Consistency, FEW};
+use crate::consistency::Consistency;
+use super::FEW;
 use crate::budget::{Account, Budget, Limit};
 use hashbrown::HashSet;
 use rustc_hash::FxBuildHasher;

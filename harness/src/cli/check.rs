@@ -5,11 +5,12 @@ use super::{Failure, Global, Outcome, after_the_verdict, options};
 use crate::analysis::{FileError, FileOptions, RecordedFile};
 use crate::console::Console;
 use crate::interrupt::Interrupt;
-use crate::ladder::{self, Overall, Rung};
+use crate::ladder;
 use crate::progress::Progress;
 use crate::run::Run;
 use crate::{console, exit, report, results, store, terminal, words};
 use anyhow::{Context as _, anyhow};
+use checker::ladder::{Overall, Rung};
 use checker::Consistency;
 use checker::verdict::Summary;
 use clap::Args;
@@ -161,7 +162,7 @@ impl Judge<'_> {
             Err(error) => return refuse(path, error, self.args, self.global),
         };
         run.repeat = super::command_line();
-        let rung = vec![Rung::of_run(how.consistency, run)];
+        let rung = vec![ladder::rung(how.consistency, run)];
         let overall = Overall::of_all(&rung);
         all.add(rung, overall);
         let said = say(self.args, &told(run, self.args, self.global));

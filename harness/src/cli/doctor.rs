@@ -1,6 +1,6 @@
 //! `rashomon doctor`: look nodes over before a test.
 
-use super::test::DatabaseName;
+use super::test::args::DatabaseName;
 use super::{Failure, Global, Outcome, options, plan};
 use crate::console::{self, Console, Ink};
 use crate::exit;

@@ -4,7 +4,7 @@ use super::Failure;
 use crate::guess;
 use crate::judge::Limits;
 use crate::{console, terminal, words};
-use checker::describe::capital;
+use checker::text::capital;
 use checker::{Algorithm, Consistency, FailedCas, NilRead, Options};
 use clap::Args;
 use histories::{Format, Value, names};

@@ -3,7 +3,7 @@
 use super::Failure;
 use super::options::{self, YesNo};
 use super::script::Script;
-use super::test::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
+use super::test::args::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
 use crate::analysis;
 use crate::judge::Limits;
 use crate::keep::Keep;

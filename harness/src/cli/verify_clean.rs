@@ -1,7 +1,8 @@
 //! `rashomon verify-clean`: whether a run left its nodes as it found them.
 
 use super::{Failure, Global, Outcome, options, plan, replay};
-use crate::clean::{self, Footprints};
+use crate::clean;
+use crate::run::Footprints;
 use crate::console::{self, Console, Ink};
 use crate::exit;
 use crate::store::RunDir;

@@ -5,8 +5,10 @@
 //! scheme where it is weak and goes on until the clients have seen it. Replicated data types are judged by their own definition, and where
 //! two of them could be taken for each other, the scene shows that they cannot.
 
-use super::{Kept, scenes, stage::Stage};
-use checker::{Consistency, NilRead};
+use super::object::Object;
+use super::stage::{Cast, Stage};
+use super::{Kept, scenes};
+use checker::Consistency;
 use rand_chacha::ChaCha8Rng;
 use workloads::demo::Replication;
 
@@ -33,71 +35,15 @@ pub struct Row {
     pub(super) scene: fn(&Stage, &mut ChaCha8Rng) -> anyhow::Result<()>,
 }
 
-/// What clients take a scheme for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Object {
-    /// Registers with unique values, many of them.
-    Register,
-    /// Registers with compare-and-set.
-    CasRegister,
-    /// Replicated counters that only grow.
-    GCounter,
-    /// Replicated counters.
-    PnCounter,
-    /// Replicated sets that only grow.
-    GSet,
-    /// Replicated sets whose removals are final.
-    TwoPhaseSet,
-    /// Replicated sets whose removals remove what they saw.
-    OrSet,
-    /// Registers that a lock guards.
-    Guarded,
-    /// Locks.
-    Mutex,
-}
-
-impl Object {
-    /// The name of its model.
-    pub fn model(self) -> &'static str {
-        match self {
-            Object::Register => "register",
-            Object::CasRegister | Object::Guarded => "cas-register",
-            Object::GCounter => "g-counter",
-            Object::PnCounter => "pn-counter",
-            Object::GSet => "g-set",
-            Object::TwoPhaseSet => "2p-set",
-            Object::OrSet => "or-set",
-            Object::Mutex => "mutex",
-        }
-    }
-
-    /// What its histories are checked against.
-    pub fn options(self) -> checker::Options {
-        let options = checker::Options { model: self.model().into(), keyed: Some(true), ..checker::Options::default() };
-        // A key that was never written is found missing.
-        let nil_read = match self {
-            Object::Register | Object::CasRegister | Object::Guarded | Object::GSet | Object::TwoPhaseSet | Object::OrSet => {
-                Some(NilRead::Missing)
-            }
-            Object::GCounter | Object::PnCounter | Object::Mutex => None,
-        };
-        checker::Options { nil_read, ..options }
-    }
-
-    /// Whether a consistency model can be asked of it.
-    pub fn is_asked(self, consistency: Consistency) -> bool {
-        match self {
-            Object::Register | Object::CasRegister => true,
-            Object::Mutex => consistency == Linearizable,
-            _ => matches!(consistency, Linearizable | Eventual),
-        }
-    }
-}
-
 impl Row {
     /// The row with this name.
     pub fn by_name(name: &str) -> Option<&'static Row> {
         ROWS.iter().find(|row| row.name == name)
+    }
+
+    /// What the stage is opened for.
+    pub(super) fn cast(&self) -> Cast {
+        Cast { name: self.name, replication: self.replication, object: self.object, nodes: self.nodes }
     }
 
     /// What it should come out as.

@@ -3,7 +3,7 @@
 //! A scene looks at what its clients see only to know whether its moment was met; if not, it tries again with another key. The
 //! verdict comes from the history alone.
 
-use super::rows::Object;
+use super::object::Object;
 use super::stage::{Session, Stage};
 use histories::Value;
 use rand::RngExt;

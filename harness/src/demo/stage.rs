@@ -3,9 +3,10 @@
 //! Everything that sessions see is recorded, and every fault: with its begin before it is done, and its effect after it was seen.
 
 use super::Options;
-use super::rows::{Object, Row};
+use super::object::Object;
 use crate::clock::Clock;
-use crate::faults::{PHASE, START, STOP};
+use crate::timeline::PHASE;
+use crate::faults::{START, STOP};
 use crate::interrupt::Interrupt;
 use crate::nemesis_thread::record;
 use crate::recorder::{Entry, Recorder};
@@ -35,11 +36,24 @@ const COMES_TRUE_WITHIN: Duration = Duration::from_secs(10);
 /// How often a scene looks whether something has come true.
 const POLL: Duration = Duration::from_millis(5);
 
+/// What a stage is opened for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cast {
+    /// The name of the row.
+    pub(super) name: &'static str,
+    /// The scheme.
+    pub(super) replication: Replication,
+    /// What is asked of it.
+    pub(super) object: Object,
+    /// The number of nodes.
+    pub(super) nodes: usize,
+}
+
 /// A cluster under a scene.
 pub(super) struct Stage {
     pub(super) cluster: Cluster,
     demo: Demo,
-    row: &'static Row,
+    cast: Cast,
     database: Arc<dyn Database>,
     network: Arc<dyn Network>,
     recorder: Recorder,
@@ -53,24 +67,24 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts the nodes of a row.
-    pub(super) fn open(row: &'static Row, options: &Options, history: &Path, interrupt: Interrupt) -> anyhow::Result<Stage> {
-        let dir = options.dir.join("nodes").join(row.name);
-        let demo = DemoOptions { nodes: row.nodes, replication: row.replication, dir, seed: options.seed, binary: options.binary.clone() };
+    /// Starts the nodes.
+    pub(super) fn open(cast: Cast, options: &Options, history: &Path, interrupt: Interrupt) -> anyhow::Result<Stage> {
+        let dir = options.dir.join("nodes").join(cast.name);
+        let demo = DemoOptions { nodes: cast.nodes, replication: cast.replication, dir, seed: options.seed, binary: options.binary.clone() };
         let demo = Demo::new(demo)?;
         let (cluster, database, network) = (demo.cluster().clone(), demo.database(), demo.network());
         cluster.on_all(|node| database.teardown(node))?;
         cluster.on_all(|node| database.setup(&cluster, node))?;
         database.await_ready(&cluster, READY_WITHIN)?;
         let text = |text: &str| Value::Str(text.into());
-        let header = [("test", "demo"), ("scheme", row.name), ("model", row.object.model())].map(|(name, is)| (name.to_owned(), text(is)));
+        let header = [("test", "demo"), ("scheme", cast.name), ("model", cast.object.model())].map(|(name, is)| (name.to_owned(), text(is)));
         let meta = Meta { keyed: Some(true), header: header.into(), ..Meta::default() };
         let recorder = Recorder::create(history, &meta, Clock::start()).with_context(|| format!("cannot write {}", history.display()))?;
         record(&recorder, PHASE, &text("main"));
         Ok(Stage {
             cluster,
             demo,
-            row,
+            cast,
             database,
             network,
             recorder,
@@ -120,12 +134,12 @@ impl Stage {
 
     /// Whether this is the scheme that is shown.
     pub(super) fn is_scheme(&self, replication: Replication) -> bool {
-        self.row.replication == replication
+        self.cast.replication == replication
     }
 
     /// Whether clients take the scheme for this.
     pub(super) fn is_object(&self, object: Object) -> bool {
-        self.row.object == object
+        self.cast.object == object
     }
 
     /// Whether a person wants an end.

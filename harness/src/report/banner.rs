@@ -3,7 +3,8 @@
 use super::text::{capital, count, list, many};
 use super::view::View;
 use super::{counterexample, prose, sign, undecided};
-use crate::run::{Phase, TestFacts};
+use crate::timeline::Phase;
+use crate::run::TestFacts;
 use crate::{terminal, words};
 use checker::Consistency;
 use checker::verdict::Summary;

@@ -4,7 +4,7 @@ use super::Section;
 use super::plot::{Axis, HIGH, Layer, Moments, Panel, WIDE, chart};
 use super::text::{count, list};
 use super::view::View;
-use crate::run::ClockReading;
+use crate::timeline::ClockReading;
 use crate::words;
 use maud::html;
 use std::fmt::Write;

@@ -5,7 +5,7 @@ use super::plot::{Axis, heads};
 use super::text::{Percent, count, list, many};
 use super::view::{self, View};
 use super::{Section, lanes};
-use crate::run::FaultWindow;
+use crate::timeline::FaultWindow;
 use crate::words;
 use histories::Outcome;
 use maud::{Markup, html};

@@ -2,7 +2,7 @@
 
 use super::Section;
 use super::view::View;
-use crate::ladder::{self, Rung};
+use checker::ladder::{self, Rung};
 use checker::Consistency;
 use checker::verdict::Summary;
 use maud::html;

@@ -4,7 +4,7 @@ use super::lanes;
 use super::op::Mark;
 use super::scale::{Boundary, Need, Scale};
 use super::view::View;
-use crate::run::FaultWindow;
+use crate::timeline::FaultWindow;
 use histories::{OpId, Outcome};
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use super::lanes;
 use super::scale::round_step;
 use super::text::{self, Percent, Px};
 use super::view::View;
-use crate::run::{FaultWindow, Phase, PhaseSpan};
+use crate::timeline::{FaultWindow, Phase, PhaseSpan};
 use maud::{Markup, PreEscaped, html};
 use std::fmt::Write;
 

@@ -1,10 +1,10 @@
 //! A run as the page looks at it: one axis of time, the ops of each key, the nodes.
 
-use crate::analysis::is_by_key;
-use crate::run::{FaultWindow, Run};
+use crate::timeline::FaultWindow;
+use crate::run::Run;
 use crate::terminal;
 use checker::describe;
-pub(super) use checker::describe::seconds_to as seconds;
+pub(super) use checker::text::seconds_to as seconds;
 use checker::verdict::Summary;
 use checker::{Answer, Consistency, KeyVerdict};
 use histories::history::NO_EVENT;
@@ -182,7 +182,7 @@ impl<'a> View<'a> {
 
     /// Whether each key has an answer of its own.
     pub(super) fn is_by_key(&self) -> bool {
-        is_by_key(&self.run.verdict)
+        self.run.verdict.is_per_key()
     }
 
     /// The consistency model.

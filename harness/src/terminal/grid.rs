@@ -1,9 +1,9 @@
 //! The contradiction on a character grid: one row per process, time from left to right. Order and overlap are exact, lengths
 //! are not: the numbers above the columns are the times.
 
-use crate::analysis::is_by_key;
 use crate::console::{Console, Ink};
-use crate::run::{FaultWindow, Run};
+use crate::timeline::FaultWindow;
+use crate::run::Run;
 use crate::words::{many, name, seconds};
 use checker::Counterexample;
 use checker::describe::{self, Names};
@@ -127,7 +127,7 @@ fn during<'a>(run: &'a Run, bounds: &[u32]) -> impl Iterator<Item = &'a FaultWin
 
 fn bars(run: &Run, proof: &Counterexample, named: &Names<'_>, bounds: &[u32], rows: &[Row], console: Console) -> Vec<Bar> {
     let history = &run.history;
-    let keyed = is_by_key(&run.verdict);
+    let keyed = run.verdict.is_per_key();
     let stored_or_seen = |op: OpId| describe::output(history, keyed, op).unwrap_or_else(|| describe::input(history, keyed, op));
     let wrong = proof.stuck.map(stored_or_seen);
     let place = |event: u32| bounds.partition_point(|&bound| bound < event);

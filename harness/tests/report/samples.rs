@@ -5,10 +5,8 @@ use checker::verdict::{Others, Possible, Reason, Step, StepKind, Stopped, Summar
 use checker::{Answer, Counterexample, KeyVerdict, Verdict, Witness};
 use histories::{Builder, History, Kind, OpId, Outcome, Value, ValueId};
 use rashomon_harness::findings::Findings;
-use rashomon_harness::run::{
-    CheckFacts, Coverage, ErrorCount, FaultCoverage, FaultWindow, FunctionCount, Judged, NodeFacts, NodeFile, Phase, PhaseSpan, Run,
-    TestFacts,
-};
+use rashomon_harness::run::{CheckFacts, Coverage, ErrorCount, FaultCoverage, FunctionCount, Judged, NodeFacts, NodeFile, Run, TestFacts};
+use rashomon_harness::timeline::{FaultWindow, Phase, PhaseSpan};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

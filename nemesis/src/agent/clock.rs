@@ -3,7 +3,8 @@
 //! A program's processes are rewritten each by itself ([`super::vdso`]); children that they fork later follow. A strobe is a thread
 //! here that turns the offset on and off while they run; a drift is computed in the processes themselves, so that no step is seen.
 
-use super::vdso::{ClockError, Reading, Rewritten, Setting, now_ns, restore};
+use super::vdso::{ClockError, Rewritten, Setting, now_ns, restore};
+use crate::agent::protocol::clock::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -20,33 +21,6 @@ const READINGS_MAX: u32 = 8;
 
 /// The shortest period of a strobe.
 const PERIOD_MIN: Duration = Duration::from_millis(1);
-
-/// How a program's clock is to be wrong. Only what it takes for the time of day is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Skew {
-    /// Not at all.
-    None,
-    /// Ahead by this much, or behind.
-    Bump {
-        /// Nanoseconds.
-        offset_ns: i64,
-    },
-    /// Ahead or behind and right by turns.
-    Strobe {
-        /// Nanoseconds.
-        offset_ns: i64,
-        /// How long it is the one, and then the other.
-        period: Duration,
-        /// After this time it is right for good.
-        lasts: Duration,
-    },
-    /// Ever further ahead, or behind, from now on.
-    Drift {
-        /// How many nanoseconds it gains a second; it loses them if negative.
-        per_billion: i64,
-    },
-}
 
 /// A journal entry: a program's processes are rewritten; it is undone by putting back what was there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,18 +30,6 @@ const SHUTDOWN_WITHOUT_FLUSH: u32 = 2;
 /// The size of what is mounted to see whether that can be done: the least that has a journal.
 const TRIED_BYTES: u64 = 8 << 20;
 
-/// What can be done to a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DiskHarm {
-    /// Nothing more fits on it.
-    Full,
-    /// It is mounted to be read only, and the program is started on it anew: it may find that it cannot run so.
-    ReadOnly,
-    /// Its power is cut, and the program's: what was not synced is lost.
-    PowerLoss,
-}
-
 /// A journal entry: something was done to the disk of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HurtDisk {

@@ -1,7 +1,7 @@
 //! Commands on the node, run to their end.
 
 use crate::command::{Command, Output};
-use crate::remote::Bounded;
+use crate::command::Bounded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -183,6 +183,18 @@ fn has_more(stream: &OwnedFd) -> bool {
 /// Kills a process group. A group that is gone is no error.
 fn kill_group(group: Pid) {
     let _ = kill_process_group(group, Signal::KILL);
+}
+
+/// Lets all signals in: the agent keeps some out and its children inherit that, but a program that never hears SIGTERM cannot be asked to
+/// end. Called between fork and exec.
+#[allow(unsafe_code, reason = "the standard library has no signals")]
+pub(super) fn let_signals_in() -> io::Result<()> {
+    // SAFETY: a signal set of zeros is valid storage, lives on this stack, and is initialised before it is used.
+    let failed = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none) != 0 || libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0
+    };
+    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]

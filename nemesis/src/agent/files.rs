@@ -7,8 +7,11 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+/// The file that lists what was touched.
+pub(super) const FOOTPRINT: &str = "footprint";
+
 /// What is the agent's own in its directory.
-const OWN: [&str; 7] = ["bin", super::footprint::FILE, "journal", "journal.unreadable", "lock", "lock.holder", "processes"];
+const OWN: [&str; 7] = ["bin", FOOTPRINT, "journal", "journal.unreadable", "lock", "lock.holder", "processes"];
 
 /// The agent's directory: absolute, without symbolic links.
 #[derive(Clone, Debug)]

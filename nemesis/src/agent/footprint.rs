@@ -6,7 +6,7 @@
 
 use super::journal::Entry;
 use super::protocol::Request;
-use super::{firewall, packets};
+use super::{files, firewall, packets};
 use crate::command::shell_line;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
@@ -14,29 +14,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The name of the file.
-pub(super) const FILE: &str = "footprint";
-
 /// The kind of control groups.
 const CGROUP: &str = "cgroup";
 
 /// The most that is kept: a run touches the same few things again and again.
 const TOUCHES_MAX: usize = 10_000;
-
-/// One thing that was touched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Touch {
-    /// `file`, `process`, `firewall`, `qdisc`, `clock`, `command`, ...
-    pub kind: String,
-    /// What, in words.
-    pub what: String,
-}
-
-impl Touch {
-    fn new(kind: &str, what: impl Into<String>) -> Touch {
-        Touch { kind: kind.into(), what: what.into() }
-    }
-}
 
 /// The list of what was touched.
 #[derive(Debug)]
@@ -48,7 +30,7 @@ pub(super) struct Footprint {
 impl Footprint {
     /// Reads what an earlier agent of the run noted.
     pub(super) fn open(directory: &Path) -> Footprint {
-        let path = directory.join(FILE);
+        let path = directory.join(files::FOOTPRINT);
         let text = fs::read_to_string(&path).unwrap_or_default();
         // A line that was cut short by a crash or a full disk is skipped.
         let touches = text.lines().filter_map(|line| serde_json::from_str(line).ok()).take(TOUCHES_MAX).collect();
@@ -88,7 +70,7 @@ impl Footprint {
 
 /// What an agent touches by being there.
 pub(super) fn of_agent(directory: &Path) -> Vec<Touch> {
-    let mut touches: Vec<Touch> = ["journal", "lock", "lock.holder", "processes", FILE]
+    let mut touches: Vec<Touch> = ["journal", "lock", "lock.holder", "processes", files::FOOTPRINT]
         .into_iter()
         .map(|name| Touch::new("file", directory.join(name).display().to_string()))
         .collect();
@@ -151,8 +133,8 @@ mod tests {
         footprint.note([Touch::new("file", "/a"), Touch::new("file", "/b"), Touch::new("file", "/a")]);
         assert_eq!(footprint.touches().len(), 2);
         // The end of a line is lost.
-        let text = fs::read_to_string(folder.path().join(FILE)).unwrap();
-        fs::write(folder.path().join(FILE), &text[..text.len() - 4]).unwrap();
+        let text = fs::read_to_string(folder.path().join(files::FOOTPRINT)).unwrap();
+        fs::write(folder.path().join(files::FOOTPRINT), &text[..text.len() - 4]).unwrap();
         let mut next = Footprint::open(folder.path());
         assert_eq!(next.touches(), [Touch::new("file", "/a")]);
         next.begin();

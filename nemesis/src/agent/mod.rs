@@ -34,11 +34,13 @@ mod host;
 mod line;
 mod network;
 mod options;
+mod powers;
 mod packets;
 mod probe;
 mod process;
 
 pub use network::AgentNetwork;
+pub use powers::{AgentClocks, AgentDisks, AgentFiles, AgentGroups};
 pub use protocol::{About, Undone};
 
 use crate::command::{Command, Output, Program};

@@ -317,18 +317,6 @@ impl Programs {
     }
 }
 
-/// Lets all signals in: the agent keeps some out and its children inherit that, but a program that never hears SIGTERM cannot be asked to
-/// end. Called between fork and exec.
-#[allow(unsafe_code, reason = "the standard library has no signals")]
-pub(super) fn let_signals_in() -> io::Result<()> {
-    // SAFETY: a signal set of zeros is valid storage, lives on this stack, and is initialised before it is used.
-    let failed = unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none) != 0 || libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0
-    };
-    if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 /// Has the kernel keep the core of a process that it ends, as far as the user may: by default it keeps none. Called between fork and exec.
 fn dump_cores() -> io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);

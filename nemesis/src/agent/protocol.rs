@@ -3,19 +3,24 @@
 //! The agent speaks first: a [`Greeting`]. Then each [`Question`] gets one [`Answer`] with its id, in any order: long requests
 //! do not hold up short ones.
 
-use super::cgroup::Resource;
-use super::clock::Skew;
-use super::damage::{Change, Plan};
-use super::disk::DiskHarm;
-use super::footprint::Touch;
-use super::snapshot::Snapshot;
-use super::vdso::Reading;
-use crate::command::{Command, Output, Program, bytes};
-use crate::database::{Ending, ProcessState};
+pub mod clock;
+pub mod damage;
+pub mod disk;
+pub mod group;
+pub mod snapshot;
+pub mod touch;
+
+use crate::command::{Command, Ending, Output, ProcessState, Program, bytes};
 use crate::shape::{Echoes, Measured, Shape};
+use clock::{Reading, Skew, SystemReading};
+use damage::{Change, Plan};
+use disk::DiskHarm;
+use group::Resource;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
+use snapshot::Snapshot;
 use std::time::Duration;
+use touch::Touch;
 
 /// The version of this protocol. An agent is the same build as the harness that uploads it, so a difference means that the
 /// wrong program was started.
@@ -67,17 +72,6 @@ pub struct Undone {
     pub what: String,
     /// Why it could not be undone; `None` if it was.
     pub error: Option<String>,
-}
-
-/// The node's own clock at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SystemReading {
-    /// What it says, in nanoseconds since 1970.
-    pub real_ns: i64,
-    /// How far that is ahead of what it would say if nobody had touched it, by clocks of the node that were not.
-    pub ahead_ns: i64,
-    /// How far that may be off.
-    pub error_ns: i64,
 }
 
 /// A request with its number.

@@ -9,8 +9,8 @@
 //! The clock of a kernel that others live on is refused: those of containers (their namespaces are not the kernel's first ones),
 //! and those of nodes that share their kernel with the control node or with another node (they booted as one).
 
-use super::clock::Skew;
-use super::protocol::SystemReading;
+use crate::agent::protocol::clock::Skew;
+use crate::agent::protocol::clock::SystemReading;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;

@@ -3,8 +3,7 @@
 //! Where there is systemd, its units are stopped and started, and nothing else of them is changed. Elsewhere the process is ended by
 //! SIGTERM and started again as it had been: the same program, arguments, environment and directory.
 
-use super::exec::Running;
-use super::process::let_signals_in;
+use super::exec::{Running, let_signals_in};
 use crate::command::Command;
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use serde::{Deserialize, Serialize};

@@ -107,19 +107,6 @@ impl Setting {
     }
 }
 
-/// A process's clock, compared with that of its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reading {
-    /// The process.
-    pub pid: i32,
-    /// When, by the node's own clock: nanoseconds since 1970.
-    pub at_ns: i64,
-    /// How far the process's `CLOCK_REALTIME` was ahead of the node's.
-    pub offset_ns: i64,
-    /// How far that may be off: half the time that the reading took.
-    pub error_ns: i64,
-}
-
 /// Restores a process if it is there and rewritten; returns whether it was.
 pub fn restore(pid: i32) -> Result<bool, ClockError> {
     match Rewritten::find(pid) {
@@ -133,6 +120,20 @@ pub fn restore(pid: i32) -> Result<bool, ClockError> {
 pub fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Why a process cannot be traced, as far as can be told.
+fn denied(pid: i32) -> ClockError {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default().to_owned();
+    let why = match (field("TracerPid:").as_str(), field("VmSize:").as_str()) {
+        ("" | "0", "") => "it is a thread of the kernel, or has ended".to_owned(),
+        ("" | "0", _) => {
+            "the agent must be root, or the process its user's own and a descendant (sysctl kernel.yama.ptrace_scope)".to_owned()
+        }
+        (tracer, _) => format!("process {tracer} traces it already (a debugger, strace?)"),
+    };
+    ClockError::Refused(format!("process {pid} may not be traced: {why}"))
 }
 
 #[cfg(test)]

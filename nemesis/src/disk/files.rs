@@ -3,116 +3,16 @@
 //! What each change replaces is read by a program of the node before, during and after: by `od` and `stat`, not by what writes.
 
 use crate::agent::Agents;
-use crate::agent::damage::{Change, Harm, Pieces, Plan};
+use crate::agent::protocol::damage::{Change, Harm, Pieces, Plan};
 use crate::command::Command;
 use crate::database::DataFiles;
-use crate::fault::{Context, Report};
+use crate::fault::Context;
+use crate::report::Report;
 use crate::observe::look_until;
 use crate::{Node, NodeError};
 
 /// How many changes of a node are looked at.
 const LOOKED_AT_MAX: usize = 6;
-
-/// How much of a file is read to find out where damage would be noticed; what lies behind is left alone.
-const READ_BYTES_MAX: u64 = 8 << 20;
-
-/// The database's files, node by node.
-pub trait Files: Send + Sync {
-    /// Which files of its data hold what it must not lose.
-    fn kinds(&self) -> &[DataFiles];
-
-    /// Where damage to these files is certain to be noticed, as they are now; the database may run.
-    fn payloads(&self, node: &Node, kind: &DataFiles) -> Result<Pieces, NodeError>;
-
-    /// Kills the database and says how its files would be damaged.
-    fn plan(&self, node: &Node, plan: &Plan) -> Result<Vec<Change>, NodeError>;
-
-    /// Damages them as planned and starts the database on them. That it does not run then is no error.
-    fn damage(&self, node: &Node, changes: &[Change]) -> Result<(), NodeError>;
-
-    /// Puts back what was there, where nobody has written since, and starts the database. No harm if nothing is damaged.
-    fn repair(&self, node: &Node) -> Result<(), NodeError>;
-
-    /// What stands where a change was planned, read by a program of the node: as many bytes as the change knows, or the length of the
-    /// file if it is one that cuts it off.
-    fn look(&self, node: &Node, change: &Change) -> Result<Found, NodeError>;
-}
-
-/// What stands where a change was planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// What was there before.
-    Old,
-    /// What the damage is.
-    New,
-    /// Neither.
-    Other,
-}
-
-/// The files of a program that is started by the nodes' agents.
-pub struct AgentFiles {
-    agents: Agents,
-    program: &'static str,
-    kinds: Vec<DataFiles>,
-}
-
-impl AgentFiles {
-    /// These files of the program of this name.
-    pub fn new(agents: Agents, program: &'static str, kinds: Vec<DataFiles>) -> AgentFiles {
-        AgentFiles { agents, program, kinds }
-    }
-}
-
-impl Files for AgentFiles {
-    fn kinds(&self) -> &[DataFiles] {
-        &self.kinds
-    }
-
-    fn payloads(&self, node: &Node, kind: &DataFiles) -> Result<Pieces, NodeError> {
-        let Some(payloads) = kind.payloads else { return Err(NodeError::new(&node.name, nobody_knows(kind.what))) };
-        let agent = self.agents.of(node);
-        let names = agent.run_ok(&Command::new(["ls", &format!("{}/{}", agent.directory(), kind.directory)]))?.text();
-        let mut pieces = Pieces::new();
-        for name in names.lines().filter(|name| name.ends_with(&kind.suffix)) {
-            let written = agent.read_written(&format!("{}/{name}", kind.directory), READ_BYTES_MAX)?;
-            pieces.insert(name.into(), payloads(&written));
-        }
-        Ok(pieces)
-    }
-
-    fn plan(&self, node: &Node, plan: &Plan) -> Result<Vec<Change>, NodeError> {
-        self.agents.of(node).plan_damage(self.program, plan)
-    }
-
-    fn damage(&self, node: &Node, changes: &[Change]) -> Result<(), NodeError> {
-        self.agents.of(node).damage(self.program, changes)
-    }
-
-    fn repair(&self, node: &Node) -> Result<(), NodeError> {
-        self.agents.of(node).repair(self.program)
-    }
-
-    fn look(&self, node: &Node, change: &Change) -> Result<Found, NodeError> {
-        let agent = self.agents.of(node);
-        if change.new.is_empty() {
-            let length = agent.run_ok(&Command::new(["stat", "-c", "%s", &change.path]))?.text();
-            let end = change.offset + change.old.len() as u64;
-            return Ok(match length.trim().parse::<u64>() {
-                Ok(length) if length == change.offset => Found::New,
-                Ok(length) if length == end => Found::Old,
-                _ => Found::Other,
-            });
-        }
-        let (from, count) = (change.offset.to_string(), change.new.len().to_string());
-        let dump = agent.run_ok(&Command::new(["od", "-An", "-v", "-tx1", "-j", &from, "-N", &count, &change.path]))?.text();
-        let there: Vec<u8> = dump.split_ascii_whitespace().filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-        Ok(match there {
-            there if there == change.new => Found::New,
-            there if there == change.old => Found::Old,
-            _ => Found::Other,
-        })
-    }
-}
 
 /// The files of the database; an error if nobody knows which they are.
 pub(super) fn files(context: &Context) -> Result<&dyn Files, NodeError> {

@@ -146,26 +146,6 @@ impl Outgoing {
     }
 }
 
-/// Keeps the first [`OUTPUT_BYTES_MAX`] bytes.
-#[derive(Debug, Default)]
-pub(crate) struct Bounded {
-    pub(crate) kept: Vec<u8>,
-    pub(crate) truncated: bool,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = OUTPUT_BYTES_MAX - self.kept.len();
-        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.truncated |= bytes.len() > room;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// A command with its environment and directory as one argument vector.
 fn wrap(command: &Command) -> Vec<String> {
     let mut argv: Vec<String> = Vec::new();

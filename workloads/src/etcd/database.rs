@@ -1,7 +1,6 @@
 //! etcd as a database under test: one server per node, started and hurt through the node's agent.
 
-use super::members::Standing;
-use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, LOGS, Member, NAME};
+use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, LOGS, Member, NAME, Standing};
 use super::{EtcdOptions, authority, status, wal};
 use nemesis::crash::LabHosts;
 use nemesis::{

@@ -7,7 +7,8 @@
 //! were told: a finding. Members that are compacted to different revisions hash different things; they are not compared.
 
 use super::database::EtcdDatabase;
-use super::members::Standing;
+use super::server::Standing;
+use super::status::Hash;
 use super::{authority, status};
 use crate::system::{Finding, Findings};
 use nemesis::Cluster;
@@ -18,21 +19,6 @@ use std::time::{Duration, Instant};
 /// How long a member may take to have what another one has.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
-
-/// What a member says of its data.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Hash {
-    hash: u32,
-    /// A default is left out.
-    #[serde(default)]
-    compact_revision: i64,
-}
-
-impl Hash {
-    pub(super) fn parse(body: &[u8]) -> Result<Hash, String> {
-        serde_json::from_slice(body).map_err(|_| format!("it says of its hash: {}", String::from_utf8_lossy(body).trim()))
-    }
-}
 
 impl EtcdDatabase {
     /// Asks every member for its hash at the newest revision that any of them knows.

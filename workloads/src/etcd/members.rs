@@ -7,7 +7,7 @@
 
 use super::database::EtcdDatabase;
 use super::gateway;
-use super::server::NAME;
+use super::server::{NAME, Standing};
 use nemesis::{Cluster, Membership, Node, NodeError, ProcessState};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,22 +27,6 @@ const HEALTHY_WITHIN: Duration = Duration::from_secs(8);
 
 /// The pause before a step towards coming back is tried again.
 const AGAIN: Duration = Duration::from_millis(150);
-
-/// Where a node stands, as far as this run has moved it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// A member, since the cluster was made.
-    #[default]
-    Founder,
-    /// A member with this identity was asked to be removed; whether it was is not known yet.
-    Leaving(String),
-    /// No member. It has no process and no data.
-    Out,
-    /// A member again, perhaps without a process or a vote yet.
-    Joining,
-    /// A member again.
-    Rejoined,
-}
 
 /// A member as etcd lists it. Fields that hold their default are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

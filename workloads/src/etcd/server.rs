@@ -129,6 +129,22 @@ pub(super) fn describe(options: &EtcdOptions) -> Vec<(String, String)> {
     .into()
 }
 
+/// Where a node stands, as far as this run has moved it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A member, since the cluster was made.
+    #[default]
+    Founder,
+    /// A member with this identity was asked to be removed; whether it was is not known yet.
+    Leaving(String),
+    /// No member. It has no process and no data.
+    Out,
+    /// A member again, perhaps without a process or a vote yet.
+    Joining,
+    /// A member again.
+    Rejoined,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

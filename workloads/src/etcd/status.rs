@@ -1,7 +1,6 @@
 //! What the servers say of themselves, asked over HTTP from where the harness runs, all at once.
 
 use super::client;
-use super::hashes::Hash;
 use futures_util::future::join_all;
 use serde::Deserialize;
 use std::fmt::Display;
@@ -150,6 +149,21 @@ fn confirmed(claims: Vec<(usize, Status)>, again: Vec<Result<Status, String>>) -
         .collect();
     confirmed.sort_unstable_by_key(|&(term, i)| (std::cmp::Reverse(term), i));
     confirmed.into_iter().map(|(_, i)| i).collect()
+}
+
+/// What a member says of its data.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Hash {
+    pub(super) hash: u32,
+    /// A default is left out.
+    #[serde(default)]
+    pub(super) compact_revision: i64,
+}
+
+impl Hash {
+    pub(super) fn parse(body: &[u8]) -> Result<Hash, String> {
+        serde_json::from_slice(body).map_err(|_| format!("it says of its hash: {}", String::from_utf8_lossy(body).trim()))
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 
 use super::Host;
 use crate::ProcessState;
-use crate::agent::cgroup::{self, Resource, Squeezed};
-use crate::agent::damage::{self, Change, Damaged, Plan};
-use crate::agent::disk::{self, DiskHarm, HurtDisk};
+use crate::agent::cgroup::{self, Squeezed};
+use crate::agent::protocol::group::Resource;
+use crate::agent::damage::{self, Damaged};
+use crate::agent::protocol::damage::{Change, Plan};
+use crate::agent::disk::{self, HurtDisk};
+use crate::agent::protocol::disk::DiskHarm;
 use crate::agent::firewall::Cut;
 use crate::agent::journal::Entry;
 use crate::agent::packets::Shaped;

@@ -1,9 +1,9 @@
 //! The node's own clock: whatever keeps it right is stopped first, and noted, and what it was is noted before it is touched.
 
 use super::Host;
-use crate::agent::clock::Skew;
+use crate::agent::protocol::clock::Skew;
 use crate::agent::journal::Entry;
-use crate::agent::protocol::SystemReading;
+use crate::agent::protocol::clock::SystemReading;
 use crate::agent::system_clock::{Before, may_be_set};
 use crate::agent::time_daemon::{self, Stopped};
 

@@ -1,6 +1,7 @@
 //! Processors for which there is no code to put into a process.
 
-use super::{ClockError, Reading, Setting};
+use super::{ClockError, Setting};
+use crate::agent::protocol::clock::Reading;
 use std::convert::Infallible;
 
 /// A process whose vDSO leads to code of ours: there is none here.

@@ -65,7 +65,7 @@ pub(super) fn open(pid: i32) -> Result<File, ClockError> {
 pub(super) fn access(pid: i32, error: &io::Error) -> ClockError {
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::NotFound, _) | (_, Some(libc::ESRCH)) => ClockError::Gone(pid),
-        (io::ErrorKind::PermissionDenied, _) => super::ptrace::denied(pid),
+        (io::ErrorKind::PermissionDenied, _) => crate::agent::vdso::denied(pid),
         _ => ClockError::Refused(format!("cannot look at process {pid}: {error}")),
     }
 }

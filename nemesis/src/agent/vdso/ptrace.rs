@@ -414,17 +414,3 @@ fn rank(pid: i32, tid: i32) -> u8 {
         _ => 1,
     }
 }
-
-/// Why a process cannot be traced, as far as can be told.
-pub(super) fn denied(pid: i32) -> ClockError {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default().to_owned();
-    let why = match (field("TracerPid:").as_str(), field("VmSize:").as_str()) {
-        ("" | "0", "") => "it is a thread of the kernel, or has ended".to_owned(),
-        ("" | "0", _) => {
-            "the agent must be root, or the process its user's own and a descendant (sysctl kernel.yama.ptrace_scope)".to_owned()
-        }
-        (tracer, _) => format!("process {tracer} traces it already (a debugger, strace?)"),
-    };
-    ClockError::Refused(format!("process {pid} may not be traced: {why}"))
-}

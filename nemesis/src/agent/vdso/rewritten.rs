@@ -2,7 +2,8 @@
 
 use super::maps::{self, Mapping, access};
 use super::ptrace::{self, Stopped, alone};
-use super::{ClockError, Reading, SECOND, Setting, elf, now_ns, stub};
+use super::{ClockError, SECOND, Setting, elf, now_ns, stub};
+use crate::agent::protocol::clock::Reading;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -25,6 +25,8 @@ mod revisions;
 mod same_values;
 pub(crate) mod sequential;
 mod sums;
+pub(crate) mod causal;
+pub(crate) mod convergence;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};

@@ -11,11 +11,11 @@ use crate::model::{
     Mutex, PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, TwoPhaseSet, UnorderedQueue,
 };
 use crate::options::{Algorithm, Options};
-use crate::rules::Rules;
-use crate::shrink::{Candidates, Core, shrink, shrink_among};
-use crate::together;
+use crate::switches::Rules;
+use crate::minimize::{Candidates, Core, shrink, shrink_among};
+use crate::locality;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Undecided, Verdict, Witness};
-use crate::weaker::decode::NIL_IN_TRANSACTIONS;
+use crate::causal::decode::NIL_IN_TRANSACTIONS;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
 use rayon::prelude::*;
@@ -117,7 +117,7 @@ pub(crate) fn check<M: Model>(
         verdict.reason = Some(limit.reason(0, 0));
         return Ok(verdict);
     }
-    let parts = together::parts(keys.groups());
+    let parts = locality::parts(keys.groups());
     let read: Vec<_> = parts.par_iter().flat_map_iter(|part| decode(model, history, &keys, part, budget)).collect();
     let malformed = read.iter().filter_map(|read| if let Err(Unread::Malformed(op, why)) = read { Some((*op, why)) } else { None });
     if let Some((op, why)) = malformed.min_by_key(|malformed| malformed.0) {
@@ -198,7 +198,7 @@ fn round<'b, O>(
 fn certify_orders<M: Model>(of: &order::Of<'_, M>, verdicts: &mut [KeyVerdict], budget: &Budget) {
     let mut rest = verdicts;
     let mut parts = Vec::new();
-    for groups in together::parts(of.keys.groups()) {
+    for groups in locality::parts(of.keys.groups()) {
         let (part, others) = rest.split_at_mut(groups.len());
         parts.push((groups, part));
         rest = others;

@@ -43,7 +43,8 @@ mod sums;
 mod written;
 
 use crate::budget::{Account, Budget, Limit};
-use crate::certify_convergence::{self, Claims};
+use crate::certify::convergence;
+use crate::certify::convergence::Claims;
 use crate::check::{located, notes_on_keys, refusal};
 use crate::text::{many, seconds};
 use crate::options::Options;
@@ -54,7 +55,7 @@ use histories::history::NO_EVENT;
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, Process, ValueId};
 use rayon::prelude::*;
-use rules::{Found, Wrong};
+use compare::{Found, Wrong};
 use rustc_hash::FxBuildHasher;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -153,7 +154,7 @@ pub(crate) fn check(history: &History, options: &Options, budget: &Budget) -> Re
     };
     verdict.notes.extend(notes(history, &found, end));
     let sites = Sites::new(history);
-    let last = certify_convergence::last_update(history, &objects);
+    let last = convergence::last_update(history, &objects);
     budget.keys_total.store(found.len() as u64, Ordering::Relaxed);
     verdict.keys = (found.par_iter())
         .map(|object| {

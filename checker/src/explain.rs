@@ -1,6 +1,6 @@
 //! Why there is no order, in words.
 //!
-//! Everything is said of a minimal contradiction ([`crate::shrink`]) and of the updates that stored the values it saw.
+//! Everything is said of a minimal contradiction ([`crate::minimize`]) and of the updates that stored the values it saw.
 
 mod crossing;
 mod possible;
@@ -9,7 +9,7 @@ mod steps;
 use crate::text::many;
 use crate::linear::problem::{Entry, Problem};
 use crate::model::{Call, Decoded, Model, Role, Sees};
-use crate::shrink::Core;
+use crate::minimize::Core;
 use crate::verdict::{Counterexample, Step, Words};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, Outcome};

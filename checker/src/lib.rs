@@ -2,32 +2,29 @@
 //!
 //! This crate knows histories and nothing else: no file, network, clock, environment or randomness. The same input gives the
 //! same output, byte for byte, whatever the thread count. It cannot fail: what it cannot decide is [`Answer::Unknown`] with
-//! the reason. Every answer that leaves it has been re-checked by `certify`, or `certify_weaker` for models weaker than
-//! linearizable, which share no code with the searches.
+//! the reason. Every answer that leaves it has been re-checked by `certify`, which shares no code with the searches.
 //!
 //! Start reading at [`verdict`] (what is said) and [`model`] (what an object promises). To gate an object of your own program in
 //! its tests, begin with [`recorder`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod causal;
 mod certify;
-mod certify_convergence;
-mod certify_weaker;
 mod check;
 mod consistency;
 mod convergence;
 mod explain;
 mod interner;
 mod linear;
+mod locality;
+mod minimize;
 mod sequential;
-mod shrink;
 #[cfg(test)]
 #[path = "../../tests/size.rs"]
 mod test_size;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
-mod together;
-mod weaker;
 
 pub mod budget;
 pub mod describe;
@@ -35,8 +32,8 @@ pub mod ladder;
 pub mod model;
 pub mod options;
 pub mod recorder;
-pub mod rules;
 pub mod staleness;
+pub mod switches;
 pub mod text;
 pub mod verdict;
 
@@ -44,7 +41,7 @@ pub use budget::Budget;
 pub use histories;
 pub use model::Model;
 pub use options::{Algorithm, FailedCas, NilRead, Options};
-pub use rules::{Rule, Rules};
+pub use switches::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 pub use consistency::Consistency;
 
@@ -101,7 +98,7 @@ pub fn check(history: &histories::History, consistency: Consistency, options: &O
         Consistency::Sequential => sequential::check(history, options, false, budget),
         Consistency::SequentialPerKey => sequential::check(history, options, true, budget),
         Consistency::Eventual => convergence::check(history, options, budget),
-        weaker => weaker::check(history, weaker, options, budget),
+        weaker => causal::check(history, weaker, options, budget),
     }
 }
 

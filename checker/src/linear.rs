@@ -1,6 +1,6 @@
 //! Linearizability of one object (Herlihy and Wing 1990): reading the ops out of the history, and the procedures that decide.
 //!
-//! Each rule that makes the search fast has a switch ([`crate::rules`]) and its reason in the module that it lives in.
+//! Each rule that makes the search fast has a switch ([`crate::switches`]) and its reason in the module that it lives in.
 //!
 //! # What was thought of and is not done
 //! * **Overwrites are absorbed in the exact search.** The search with hidden overwrites does it, which keeps few configurations and
@@ -14,7 +14,6 @@
 //!   each is written once, the zones decide. `certify` does it, for its few ops look at few values.
 
 mod configs;
-mod deciders;
 mod mask;
 mod path;
 pub(crate) mod problem;
@@ -27,11 +26,12 @@ mod unseen;
 mod usage;
 mod witness;
 mod zones;
+mod unique;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::model::{Model, Sees, Tally};
 use crate::options::Algorithm;
-use crate::rules::{Rule, Rules};
+use crate::switches::{Rule, Rules};
 use crate::verdict::{Others, Reason, Undecided};
 use histories::OpId;
 use mask::{Mask, Wide};
@@ -127,8 +127,8 @@ pub(crate) fn decide<M: Model>(
 /// The procedures besides the search that fit a model, in the order in which they are tried.
 pub(crate) fn procedures<M: Model>(model: &M) -> &'static [Algorithm] {
     match (model.collection(), model.tally()) {
-        (Some(collection), _) => deciders::of_collection(collection),
-        (None, Some(tally)) => deciders::of_tally(tally),
+        (Some(collection), _) => unique::of_collection(collection),
+        (None, Some(tally)) => unique::of_tally(tally),
         (None, None) => &[Algorithm::Zones],
     }
 }
@@ -147,7 +147,7 @@ fn quickly<M: Model>(
     let mut account = Account::new(budget);
     match procedure {
         Algorithm::Zones => zones::decide(model, problem, events, &mut account),
-        procedure => deciders::decide(model, problem, events, procedure, &mut account),
+        procedure => unique::decide(model, problem, events, procedure, &mut account),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What to check, and the choices that change verdicts of real files.
 
-use crate::rules::Rules;
+use crate::switches::Rules;
 use histories::Value;
 use std::str::FromStr;
 

@@ -13,7 +13,7 @@ mod linearized;
 pub(crate) mod program;
 mod saturate;
 mod search;
-mod shrink;
+mod minimize;
 
 use crate::budget::{Account, Budget};
 use crate::certify::order::Refused;
@@ -23,9 +23,9 @@ use crate::linear::problem::Unread;
 use crate::model::{CasRegister, Kv, Model, Register};
 use crate::options::Options;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Summary, Verdict, Witness, Words};
-use crate::weaker::decode::{OF_CELLS, Rules};
-use crate::weaker::execution::Execution;
-use crate::weaker;
+use crate::causal::decode::{OF_CELLS, Rules};
+use crate::causal::execution::Execution;
+use crate::causal;
 use crate::consistency::Consistency;
 use hashbrown::HashMap;
 use histories::keyed::Keys;
@@ -176,7 +176,7 @@ impl Cells<'_> {
     /// The answer for the ops of an execution.
     fn answer(&self, ids: &[OpId], execution: &Execution) -> Result<Found, String> {
         let Judge { history, budget, .. } = *self.judge;
-        if let Some(answer) = weaker::impossible(history, self.rules, execution) {
+        if let Some(answer) = causal::impossible(history, self.rules, execution) {
             return Ok((answer, "saturation", 0));
         }
         let mut account = Account::new(budget);
@@ -187,11 +187,11 @@ impl Cells<'_> {
             Err(Ended::Cycle(suspects)) => {
                 drop(account);
                 let mut account = Account::new(budget);
-                if let Err(limit) = account.hold(history.ops().len() * weaker::Claims::BYTES_PER_OP) {
+                if let Err(limit) = account.hold(history.ops().len() * causal::Claims::BYTES_PER_OP) {
                     return Ok((Answer::Unknown(limit.reason(0, 0)), "saturation", 0));
                 }
-                let claims = weaker::Claims::new(history, self.rules);
-                let answer = weaker::refuted(history, &claims, execution, &suspects, Consistency::Sequential, budget);
+                let claims = causal::Claims::new(history, self.rules);
+                let answer = causal::refuted(history, &claims, execution, &suspects, Consistency::Sequential, budget);
                 return Ok((answer, "saturation", 0));
             }
         };
@@ -312,7 +312,7 @@ impl<R> Judge<'_, R> {
     {
         let mut account = Account::new(self.budget);
         let found = Claims::new(self.history, self.reading, ids.iter().copied(), &mut account)
-            .and_then(|claims| shrink::shrink(&claims, &nearest(self.history, program, stuck), self.kinds, self.budget));
+            .and_then(|claims| minimize::shrink(&claims, &nearest(self.history, program, stuck), self.kinds, self.budget));
         match found {
             Ok(Some(core)) => Answer::Invalid(Box::new(told(core))),
             Ok(None) => {
@@ -344,7 +344,7 @@ fn nearest<M: Model>(history: &History, program: &Program<M>, stuck: &[u32]) -> 
 /// Ops that the sentence names; the rest are counted.
 const NAMED: usize = 12;
 
-fn told(core: shrink::Core) -> Counterexample {
+fn told(core: minimize::Core) -> Counterexample {
     let mut needed = core.needed;
     needed.sort_unstable();
     let text = |text: &str| Words::Text(text.into());

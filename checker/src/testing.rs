@@ -6,7 +6,7 @@ mod definition;
 mod objects;
 
 use crate::model::{CasRegister, Kv, Register};
-use crate::rules::{Rule, Rules};
+use crate::switches::{Rule, Rules};
 use crate::verdict::Summary;
 use crate::{Budget, Options, check, check_linearizable};
 use histories::{Builder, History, Kind, Value};

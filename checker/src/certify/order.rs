@@ -3,7 +3,7 @@
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};
 use crate::model::Model;
-use crate::together;
+use crate::locality;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId};
 
@@ -37,7 +37,7 @@ pub(crate) fn all_hold<M: Model>(
 ) -> Vec<Option<Result<(), Refused>>> {
     let with_orders = groups.iter().zip(orders.iter().copied());
     let mut replays: Vec<_> = with_orders.map(|(group, order)| order.map(|order| Replay::new(of, group, order, NEVER, budget))).collect();
-    for end in together::stretches(of.history.ops().len(), groups.len()) {
+    for end in locality::stretches(of.history.ops().len(), groups.len()) {
         for replay in replays.iter_mut().flatten() {
             if let Ok(going) = replay
                 && let Err(refused) = going.goes_on(of, end)

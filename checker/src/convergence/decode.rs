@@ -3,7 +3,7 @@
 use crate::check::unknown_model;
 use crate::model::{Call, Counter, Decoded, ListAppend, Model, Set, counter, list, set};
 use crate::options::Options;
-use crate::weaker::decode::{Micro, Rules};
+use crate::causal::decode::{Micro, Rules};
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, Value, ValueId};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::budget::{Account, Budget, Limit};
 use crate::interner::Interner;
 use crate::model::{Call, Decoded, Model};
-use crate::together;
+use crate::locality;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, Outcome};
 
@@ -64,7 +64,7 @@ pub(crate) fn decode<'b, M: Model>(
     budget: &'b Budget,
 ) -> Vec<Read<'b, M::Op>> {
     let mut decoders: Vec<Result<Decoder<'_, 'b, M>, Unread>> = groups.iter().map(|group| Decoder::new(group, budget)).collect();
-    for end in together::stretches(history.ops().len(), groups.len()) {
+    for end in locality::stretches(history.ops().len(), groups.len()) {
         for decoder in &mut decoders {
             if let Ok(going) = decoder
                 && let Err(unread) = going.goes_on(model, history, keys, end)

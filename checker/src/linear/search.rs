@@ -42,7 +42,7 @@ use super::states::{IMPOSSIBLE, States};
 use super::usage::{NOTHING_USED, Usages};
 use crate::budget::{Account, Budget, Limit};
 use crate::model::Model;
-use crate::rules::{Rule, Rules};
+use crate::switches::{Rule, Rules};
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 

@@ -9,7 +9,7 @@ use super::zones::{self, Zones};
 use crate::budget::{Account, Budget};
 use crate::model::{CasRegister, Model};
 use crate::options::{FailedCas, Options};
-use crate::rules::Rules;
+use crate::switches::Rules;
 use histories::{History, OpId, ValueId};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -110,7 +110,7 @@ impl MultiRegister {
     }
 }
 
-/// Whether the history is session text: see [`crate::weaker::decode::Rules::new`].
+/// Whether the history is session text: see [`crate::causal::decode::Rules::new`].
 fn begins_with_zero(history: &History) -> bool {
     matches!(history.meta.format, "awdit" | "plume" | "dbcop")
 }

@@ -9,7 +9,7 @@ use crate::linear::problem::decode;
 use crate::linear::{self, Answer};
 use crate::model::Model;
 use crate::options::Algorithm;
-use crate::rules::Rules;
+use crate::switches::Rules;
 use histories::keyed::Keys;
 use histories::{History, OpId};
 use std::collections::VecDeque;

@@ -25,7 +25,7 @@
 //!    "empty" besides, a value must be gone by the moment chosen too: if that works it is an order; if nothing works even
 //!    without the values that stayed, there is none; otherwise the search must say.
 
-use super::lives::{GoneBy, Life, Lives, Needy, STAYED, lives, moments, take_out};
+use crate::linear::unique::value_intervals::{GoneBy, Life, Lives, Needy, STAYED, lives, moments, take_out};
 use super::{NONE, No, Ops};
 use crate::budget::Account;
 use crate::linear::problem::NEVER;

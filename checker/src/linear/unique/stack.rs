@@ -31,8 +31,8 @@
 //! them, these values are popped by them, which may give deadlines to further values; in the end all is decided as above: an
 //! order is an order, and otherwise the search must say.
 
-use super::cover::{Cover, Minima};
-use super::lives::{GoneBy, LATE, Life, Lives, Needy, lives, moments, take_out};
+use crate::linear::unique::segment_tree::{Cover, Minima};
+use crate::linear::unique::value_intervals::{GoneBy, LATE, Life, Lives, Needy, lives, moments, take_out};
 use super::{No, Ops};
 use crate::budget::{Account, Limit};
 use crate::linear::problem::NEVER;

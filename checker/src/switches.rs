@@ -28,7 +28,7 @@ pub enum Rule {
     FewConfigurations,
     /// A search in which ops of unknown outcome happen as often as they like (`linear/search.rs`): finds contradictions only.
     UnlimitedUnknowns,
-    /// The procedures for values that are put in once (`linear/zones.rs`, `linear/deciders.rs`).
+    /// The procedures for values that are put in once (`linear/zones.rs`, `linear/unique.rs`).
     UniqueValues,
 }
 

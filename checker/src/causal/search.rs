@@ -5,7 +5,7 @@
 //! key that is still to be read, so no such point is tried twice.
 
 use super::execution::{Execution, INITIAL};
-use super::small::{Closure, necessary};
+use crate::causal::minimize::{Closure, necessary};
 use crate::consistency::Consistency;
 use super::FEW;
 use crate::budget::{Account, Budget, Limit};

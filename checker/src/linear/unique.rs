@@ -10,18 +10,18 @@
 
 mod bag;
 mod counter;
-mod cover;
-mod elements;
-mod growing;
-mod holds;
 mod ids;
-mod lives;
-mod permits;
 mod priority;
 mod queue;
 mod revisions;
 mod stack;
-mod tokens;
+mod segment_tree;
+mod value_intervals;
+mod fencing_lock;
+mod reentrant_mutex;
+mod semaphore;
+mod grow_only;
+mod set;
 
 use super::problem::{Entry, Event, NEVER, Problem};
 use super::zones::Zones;
@@ -142,13 +142,13 @@ pub(crate) fn decide<M: Model>(
             _ => Err(No::Open),
         },
         (Algorithm::BagMoments, _) => bag::decide(&ops, account),
-        (Algorithm::NestedReads, _) => growing::decide(&ops, growing::Order::None, account),
-        (Algorithm::SetElements, _) => elements::decide(&ops, account),
-        (Algorithm::ReadOrder, _) => growing::decide(&ops, growing::Order::Listed, account),
+        (Algorithm::NestedReads, _) => grow_only::decide(&ops, grow_only::Order::None, account),
+        (Algorithm::SetElements, _) => set::decide(&ops, account),
+        (Algorithm::ReadOrder, _) => grow_only::decide(&ops, grow_only::Order::Listed, account),
         (Algorithm::DistinctIds, _) => ids::decide(&ops, account),
-        (Algorithm::PermitCounts, Some(Tally::Permits(permits))) => permits::decide(&ops, permits, account),
-        (Algorithm::HoldIntervals, _) => holds::decide(&ops, account),
-        (Algorithm::TokenOrder, _) => tokens::decide(&ops, account),
+        (Algorithm::PermitCounts, Some(Tally::Permits(permits))) => semaphore::decide(&ops, permits, account),
+        (Algorithm::HoldIntervals, _) => reentrant_mutex::decide(&ops, account),
+        (Algorithm::TokenOrder, _) => fencing_lock::decide(&ops, account),
         (Algorithm::RevisionOrder, Some(Tally::Revisions { told: true })) => revisions::decide(&ops, account),
         (Algorithm::CounterSums, Some(Tally::Number(start))) => counter::decide(&ops, start, account),
         _ => Err(No::Open),

@@ -21,7 +21,7 @@
 //! w1 leads to the read at position i exactly if its label is at most i. All is linear in the number of ops for each process,
 //! as long as few labels fall more than once.
 
-use super::causal::KeyWrites;
+use crate::causal::patterns::KeyWrites;
 use super::execution::{Execution, INITIAL};
 use std::collections::VecDeque;
 

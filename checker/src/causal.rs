@@ -3,23 +3,23 @@
 //! Unlike linearizability these are not local: what holds for each key alone need not hold for all together (Herlihy and
 //! Wing 1990, section 3.3), so a history is never split by key.
 //!
-//! A fast procedure finds either a proof or a few guilty ops (`causal`, `views`, `session`). Of these the ones that are not
-//! needed are left out, and what must come before what is said edge by edge (`small`). `certify_weaker` checks both answers again.
+//! A fast procedure finds either a proof or a few guilty ops (`patterns`, `views`, `session`). Of these the ones that are not
+//! needed are left out, and what must come before what is said edge by edge (`minimize`). `certify::causal` checks both answers again.
 
-pub(crate) mod causal;
 pub(crate) mod decode;
 pub(crate) mod execution;
 mod explain;
 pub(crate) mod graph;
 mod search;
 mod session;
-mod small;
 mod views;
+pub(crate) mod patterns;
+mod minimize;
 
 use crate::Consistency;
 use crate::budget::{Account, Budget, Limit};
 use crate::certify::order::Refused;
-pub(crate) use crate::certify_weaker::Claims;
+pub(crate) use crate::certify::causal::Claims;
 use crate::check::{located, notes_on_keys};
 use crate::options::{Algorithm, Options};
 use crate::verdict::{Answer, KeyVerdict, Reason, SessionView, Summary, Verdict, Witness};
@@ -152,7 +152,7 @@ pub(crate) fn refuted(
         return uncertified(format!("the contradiction takes {} operations", suspects.len()));
     }
     let mut account = Account::new(budget);
-    let (nodes, found) = match small::shrink(execution, &suspects, consistency, &mut account) {
+    let (nodes, found) = match minimize::shrink(execution, &suspects, consistency, &mut account) {
         Ok(Some(found)) => found,
         Ok(None) => return uncertified("the operations that contradict each other do not do so alone".into()),
         Err(limit) => return Answer::Unknown(limit.reason(0, 0)),
@@ -293,10 +293,10 @@ fn by_closure(execution: &Execution, suspects: &[u32], consistency: Consistency,
     few.sort_unstable();
     few.dedup();
     let mut account = Account::new(budget);
-    if few.len() <= FEW && small::contradiction(&execution.restricted(&few), consistency, &mut account)?.is_some() {
+    if few.len() <= FEW && minimize::contradiction(&execution.restricted(&few), consistency, &mut account)?.is_some() {
         return Err(Decision::Invalid(few));
     }
-    if execution.len() <= FEW && small::contradiction(execution, consistency, &mut account)?.is_some() {
+    if execution.len() <= FEW && minimize::contradiction(execution, consistency, &mut account)?.is_some() {
         return Err(Decision::Invalid((0..execution.len() as u32).collect()));
     }
     drop(account);

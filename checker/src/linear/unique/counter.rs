@@ -9,7 +9,7 @@
 //!
 //! Otherwise which adds are counted at which read is looked for, read by read: module `lines`.
 
-mod lines;
+mod partial_sums;
 
 use super::{No, Ops};
 use crate::budget::Account;
@@ -50,7 +50,7 @@ pub(super) fn decide(ops: &Ops<'_>, start: i128, account: &mut Account<'_>) -> R
         }
     }
     narrow(ops, &adds, &mut reads, account)?;
-    lines::decide(ops, &adds, &reads, account)
+    partial_sums::decide(ops, &adds, &reads, account)
 }
 
 /// 1 if all adds are positive, -1 if all are negative.

@@ -22,7 +22,7 @@
 
 use super::{Add, Read};
 use crate::budget::{Account, Limit};
-use crate::linear::deciders::{BYTES_PER_OP, FxMap, No, Ops};
+use crate::linear::unique::{BYTES_PER_OP, FxMap, No, Ops};
 use crate::linear::path::{Paths, ROOT, Step, growth};
 use crate::linear::problem::NEVER;
 use histories::OpId;

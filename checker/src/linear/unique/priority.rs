@@ -23,7 +23,7 @@
 //! which all smaller values that stayed can be taken by ops that were invoked by then, or, in a second try, puts this off
 //! until its last moment. If both fail, the search must say.
 
-use super::lives::{Life, Needy, cover, lives, take_out};
+use crate::linear::unique::value_intervals::{Life, Needy, cover, lives, take_out};
 use super::{NONE, No, Ops};
 use crate::budget::{Account, Limit};
 use crate::linear::problem::NEVER;

@@ -1,7 +1,7 @@
 //! Contradictions in words.
 
 use super::execution::{Execution, Impossible};
-use super::small::{Contradiction, Link};
+use crate::causal::minimize::{Contradiction, Link};
 use crate::verdict::{Counterexample, Edge, EdgeKind, Pattern, Step, StepKind, Words};
 use histories::{History, OpId, ValueId};
 

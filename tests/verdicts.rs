@@ -121,7 +121,7 @@ fn the_recorded_histories_that_say_nothing_are_known() {
     let says_nothing = |file: &str| {
         let history = read_path(directory.join(file), None).unwrap_or_else(|error| panic!("{error}"));
         let keyed = histories::Keys::split(&history, None).is_keyed();
-        harness::evidence::lack(&history, keyed, None).is_some()
+        harness::check::evidence::lack(&history, keyed, None).is_some()
     };
     let found: Vec<&str> = files.filter(|file| says_nothing(file)).collect();
     let known = [

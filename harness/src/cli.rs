@@ -19,8 +19,9 @@ mod stat;
 mod test;
 mod verify_clean;
 
-use crate::console::{self, Color, Console};
-use crate::{exit, words};
+use crate::ui::console;
+use crate::ui::console::{Color, Console};
+use crate::ui::{exit, format};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -192,7 +193,7 @@ fn after_the_verdict(done: anyhow::Result<()>, global: Global) -> u8 {
 /// This process's command line, by the program's name: what repeats it.
 fn command_line() -> String {
     let words: Vec<String> = std::iter::once("rashomon".into()).chain(std::env::args().skip(1)).collect();
-    words::shell(&words)
+    format::shell(&words)
 }
 
 /// Help and version are no errors; everything else clap refuses is one of usage (its own code for that is 2, our unknown).
@@ -202,7 +203,7 @@ fn refused(error: &clap::Error) -> ExitCode {
         return ExitCode::from(exit::VALID);
     }
     // It holds words of the command line, which may be names of files: they are shown in one line each.
-    let shown = Cli::try_parse_from(std::env::args_os().map(|word| words::name(&word.to_string_lossy())));
+    let shown = Cli::try_parse_from(std::env::args_os().map(|word| format::name(&word.to_string_lossy())));
     let text = shown.map_or_else(|error| error, |_| Cli::command().error(error.kind(), "the command line makes no sense"));
     let text = text.render().to_string();
     let console = Console::stderr(Color::Auto);

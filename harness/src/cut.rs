@@ -83,7 +83,7 @@ fn limit_of_header(history: &History) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::faults;
+    use crate::check::fault_windows;
     use histories::{Builder, Event, Kind};
 
     /// A history of events of the nemesis: function, value, milliseconds.
@@ -94,7 +94,7 @@ mod tests {
             b.push(Event { process, kind: Kind::Info, f, value, time: ms * 1_000_000, line: 0 });
         }
         let history = b.finish();
-        of(&history, &faults::phases(&history), limit_ms).map(|cut| cut.in_words())
+        of(&history, &fault_windows::phases(&history), limit_ms).map(|cut| cut.in_words())
     }
 
     #[test]

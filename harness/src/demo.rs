@@ -9,11 +9,11 @@ pub mod rows;
 mod scenes;
 mod stage;
 
-use crate::analysis::{FileError, FileOptions, RecordedFile};
-use crate::interrupt::Interrupt;
-use crate::judge::Limits;
-use crate::ladder;
-use crate::progress::Progress;
+use crate::check::analysis::{FileError, FileOptions, RecordedFile};
+use crate::runner::interrupt::Interrupt;
+use crate::check::limits::Limits;
+use crate::check::ladder;
+use crate::ui::progress::Progress;
 use anyhow::anyhow;
 use checker::ladder::Rung;
 use checker::Consistency;
@@ -158,7 +158,7 @@ type Judged = (Vec<Rung>, Vec<(Object, Rung)>);
 
 fn judge(row: &Row, options: &Options, history: &Path, interrupt: &Interrupt) -> anyhow::Result<Judged> {
     let how = |object: Object| FileOptions { options: object.options(), limits: options.limits, ..FileOptions::default() };
-    let quiet = Progress::quiet(crate::console::Console::plain());
+    let quiet = Progress::quiet(crate::ui::console::Console::plain());
     let stop = || interrupt.times() > 0;
     let wrong = |error: FileError| match error {
         FileError::Read(why) | FileError::Model(why) => anyhow!(why),

@@ -4,7 +4,7 @@
 //! own weight in the exit code.
 
 use crate::timeline::FaultWindow;
-use crate::words;
+use crate::ui::format;
 use nemesis::{Ending, spec};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Finding {
         let when = if at_ns < 0 {
             "before the first client asked".to_owned()
         } else {
-            format!("at {}", words::duration(Duration::from_millis(at_ns.unsigned_abs() / 1_000_000)))
+            format!("at {}", format::duration(Duration::from_millis(at_ns.unsigned_abs() / 1_000_000)))
         };
         let memory = if ending.out_of_memory { ", for want of memory" } else { "" };
         let log = if ending.log.is_empty() { String::new() } else { format!("; its log ends: {}", ending.log) };

@@ -1,7 +1,7 @@
 //! Everything known of one run, or of one judged file: what the report is made from.
 //!
-//! This is plain data. The test's life fills it ([`crate::test`]), `analyze` fills it from a stored run, `check` from a file
-//! alone; [`crate::report`] and [`crate::terminal`] only read it. What is not known is absent, never made up.
+//! This is plain data. The test's life fills it ([`crate::runner::test`]), `analyze` fills it from a stored run, `check` from a file
+//! alone; [`crate::render::html`] and [`crate::render::terminal`] only read it. What is not known is absent, never made up.
 
 use crate::cut::Cut;
 use crate::findings::Findings;
@@ -143,7 +143,7 @@ impl TestFacts {
 
     /// The command line in one line, quoted for a shell where needed.
     pub fn command_line(&self) -> String {
-        crate::words::shell(&self.command)
+        crate::ui::format::shell(&self.command)
     }
 }
 

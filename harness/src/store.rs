@@ -15,7 +15,7 @@
 
 use crate::findings::Findings;
 use crate::run::{Footprints, NodeFile, Pictures, TestFacts};
-use crate::words;
+use crate::ui::format;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,17 +43,17 @@ impl RunDir {
         let parent = store.join(test);
         let made = [store, &parent].map(Path::to_path_buf).into_iter().filter(|folder| !folder.exists()).collect();
         let advice = "; choose another place with --store";
-        fs::create_dir_all(&parent).with_context(|| format!("cannot make the directory {}{advice}", words::path(&parent)))?;
+        fs::create_dir_all(&parent).with_context(|| format!("cannot make the directory {}{advice}", format::path(&parent)))?;
         for attempt in 0..SAME_SECOND_MAX {
             let name = if attempt == 0 { time.to_owned() } else { format!("{time}-{attempt}") };
             let path = parent.join(&name);
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(RunDir { path, made }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot make the directory {}{advice}", words::path(&path))),
+                Err(error) => return Err(error).with_context(|| format!("cannot make the directory {}{advice}", format::path(&path))),
             }
         }
-        bail!("{} holds {SAME_SECOND_MAX} runs of this second already", words::path(&parent))
+        bail!("{} holds {SAME_SECOND_MAX} runs of this second already", format::path(&parent))
     }
 
     /// Points `latest` at it, in its test's directory and in the store.
@@ -80,7 +80,7 @@ impl RunDir {
         if !run.test_file().is_file() {
             bail!(
                 "{} is no run's directory: it has no test.json. Runs are in store/<test>/<time>, the last one in store/latest",
-                words::path(path)
+                format::path(path)
             );
         }
         Ok(run)
@@ -234,7 +234,7 @@ fn write_for(path: &Path, bytes: &[u8], readers: Readers) -> anyhow::Result<()> 
         draft.as_file().sync_all()?;
         draft.persist(path).map(drop).map_err(|error| error.error)
     };
-    written().with_context(|| format!("cannot write {}", words::path(path)))
+    written().with_context(|| format!("cannot write {}", format::path(path)))
 }
 
 /// Makes the folders that a file is to lie in.
@@ -243,7 +243,7 @@ fn write_for(path: &Path, bytes: &[u8], readers: Readers) -> anyhow::Result<()> 
 /// What the system says, with the folder's name.
 pub fn make_parents(path: &Path) -> anyhow::Result<()> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the directory {} for {}", words::path(folder), words::path(path)))
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the directory {} for {}", format::path(folder), format::path(path)))
 }
 
 /// Makes a file that is not there yet. Through a link that somebody has put there nothing is written.
@@ -266,8 +266,8 @@ fn write_json(path: &Path, value: &impl Serialize, readers: Readers) -> anyhow::
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", words::path(path)))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not what this version of Rashomon writes", words::path(path)))
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", format::path(path)))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not what this version of Rashomon writes", format::path(path)))
 }
 
 /// A node's name as a file name: addresses may hold anything.

@@ -10,7 +10,7 @@ use checker::verdict::Reason;
 use checker::{Answer, Witness};
 use histories::{Builder, Kind, Value};
 use rashomon_harness::Run;
-use rashomon_harness::report::render;
+use rashomon_harness::render::html::render;
 use rashomon_harness::timeline::ClockReading;
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 
 use super::test::tell;
 use super::{Global, Outcome, options};
-use crate::analysis;
-use crate::interrupt::Interrupt;
-use crate::progress::Progress;
+use crate::check::analysis;
+use crate::runner::interrupt::Interrupt;
+use crate::ui::progress::Progress;
 use crate::store::RunDir;
 use checker::{Algorithm, Consistency};
 use clap::Args;

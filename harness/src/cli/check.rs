@@ -2,13 +2,15 @@
 
 use super::generate::is_standard_output;
 use super::{Failure, Global, Outcome, after_the_verdict, options};
-use crate::analysis::{FileError, FileOptions, RecordedFile};
-use crate::console::Console;
-use crate::interrupt::Interrupt;
-use crate::ladder;
-use crate::progress::Progress;
+use crate::check::analysis::{FileError, FileOptions, RecordedFile};
+use crate::ui::console::Console;
+use crate::runner::interrupt::Interrupt;
+use crate::check::ladder;
+use crate::ui::progress::Progress;
 use crate::run::Run;
-use crate::{console, exit, report, results, store, terminal, words};
+use crate::ui::{console, exit, format};
+use crate::render::{html, json, terminal};
+use crate::store;
 use anyhow::{Context as _, anyhow};
 use checker::ladder::{Overall, Rung};
 use checker::Consistency;
@@ -184,7 +186,7 @@ impl Judge<'_> {
         let text = if self.args.json {
             format!("{}\n", ladder::json(path, &rungs, &overall, self.args.at_least))
         } else {
-            let name = if self.args.files.len() > 1 { format!("{}\n", words::path(path)) } else { String::new() };
+            let name = if self.args.files.len() > 1 { format!("{}\n", format::path(path)) } else { String::new() };
             format!("{name}{}", ladder::block(&rungs, &overall, self.args.console(self.global)))
         };
         let said = say(self.args, &text);
@@ -205,7 +207,7 @@ impl Judge<'_> {
         self.progress.clear();
         let run = judged.map_err(|error| {
             let (FileError::Read(why) | FileError::Model(why)) = error;
-            anyhow!("{} was not written: {why}", words::path(page))
+            anyhow!("{} was not written: {why}", format::path(page))
         })?;
         run.repeat = super::command_line();
         run.ladder = ladder;
@@ -229,10 +231,10 @@ impl CheckArgs {
 /// Writes the page, and makes the folders that it is to lie in.
 fn write_page(page: &Path, run: &Run) -> anyhow::Result<()> {
     if is_standard_output(page) {
-        return console::print_data(|out| out.write_all(report::render(run).as_bytes())).context("cannot write to standard output");
+        return console::print_data(|out| out.write_all(html::render(run).as_bytes())).context("cannot write to standard output");
     }
     store::make_parents(page)?;
-    store::write(page, report::render(run).as_bytes())
+    store::write(page, html::render(run).as_bytes())
 }
 
 fn say(args: &CheckArgs, text: &str) -> anyhow::Result<()> {
@@ -249,7 +251,7 @@ fn refuse(file: &Path, error: FileError, args: &CheckArgs, global: Global) -> u8
         FileError::Read(why) => (why, exit::CRASH),
         FileError::Model(why) => (why, exit::USAGE),
     };
-    let said = if args.json { say(args, &format!("{}\n", results::of_error(&file.display().to_string(), &why))) } else { Ok(()) };
+    let said = if args.json { say(args, &format!("{}\n", json::of_error(&file.display().to_string(), &why))) } else { Ok(()) };
     super::complain(&why, global);
     exit::worse(code, after_the_verdict(said, global))
 }
@@ -294,9 +296,9 @@ fn consistency_help() -> String {
 
 fn told(run: &Run, args: &CheckArgs, global: Global) -> String {
     if args.json {
-        return format!("{}\n", results::of_check(run));
+        return format!("{}\n", json::of_check(run));
     }
     let page = args.report.as_deref().filter(|page| !is_standard_output(page));
     let block = terminal::verdict(run, page, args.console(global));
-    if args.files.len() > 1 { format!("{}\n{block}\n", words::path(&run.history_path)) } else { block }
+    if args.files.len() > 1 { format!("{}\n{block}\n", format::path(&run.history_path)) } else { block }
 }

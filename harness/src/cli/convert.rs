@@ -1,7 +1,7 @@
 //! `rashomon convert`: write a recorded file in another format.
 
 use super::{Failure, Global, Outcome, options};
-use crate::{console, exit, words};
+use crate::ui::{console, exit, format};
 use clap::Args;
 use histories::{Format, write};
 use std::path::{Path, PathBuf};
@@ -44,27 +44,27 @@ pub(super) struct ConvertArgs {
 
 pub(super) fn run(args: &ConvertArgs, _global: Global) -> Outcome {
     let Some(to) = args.to.or_else(|| format_of_name(&args.output)) else {
-        return Err(Failure::usage(format!("{}: name the format to write with --to", words::path(&args.output))));
+        return Err(Failure::usage(format!("{}: name the format to write with --to", format::path(&args.output))));
     };
     if !to.is_written() {
         return Err(Failure::usage(write::only_read(to)));
     }
     if args.output.symlink_metadata().is_ok() && !args.force {
-        return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));
+        return Err(Failure::usage(format!("{} exists; write over it with --force", format::path(&args.output))));
     }
     let history = histories::read_path(&args.input, args.format);
-    let history = history.map_err(|error| Failure::error(words::of_file(&args.input, &error.to_string())))?;
+    let history = history.map_err(|error| Failure::error(format::of_file(&args.input, &error.to_string())))?;
     let written = if args.output.as_os_str() == "-" {
         console::print_data(|out| write::write(out, &history, to))
     } else {
         histories::file::write_path(&args.output, &history, to)
     };
-    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", words::path(&args.output))))?;
-    let events = words::many(history.len(), "event");
-    let mut told = vec![format!("{}: {events} read as {}, written as {to}", words::path(&args.output), history.meta.format)];
+    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", format::path(&args.output))))?;
+    let events = format::many(history.len(), "event");
+    let mut told = vec![format!("{}: {events} read as {}, written as {to}", format::path(&args.output), history.meta.format)];
     told.extend(history.meta.torn_line.map(|line| format!("left out: line {line}, which its writer did not finish")));
     told.extend(
-        history.meta.passed_over.iter().map(|field| format!("left out: the field {}, which means nothing here", words::name(field))),
+        history.meta.passed_over.iter().map(|field| format!("left out: the field {}, which means nothing here", format::name(field))),
     );
     told.extend(write::losses(&history, to).into_iter().map(|loss| format!("lost in {to}: {loss}")));
     console::complain(&(told.join("\n") + "\n"));

@@ -1,13 +1,15 @@
 //! `rashomon demo`: every replication scheme of the demo store, and what it keeps.
 
 use super::{Failure, Global, Outcome, options, plan};
-use crate::console::{self, Console, Ink};
+use crate::ui::console;
+use crate::ui::console::{Console, Ink};
 use crate::demo::rows::{ROWS, Row};
 use crate::demo::{self, Options};
-use crate::interrupt::Interrupt;
-use crate::judge::Limits;
-use crate::progress::Progress;
-use crate::{exit, terminal, words};
+use crate::runner::interrupt::Interrupt;
+use crate::check::limits::Limits;
+use crate::ui::progress::Progress;
+use crate::ui::{exit, format};
+use crate::render::terminal;
 use anyhow::Context as _;
 use checker::verdict::Summary;
 use clap::Args;
@@ -51,7 +53,7 @@ pub(super) fn run(args: &DemoArgs, global: Global) -> Outcome {
     let progress = if args.json { Progress::quiet(global.stderr()) } else { Progress::new(global.stderr()) };
     let seed = args.seed.unwrap_or_else(plan::draw_seed);
     let dir = directory(&args.store, seed)?;
-    progress.say(&format!("rashomon {}  demo of {}  seed {seed:#x}", env!("CARGO_PKG_VERSION"), words::many(rows.len(), "scheme")));
+    progress.say(&format!("rashomon {}  demo of {}  seed {seed:#x}", env!("CARGO_PKG_VERSION"), format::many(rows.len(), "scheme")));
     let options = Options { dir, seed, binary: plan::this_program()?, limits: LIMITS };
     let (start, mut outcomes) = (Instant::now(), Vec::new());
     for (number, row) in rows.iter().enumerate() {
@@ -69,8 +71,8 @@ pub(super) fn run(args: &DemoArgs, global: Global) -> Outcome {
     }
     if !args.json {
         let mut text = table(&outcomes, start.elapsed(), global.stdout());
-        let _ = writeln!(text, "  histories {}/SCHEME.jsonl", words::path(&options.dir));
-        let _ = writeln!(text, "  repeat    {}", words::shell(&plan::repeat(args.seed, seed)));
+        let _ = writeln!(text, "  histories {}/SCHEME.jsonl", format::path(&options.dir));
+        let _ = writeln!(text, "  repeat    {}", format::shell(&plan::repeat(args.seed, seed)));
         console::print(&text)?;
     }
     Ok(outcomes.iter().fold(exit::VALID, |code, outcome| exit::worse(code, exit::of(outcome.summary()))))
@@ -106,7 +108,7 @@ fn line(outcome: &demo::Outcome) -> String {
         Ok(_) => outcome.found().in_words(),
         Err(why) => format!("could not be shown: {why}"),
     };
-    format!("{} {:22}{found}  ({})", sign(outcome).0, outcome.row.name, words::duration(outcome.took))
+    format!("{} {:22}{found}  ({})", sign(outcome).0, outcome.row.name, format::duration(outcome.took))
 }
 
 fn sign(outcome: &demo::Outcome) -> (&'static str, Ink) {
@@ -139,9 +141,9 @@ fn table(outcomes: &[demo::Outcome], took: Duration, console: Console) -> String
         }
     }
     let matching = outcomes.iter().filter(|outcome| outcome.is_expected()).count();
-    let all = words::many(outcomes.len(), "scheme");
+    let all = format::many(outcomes.len(), "scheme");
     let _ = writeln!(out, "\nstorm: a node cut off, two cut off, one killed, one paused, while clients on all nodes ask");
-    let _ = writeln!(out, "{matching} of {all} came out as expected, in {}", words::duration(took));
+    let _ = writeln!(out, "{matching} of {all} came out as expected, in {}", format::duration(took));
     out
 }
 

@@ -2,8 +2,9 @@
 
 use super::test::args::DatabaseName;
 use super::{Failure, Global, Outcome, options, plan};
-use crate::console::{self, Console, Ink};
-use crate::exit;
+use crate::ui::console;
+use crate::ui::console::{Console, Ink};
+use crate::ui::exit;
 use clap::Args;
 use nemesis::doctor::{self, Finding, Sought};
 use nemesis::lab::NAME_DEFAULT;

@@ -2,7 +2,7 @@
 
 use super::convert::format_of_name;
 use super::{Failure, Global, Outcome, options};
-use crate::{console, exit, words};
+use crate::ui::{console, exit, format};
 use clap::Args;
 use histories::generate::{self, Anomaly, Distinct, Model, Plan, Planted, Refused, THINK_NS};
 use histories::{Format, History, names, write};
@@ -114,7 +114,7 @@ impl GenerateArgs {
 
     fn format(&self) -> Result<Format, Failure> {
         let by_name = || if is_standard_output(&self.output) { Some(Format::Jsonl) } else { format_of_name(&self.output) };
-        let shown = words::path(&self.output);
+        let shown = format::path(&self.output);
         match self.to.or_else(by_name) {
             None => Err(Failure::usage(format!("{shown}: name the format to write with --to"))),
             Some(format) if !format.is_written() => Err(Failure::usage(write::only_read(format))),
@@ -132,7 +132,7 @@ pub(super) fn run(args: &GenerateArgs, _global: Global) -> Outcome {
     let format = args.format()?;
     let to_terminal = is_standard_output(&args.output);
     if !to_terminal && args.output.symlink_metadata().is_ok() && !args.force {
-        return Err(Failure::usage(format!("{} exists; write over it with --force", words::path(&args.output))));
+        return Err(Failure::usage(format!("{} exists; write over it with --force", format::path(&args.output))));
     }
     let (history, planted) = generate::history(&args.plan()).map_err(|refused| match refused {
         Refused::Plan(why) => Failure::usage(why),
@@ -143,16 +143,16 @@ pub(super) fn run(args: &GenerateArgs, _global: Global) -> Outcome {
     } else {
         histories::file::write_path(&args.output, &history, format)
     };
-    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", words::path(&args.output))))?;
+    written.map_err(|error| Failure::error(format!("{}: cannot write it: {error}", format::path(&args.output))))?;
     console::complain(&format!("{}\n", summary(args, &history, planted.as_ref(), format)));
     Ok(exit::VALID)
 }
 
 /// What was made, where, and what is wrong with it.
 fn summary(args: &GenerateArgs, history: &History, planted: Option<&Planted>, format: Format) -> String {
-    let place = if is_standard_output(&args.output) { "standard output".into() } else { words::path(&args.output) };
-    let ops = words::many(history.ops().len(), "op");
-    let clients = words::many(args.concurrency as usize, "client");
+    let place = if is_standard_output(&args.output) { "standard output".into() } else { format::path(&args.output) };
+    let ops = format::many(history.ops().len(), "op");
+    let clients = format::many(args.concurrency as usize, "client");
     let wrong = planted.map_or("nothing is wrong".into(), |planted| {
         let key = planted.key.map_or_else(String::new, |key| format!(" on key {key}"));
         format!("{} at op {} (event {}){key}: {}", planted.anomaly, planted.op, planted.event, planted.what)

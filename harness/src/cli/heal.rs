@@ -1,8 +1,9 @@
 //! `rashomon heal`: undo what a killed run left behind.
 
 use super::{Failure, Global, Outcome, options, plan};
-use crate::console::{self, Ink};
-use crate::exit;
+use crate::ui::console;
+use crate::ui::console::Ink;
+use crate::ui::exit;
 use clap::Args;
 use nemesis::AgentOptions;
 use nemesis::lab::{self, NAME_DEFAULT};

@@ -1,7 +1,7 @@
 //! Commands that this program gives to itself: the agent on a node, and a node of the demo. Nobody else needs them.
 
 use super::{Failure, Outcome};
-use crate::exit;
+use crate::ui::exit;
 use clap::Args;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;

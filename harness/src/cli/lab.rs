@@ -1,8 +1,9 @@
 //! `rashomon lab`: hosts made on this machine, for tests to use.
 
 use super::{Failure, Global, Outcome};
-use crate::console::{self, Console, Ink};
-use crate::{exit, words};
+use crate::ui::console;
+use crate::ui::console::{Console, Ink};
+use crate::ui::{exit, format};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use nemesis::lab::{self, HOSTS_DEFAULT, Lab, LabError, NAME_DEFAULT, Plan, Status, Subnet};
@@ -156,10 +157,10 @@ fn up(name: &str, subnet: Option<&str>, hosts: u32) -> Result<u8> {
     let up = lab::up(&plan)?;
     let first = up.lab.nodes.first().map_or("n1", |(host, _)| host);
     let mut text = match (up.started.len(), up.lab.nodes.len()) {
-        (0, all) => format!("{} {} already\n", words::many(all, "host"), if all == 1 { "runs" } else { "run" }),
-        (new, all) if new == all => format!("{} up in {}\n", words::many(all, "host"), words::duration(started.elapsed())),
+        (0, all) => format!("{} {} already\n", format::many(all, "host"), if all == 1 { "runs" } else { "run" }),
+        (new, all) if new == all => format!("{} up in {}\n", format::many(all, "host"), format::duration(started.elapsed())),
         (_, all) => {
-            format!("{} started, {} up in {}\n", up.started.join(" "), words::many(all, "host"), words::duration(started.elapsed()))
+            format!("{} started, {} up in {}\n", up.started.join(" "), format::many(all, "host"), format::duration(started.elapsed()))
         }
     };
     for (host, address) in &up.lab.nodes {
@@ -178,7 +179,7 @@ fn down(name: &str) -> Result<u8> {
     let text = match lab::down(name)?.hosts {
         None => format!("there is no lab {name:?}\n"),
         Some(0) => format!("the half-made lab {name:?} is removed\n"),
-        Some(n) => format!("the lab {name:?} with {} is removed\n", words::many(usize::from(n), "host")),
+        Some(n) => format!("the lab {name:?} with {} is removed\n", format::many(usize::from(n), "host")),
     };
     say(&text)
 }
@@ -220,7 +221,7 @@ fn describe(console: Console, status: &Status) -> String {
                 "{}  pid {pid:<7} {:>3} processes  {}",
                 console.ink(Ink::Green, "runs   "),
                 host.processes,
-                words::bytes(host.memory_bytes)
+                format::bytes(host.memory_bytes)
             ),
             None => console.ink(Ink::Red, "crashed"),
         };

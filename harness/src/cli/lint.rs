@@ -2,9 +2,12 @@
 
 use super::options::{self, YesNo, initial};
 use super::{Global, Outcome};
-use crate::console::{self, Console, Ink};
-use crate::words::{self, count, many};
-use crate::{exit, terminal};
+use crate::ui::console;
+use crate::ui::console::{Console, Ink};
+use crate::ui::format;
+use crate::ui::format::{count, many};
+use crate::ui::exit;
+use crate::render::terminal;
 use clap::Args;
 use histories::lint::{Assume, Finding, Severity, lint};
 use histories::{Format, History, Value};
@@ -57,7 +60,7 @@ pub(super) fn run(args: &LintArgs, global: Global) -> Outcome {
         let history = match histories::read_path(file, args.format) {
             Ok(history) => history,
             Err(error) => {
-                code = exit::worse(code, refused(file, &words::of_file(file, &error.to_string()), args, global)?);
+                code = exit::worse(code, refused(file, &format::of_file(file, &error.to_string()), args, global)?);
                 continue;
             }
         };
@@ -92,7 +95,7 @@ fn object(file: &Path, history: &History, findings: &[Finding]) -> serde_json::V
 
 /// The findings as a person reads them.
 fn table(file: &Path, history: &History, findings: &[Finding], console: Console) -> String {
-    let mut out = format!("{}: {}\n", words::path(file), summary(history, findings));
+    let mut out = format!("{}: {}\n", format::path(file), summary(history, findings));
     for finding in findings {
         let (name, ink) = match finding.severity {
             Severity::Error => ("error", Ink::Red),

@@ -1,9 +1,10 @@
 //! Values that options take, and groups of options that several commands share.
 
 use super::Failure;
-use crate::guess;
-use crate::judge::Limits;
-use crate::{console, terminal, words};
+use crate::check::guess;
+use crate::check::limits::Limits;
+use crate::ui::{console, format};
+use crate::render::terminal;
 use checker::text::capital;
 use checker::{Algorithm, Consistency, FailedCas, NilRead, Options};
 use clap::Args;
@@ -187,7 +188,7 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
     pub(super) time_limit: Duration,
     /// Memory the searches may hold, like 64MB or 4GiB [default: three quarters of what is available]
-    #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = format::parse_bytes)]
     pub(super) memory_limit: Option<u64>,
 }
 
@@ -291,10 +292,10 @@ impl SshArgs {
 
 /// The first line of a file that nobody else can read.
 fn read_password(file: &Path) -> Result<Secret, Failure> {
-    let refuse = |why: String| Failure::usage(format!("--sudo-password-file {}: {why}", words::path(file)));
+    let refuse = |why: String| Failure::usage(format!("--sudo-password-file {}: {why}", format::path(file)));
     let mode = std::fs::metadata(file).map_err(|e| refuse(e.to_string()))?.mode();
     if mode & 0o077 != 0 {
-        return Err(refuse(format!("others can read or write it: chmod 600 {}", words::shell(&[file.display().to_string()]))));
+        return Err(refuse(format!("others can read or write it: chmod 600 {}", format::shell(&[file.display().to_string()]))));
     }
     let text = std::fs::read_to_string(file).map_err(|e| refuse(e.to_string()))?;
     match text.lines().next() {

@@ -4,14 +4,14 @@ use super::Failure;
 use super::options::{self, YesNo};
 use super::script::Script;
 use super::test::args::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
-use crate::analysis;
-use crate::judge::Limits;
-use crate::keep::Keep;
-use crate::progress::Progress;
+use crate::check::analysis;
+use crate::check::limits::Limits;
+use crate::runner::keep::Keep;
+use crate::ui::progress::Progress;
 use crate::run::{Judged, NodeFacts, TestFacts};
 use crate::store::{self, RunDir};
-use crate::test::{Plan, Watch};
-use crate::words;
+use crate::runner::test::{Plan, Watch};
+use crate::ui::format;
 use anyhow::Context;
 use checker::Budget;
 use histories::{Builder, History, Kind, Value};
@@ -117,7 +117,7 @@ pub(super) fn of(
     options.extend(workload.describe.iter().cloned());
     options.push(("rate".into(), rate_words(args.rate)));
     options.extend(about_faults);
-    options.push(("recovery time".into(), words::duration(args.recovery_time)));
+    options.push(("recovery time".into(), format::duration(args.recovery_time)));
     let facts = TestFacts {
         rashomon: env!("CARGO_PKG_VERSION").into(),
         database: system.name().into(),
@@ -211,7 +211,7 @@ fn faults(
         }
         mix => (Schedule::drawn(mix.into(), &classes, interval, seed), mix.words()),
     };
-    let rows = [("nemesis", args.nemesis.clone()), ("nemesis mix", mix.into()), ("nemesis interval", words::duration(interval))];
+    let rows = [("nemesis", args.nemesis.clone()), ("nemesis mix", mix.into()), ("nemesis interval", format::duration(interval))];
     Ok((faults, schedule, about(&rows)))
 }
 
@@ -225,7 +225,7 @@ fn by_turns(args: &TestArgs, faults: Vec<Box<dyn Fault>>, times: &[Times], seed:
         let up = match times.every {
             None => usual.up,
             Some(every) => Gap::About(every.checked_sub(mean(down)).filter(|up| !up.is_zero()).ok_or_else(|| {
-                let (every, lasts, name) = (words::duration(every), words::duration(mean(down)), fault.name());
+                let (every, lasts, name) = (format::duration(every), format::duration(mean(down)), fault.name());
                 Failure::usage(format!(
                     "--nemesis: {name} cannot begin every {every} and last {lasts}: say how long by for=, like {name} for=50ms"
                 ))
@@ -269,8 +269,8 @@ fn mean(gap: Gap) -> Duration {
 
 fn gap_words(gap: Gap) -> String {
     match gap {
-        Gap::Exactly(time) => words::duration(time),
-        Gap::About(time) => format!("about {}", words::duration(time)),
+        Gap::Exactly(time) => format::duration(time),
+        Gap::About(time) => format!("about {}", format::duration(time)),
     }
 }
 
@@ -324,10 +324,10 @@ fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) ->
     let lab_name = lab.as_ref().map(|lab| lab.name.clone());
     let (cluster, access) = reach(&args.nodes, lab, args.ssh.options()?)?;
     progress.begin("connect");
-    progress.update(|| format!("logging in to {} and starting the agents", words::many(cluster.len(), "node")));
+    progress.update(|| format!("logging in to {} and starting the agents", format::many(cluster.len(), "node")));
     let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?))
         .map_err(|errors| all(&errors))?;
-    progress.end(&format!("{} reached", words::many(cluster.len(), "node")));
+    progress.end(&format!("{} reached", format::many(cluster.len(), "node")));
     let read = match args.read.unwrap_or(ReadKind::Linearizable) {
         ReadKind::Linearizable => Consistency::Linearizable,
         ReadKind::Serializable => Consistency::Serializable,

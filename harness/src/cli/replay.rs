@@ -2,7 +2,7 @@
 
 use super::{Cli, Command, Failure, Global, Outcome, test};
 use crate::store::RunDir;
-use crate::words;
+use crate::ui::format;
 use clap::{Args, Parser};
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ pub(super) fn run(args: &ReplayArgs, global: Global) -> Outcome {
 
 /// The options of the test that this command line ran.
 pub(super) fn test_of(command: &[String]) -> Result<test::TestArgs, Failure> {
-    let unknown = || Failure::error(format!("the run was made by `{}`, which is no test that this version knows", words::shell(command)));
+    let unknown = || Failure::error(format!("the run was made by `{}`, which is no test that this version knows", format::shell(command)));
     match Cli::try_parse_from(command).map_err(|_| unknown())?.command {
         Command::Test(args) => Ok(*args),
         _ => Err(unknown()),

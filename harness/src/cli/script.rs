@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Failure, options};
-use crate::words;
+use crate::ui::format;
 use nemesis::schedule::Step;
 use nemesis::spec::{Asked, Times};
 use nemesis::{Cluster, Fault, spec};
@@ -51,7 +51,7 @@ type Lacks<'a> = &'a dyn Fn(&str) -> Option<String>;
 impl Script {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Script, Failure> {
-        let name = words::path(path);
+        let name = format::path(path);
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read the schedule {name}: {error}")))?;
         Script::parse(&name, text).map_err(Failure::Usage)
     }

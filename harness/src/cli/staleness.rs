@@ -1,10 +1,13 @@
 //! `rashomon staleness`: by how many writes and by how much time the reads of recorded files are stale.
 
 use super::{Global, Outcome, options};
-use crate::interrupt::Interrupt;
-use crate::judge::{self, Limits};
-use crate::progress::Progress;
-use crate::{console, exit, guess, results, terminal, words};
+use crate::runner::interrupt::Interrupt;
+use crate::check::limits;
+use crate::check::limits::Limits;
+use crate::ui::progress::Progress;
+use crate::ui::{console, exit, format};
+use crate::check::guess;
+use crate::render::{json, terminal};
 use checker::describe;
 use checker::staleness::{self, Bounds, KeyStaleness, Staleness};
 use clap::Args;
@@ -80,7 +83,7 @@ fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &I
     };
     let history = match histories::read_path(file, args.format) {
         Ok(history) => history,
-        Err(error) => return refused(&words::of_file(file, &error.to_string()), exit::CRASH),
+        Err(error) => return refused(&format::of_file(file, &error.to_string()), exit::CRASH),
     };
     let mut options = args.model.options();
     let mut guessed = None;
@@ -92,11 +95,11 @@ fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &I
     let limits: Limits = args.limits.limits();
     progress.begin("measuring");
     let stop = || interrupt.times() > 0;
-    let told = judge::limited(limits, Some(STEPS), stop, |_, _| {}, |budget| staleness::measure(&history, &options, budget)).value;
+    let told = limits::limited(limits, Some(STEPS), stop, |_, _| {}, |budget| staleness::measure(&history, &options, budget)).value;
     progress.clear();
     let told = match told {
         Ok(told) => told,
-        Err(why) => return refused(&words::name(&format!("{}: {why}", file.display())), exit::USAGE),
+        Err(why) => return refused(&format::name(&format!("{}: {why}", file.display())), exit::USAGE),
     };
     if args.json {
         console::print_json(&format!("{}\n", to_json(file, &history, &told)))?;
@@ -109,7 +112,7 @@ fn measure(file: &Path, args: &StalenessArgs, progress: &Progress, interrupt: &I
 /// The numbers as a person reads them.
 fn table(file: &Path, history: &History, told: &Staleness, guessed: Option<&str>, width: usize) -> String {
     const INDENT: usize = 12;
-    let mut out = format!("{}\n", words::path(file));
+    let mut out = format!("{}\n", format::path(file));
     let mut row = |name: &str, text: &str| {
         for (i, line) in terminal::wrap(text, width - INDENT).iter().enumerate() {
             let name = if i == 0 { name } else { "" };
@@ -172,7 +175,7 @@ fn shown(history: &History, told: &Staleness, read: Option<OpId>) -> String {
 
 fn began(history: &History, op: OpId) -> String {
     match describe::invoked(history, op) {
-        Some(ns) => format!("begun at {} s", words::seconds(ns)),
+        Some(ns) => format!("begun at {} s", format::seconds(ns)),
         None => format!("line {}", history.line(history.first_event(history.op(op)))),
     }
 }
@@ -187,7 +190,7 @@ fn window(history: &History, told: &Staleness, of: &KeyStaleness) -> Vec<String>
     if count > 0 {
         let quantile = |per_mille| windows.per_mille(per_mille).map(nanoseconds).unwrap_or_default();
         let [p50, p90, p99, p999] = [500, 900, 990, 999].map(quantile);
-        lines.push(format!("50 % {p50}, 90 % {p90}, 99 % {p99}, 99.9 % {p999}, of {}", words::many(count, "acknowledged write")));
+        lines.push(format!("50 % {p50}, 90 % {p90}, 99 % {p99}, 99.9 % {p999}, of {}", format::many(count, "acknowledged write")));
     }
     if let (Some((write, read)), Some(longest)) = (windows.longest, windows.sorted_ns.last()) {
         let who = |op| format!("{} by {}", describe::label(history, told.keyed, op), describe::who(history, op));
@@ -208,12 +211,12 @@ fn window(history: &History, told: &Staleness, of: &KeyStaleness) -> Vec<String>
             })
             .collect();
         let more = windows.unseen.len() - named.len();
-        let more = if more > 0 { format!(" and {} more (--json lists all)", words::count(more as u64, false)) } else { String::new() };
-        let count = words::many(windows.unseen.len(), "element");
+        let more = if more > 0 { format!(" and {} more (--json lists all)", format::count(more as u64, false)) } else { String::new() };
+        let count = format::many(windows.unseen.len(), "element");
         lines.push(format!("{count} acknowledged and not seen by the last read either: {}{more}", named.join(", ")));
     }
     if windows.untested > 0 {
-        lines.push(format!("nobody read after the acknowledgement of {}", words::many(windows.untested, "write")));
+        lines.push(format!("nobody read after the acknowledgement of {}", format::many(windows.untested, "write")));
     }
     lines
 }
@@ -235,13 +238,13 @@ fn keys(history: &History, told: &Staleness) -> String {
             Ok(bounds) => format!("{}..{}", show(bounds.least), show(bounds.most)),
             Err(_) => "?".into(),
         };
-        let name = key.key.map_or("-".into(), |key| words::name(&history.values.display(key)));
+        let name = key.key.map_or("-".into(), |key| format::name(&history.values.display(key)));
         let (k, t) = (bounds(&key.versions, |k| k.to_string()), bounds(&key.time_ns, nanoseconds));
         let _ = writeln!(out, "  {name:<12} {:>8} {k:>8} {t:>16}", key.ops);
     }
     out.push_str(&windows(history, told, &order[..order.len().min(KEYS_MAX)]));
     if told.keys.len() > KEYS_MAX {
-        let _ = writeln!(out, "  and {}, less stale", words::many(told.keys.len() - KEYS_MAX, "more key"));
+        let _ = writeln!(out, "  and {}, less stale", format::many(told.keys.len() - KEYS_MAX, "more key"));
     }
     out
 }
@@ -257,7 +260,7 @@ fn windows(history: &History, told: &Staleness, keys: &[usize]) -> String {
     );
     for key in keys.iter().map(|&i| &told.keys[i]) {
         let Ok(windows) = &key.windows else { continue };
-        let name = key.key.map_or("-".into(), |key| words::name(&history.values.display(key)));
+        let name = key.key.map_or("-".into(), |key| format::name(&history.values.display(key)));
         let [p50, p90, p99, p999, longest] = [500, 900, 990, 999, 1000].map(|n| windows.per_mille(n).map_or("-".into(), nanoseconds));
         let (writes, unseen) = (windows.sorted_ns.len(), windows.unseen.len());
         let _ = writeln!(out, "  {name:<12} {writes:>8} {p50:>8} {p90:>8} {p99:>8} {p999:>8} {longest:>8} {unseen:>8}");
@@ -269,13 +272,13 @@ fn nanoseconds(ns: u64) -> String {
     match ns {
         0 => "0".into(),
         1..1_000 => format!("{ns} ns"),
-        _ => words::duration(Duration::from_nanos(ns)),
+        _ => format::duration(Duration::from_nanos(ns)),
     }
 }
 
 /// The numbers for machines. The names of the fields are a promise.
 fn to_json(file: &Path, history: &History, told: &Staleness) -> Json {
-    let op = |op: Option<OpId>| op.map(|op| results::op(history, told.keyed, op));
+    let op = |op: Option<OpId>| op.map(|op| json::op(history, told.keyed, op));
     let of = |of: &KeyStaleness| {
         let mut row = json!({
             "key": of.key.map(|key| history.values.display(key)),

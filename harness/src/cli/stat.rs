@@ -1,7 +1,8 @@
 //! `rashomon stat`: what recorded files hold, in numbers.
 
 use super::{Global, Outcome, options};
-use crate::{console, exit, guess, words};
+use crate::ui::{console, exit, format};
+use crate::check::guess;
 use clap::Args;
 use histories::Format;
 use histories::stat::Stat;
@@ -37,7 +38,7 @@ pub(super) fn run(args: &StatArgs, global: Global) -> Outcome {
             Ok(history) => history,
             // Told, and the others are counted all the same.
             Err(error) => {
-                let why = words::of_file(file, &error.to_string());
+                let why = format::of_file(file, &error.to_string());
                 if args.json {
                     console::print_json(&format!("{}\n", json!({ "file": file.display().to_string(), "reason": why })))?;
                 }
@@ -66,9 +67,9 @@ pub(super) fn run(args: &StatArgs, global: Global) -> Outcome {
 
 /// The numbers as a person reads them.
 fn table(file: &Path, stat: &Stat, model: &str) -> String {
-    let mut out = format!("{}\n", words::path(file));
+    let mut out = format!("{}\n", format::path(file));
     let mut row = |name: &str, text: String| {
-        let _ = writeln!(out, "  {:<12} {}", words::name(name), words::name(&text));
+        let _ = writeln!(out, "  {:<12} {}", format::name(name), format::name(&text));
     };
     row("format", stat.format.into());
     row("events", format!("{}, {} of them the nemesis's", stat.events, stat.nemesis_events));
@@ -80,11 +81,11 @@ fn table(file: &Path, stat: &Stat, model: &str) -> String {
     let crashed = stat.concurrency_with_crashed;
     row("concurrency", format!("at most {} in flight; {crashed} with ops of unknown outcome, which stay open", stat.concurrency));
     row("keys", format!("{} ({})", stat.keys.map_or("none".into(), |n| n.to_string()), stat.keyed_because));
-    row("span", stat.span_ns.map_or("no times are recorded".into(), |ns| format!("{} s", words::seconds(ns))));
+    row("span", stat.span_ns.map_or("no times are recorded".into(), |ns| format!("{} s", format::seconds(ns))));
     if stat.misuses > 0 {
         row(
             "misuse",
-            format!("{} that no client can produce: no verdict on this history means anything", words::many(stat.misuses, "event")),
+            format!("{} that no client can produce: no verdict on this history means anything", format::many(stat.misuses, "event")),
         );
     }
     row("model", model.into());

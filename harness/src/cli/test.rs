@@ -4,12 +4,15 @@ pub(super) mod args;
 
 use super::script::Script;
 use super::{Failure, Global, Outcome, after_the_verdict, plan};
-use crate::console::Console;
-use crate::interrupt::Interrupt;
-use crate::progress::Progress;
+use crate::ui::console::Console;
+use crate::runner::interrupt::Interrupt;
+use crate::ui::progress::Progress;
 use crate::run::Run;
 use crate::store::RunDir;
-use crate::{analysis, console, exit, log, terminal, test, words};
+use crate::check::analysis;
+use crate::ui::{console, exit, logging, format};
+use crate::render::terminal;
+use crate::runner::test;
 use anyhow::Context as _;
 pub(super) use args::TestArgs;
 
@@ -30,8 +33,8 @@ pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: G
     let started = jiff::Zoned::now();
     let test = format!("{}-{}", args.database.name(), args.workload.name());
     let dir = RunDir::create(&args.store, &test, &started.strftime("%Y%m%d-%H%M%S").to_string())?;
-    log::to_file(&dir.log())?;
-    tracing::info!(command = words::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
+    logging::to_file(&dir.log())?;
+    tracing::info!(command = format::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
     progress.say(&headline(args, seed));
     let removes = test::removes(&command);
     let plan = match plan::of(args, script.as_ref(), lab, seed, command, &dir, &progress) {

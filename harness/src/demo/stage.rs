@@ -4,12 +4,12 @@
 
 use super::Options;
 use super::object::Object;
-use crate::clock::Clock;
+use crate::runner::clock::Clock;
 use crate::timeline::PHASE;
-use crate::faults::{START, STOP};
-use crate::interrupt::Interrupt;
-use crate::nemesis_thread::record;
-use crate::recorder::{Entry, Recorder};
+use crate::check::fault_windows::{START, STOP};
+use crate::runner::interrupt::Interrupt;
+use crate::runner::nemesis_thread::record;
+use crate::runner::recorder::{Entry, Recorder};
 use anyhow::{Context as _, bail, ensure};
 use histories::history::Meta;
 use histories::{Kind, Value};

@@ -1,7 +1,7 @@
 //! The options of `rashomon test`.
 
 use crate::cli::{Failure, TEMPLATE, options};
-use crate::{keep};
+use crate::runner::keep;
 use checker::{Algorithm, Consistency};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints")]
 
-use rashomon_nemesis::agent::vdso::{Rewritten, Setting};
+use rashomon_nemesis::agent::node::vdso::{Rewritten, Setting};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -65,9 +65,9 @@ impl Picture {
 }
 
 fn read_clock(agent: &Agent) -> Result<Offset, NodeError> {
-    let before = crate::agent::vdso::now_ns();
+    let before = crate::machine::now_ns();
     let there = agent.time_ns()?;
-    let after = crate::agent::vdso::now_ns();
+    let after = crate::machine::now_ns();
     let error_ns = (after - before).max(0) / 2 + 1;
     Ok(Offset { at_ns: before, offset_ns: there.saturating_sub(before + (after - before) / 2), error_ns })
 }

@@ -2,12 +2,13 @@
 //! nobody's packets and on a process that only sleeps, and undone.
 
 use crate::agent::protocol::clock::Skew;
-use crate::agent::install::sudoers_line;
-use crate::agent::system_clock::boot_id;
+use crate::agent::client::install::sudoers_line;
+use crate::machine::boot_id;
 use crate::remote::Access;
-use crate::shape::Shape;
+use crate::agent::protocol::traffic::Shape;
 use crate::spec::CLASSES;
-use crate::{Agent, AgentOptions, Agents, Cluster, Command, NodeError, ProcessState, Program, crash};
+use crate::{Agent, AgentOptions, Agents, Cluster, Command, NodeError, ProcessState, Program};
+use crate::faults::crash;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

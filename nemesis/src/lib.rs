@@ -4,45 +4,30 @@
 //! blocks on purpose: each node has one plain thread that owns its connection, never an async worker.
 //!
 //! Start reading at [`cluster`], then [`database`] (whose processes), [`network`] (whose packets) and [`fault`]. Each class of
-//! faults is a file (`partition`, `process`, `crash`, `packet`, `membership`, ...); [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
+//! faults is a file of [`faults`]; [`spec`] reads what the user asks for, [`schedule`] says when, [`nemesis`]
 //! performs it. How nodes are reached is in [`remote`], what acts on them in [`agent`], and hosts to try it all on are made
 //! in [`lab`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod admin;
 pub mod agent;
 pub mod clean;
-pub mod clock;
 pub mod cluster;
 pub mod command;
-pub mod crash;
 pub mod database;
-pub mod disk;
 pub mod doctor;
 pub mod fault;
-pub mod report;
-pub mod grudge;
+pub mod faults;
 pub mod lab;
-pub mod membership;
+pub mod machine;
 pub mod nemesis;
 pub mod network;
 pub mod pack;
-pub mod packet;
-pub mod partition;
-pub mod process;
 pub mod remote;
+pub mod report;
 pub mod schedule;
-pub mod shape;
 pub mod spec;
-pub mod squeeze;
-pub mod system_clock;
-pub mod target;
-
-mod deck;
-mod harm;
-mod measure;
-mod observe;
+pub(crate) mod exec;
 
 pub use agent::{Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, AgentNetwork, AgentOptions, Agents};
 pub use cluster::{Cluster, Node, NodeError};
@@ -53,4 +38,4 @@ pub use nemesis::Nemesis;
 pub use network::Network;
 pub use remote::{Access, SshOptions};
 pub use report::Report;
-pub use system_clock::SystemClocks;
+pub use agent::client::system_clocks::SystemClocks;

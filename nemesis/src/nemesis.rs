@@ -152,7 +152,7 @@ pub(crate) mod tests {
     use crate::agent::protocol::clock::Reading;
     use crate::cluster::tests::cluster;
     use crate::schedule::{Mix, Step};
-    use crate::shape::{Echoes, Measured, Shape};
+    use crate::agent::protocol::traffic::{Echoes, Measured, Shape};
     use crate::{Admin, Clocks, Cluster, Database, Hosts, Membership, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
@@ -328,7 +328,7 @@ pub(crate) mod tests {
             Skew::Strobe { offset_ns, period, .. } => offset_ns * i64::from(since.as_nanos() / period.as_nanos() % 2 == 0),
             Skew::Drift { per_billion } => (since.as_secs_f64() * per_billion as f64) as i64,
         };
-        Reading { pid: 1, at_ns: crate::agent::vdso::now_ns(), offset_ns, error_ns: 1000 }
+        Reading { pid: 1, at_ns: crate::machine::now_ns(), offset_ns, error_ns: 1000 }
     }
 
     impl Clocks for PretendedSystemClocks {

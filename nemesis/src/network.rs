@@ -1,6 +1,6 @@
 //! The network between the nodes, as far as the nemesis may cut it.
 
-use crate::shape::{Echoes, Measured, Shape};
+use crate::agent::protocol::traffic::{Echoes, Measured, Shape};
 use crate::{Node, NodeError};
 
 /// Cuts and probes links between nodes. Never touches the control node's traffic.

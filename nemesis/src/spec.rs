@@ -4,18 +4,22 @@
 //! fault that draws one of them each time. `all` is every class, `none` is none.
 
 use crate::Cluster;
-use crate::admin::{self, AdminFault};
+use crate::faults::admin;
+use crate::faults::admin::AdminFault;
 use crate::agent::protocol::group::Resource;
-use crate::clock::{ClockFault, Way};
-use crate::crash::Crash;
-use crate::disk::{self, DiskFault};
+use crate::faults::clock::{ClockFault, Way};
+use crate::faults::crash::Crash;
+use crate::faults::disk;
+use crate::faults::disk::DiskFault;
 use crate::fault::Fault;
-use crate::membership::MembershipFault;
-use crate::packet::{self, Packet};
-use crate::partition::{Cut, Partition};
-use crate::process::{Harm, ProcessFault};
-use crate::squeeze::{self, Squeeze};
-use crate::target::{Choice, Target};
+use crate::faults::membership::MembershipFault;
+use crate::faults::packet;
+use crate::faults::packet::Packet;
+use crate::faults::partition::{Cut, Partition};
+use crate::faults::process::{Harm, ProcessFault};
+use crate::faults::resources;
+use crate::faults::resources::Squeeze;
+use crate::faults::support::target::{Choice, Target};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -279,8 +283,8 @@ fn times(items: &[Item<'_>]) -> Result<Times, SpecError> {
 
 /// A fault that leaves processes less of something than they want.
 fn squeeze(resource: Resource, items: &[Item<'_>], cluster: &Cluster) -> Result<Box<dyn Fault>, String> {
-    let way = |how, target| squeeze::Way::parse(resource, how, target, cluster);
-    let ways: Result<Vec<squeeze::Way>, String> = match items {
+    let way = |how, target| resources::Way::parse(resource, how, target, cluster);
+    let ways: Result<Vec<resources::Way>, String> = match items {
         [] => way(None, None).map(|way| vec![way]),
         items => items.iter().map(|item| way(item.how, item.target)).collect(),
     };

@@ -6,7 +6,8 @@
 use crate::size::times;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rashomon_nemesis::agent::vdso::{ClockError, Rewritten, Setting, now_ns, restore};
+use rashomon_nemesis::agent::node::vdso::{ClockError, Rewritten, Setting, restore};
+use rashomon_nemesis::machine::now_ns;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -13,8 +13,8 @@
 
 use rashomon_nemesis::agent::protocol::group::Resource;
 use rashomon_nemesis::agent::protocol::clock::Skew;
-use rashomon_nemesis::agent::serve;
-use rashomon_nemesis::shape::Shape;
+use rashomon_nemesis::agent::node::serve;
+use rashomon_nemesis::agent::protocol::traffic::Shape;
 use rashomon_nemesis::{Access, Agent, AgentOptions, Agents, Clocks, Cluster, Node, Own, ProcessState, Program, SystemClocks};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;

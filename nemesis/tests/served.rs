@@ -4,7 +4,8 @@
 
 use rashomon_nemesis::ProcessState;
 use rashomon_nemesis::agent::protocol::{About, Answer, Greeting, Outcome, Question, Reply, Request};
-use rashomon_nemesis::agent::serve::{ServeOptions, serve};
+use rashomon_nemesis::agent::protocol::options::ServeOptions;
+use rashomon_nemesis::agent::node::serve::serve;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write, pipe};
 use std::path::Path;
 use std::process::ExitCode;

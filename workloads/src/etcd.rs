@@ -127,7 +127,7 @@ impl System for Etcd {
     }
 
     fn lacks(&self, fault: &str) -> Option<String> {
-        (fault == "crash" && self.options.lab.is_none()).then(|| nemesis::crash::ONLY_IN_A_LAB.into())
+        (fault == "crash" && self.options.lab.is_none()).then(|| nemesis::faults::crash::ONLY_IN_A_LAB.into())
     }
 
     fn describe(&self) -> Vec<(String, String)> {

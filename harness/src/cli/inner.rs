@@ -17,7 +17,7 @@ pub(super) struct InnerArgs {
 
 /// The agent on a node. No thread has been started yet.
 pub(super) fn agent(args: &InnerArgs) -> ExitCode {
-    nemesis::agent::serve::main(&args.arguments)
+    nemesis::agent::node::serve::main(&args.arguments)
 }
 
 /// A node of the demo store. Its standard error is its log.

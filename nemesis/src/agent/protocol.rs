@@ -7,11 +7,13 @@ pub mod clock;
 pub mod damage;
 pub mod disk;
 pub mod group;
+pub mod options;
 pub mod snapshot;
 pub mod touch;
+pub mod traffic;
 
 use crate::command::{Command, Ending, Output, ProcessState, Program, bytes};
-use crate::shape::{Echoes, Measured, Shape};
+use traffic::{Echoes, Measured, Shape};
 use clock::{Reading, Skew, SystemReading};
 use damage::{Change, Plan};
 use disk::DiskHarm;
@@ -21,6 +23,9 @@ use std::net::{IpAddr, SocketAddr};
 use snapshot::Snapshot;
 use std::time::Duration;
 use touch::Touch;
+
+/// The argument with which an agent says nothing, does nothing and succeeds: to see whether it can be run.
+pub const HELLO: &str = "--hello";
 
 /// The version of this protocol. An agent is the same build as the harness that uploads it, so a difference means that the
 /// wrong program was started.

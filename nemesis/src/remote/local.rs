@@ -2,7 +2,7 @@
 
 use super::poll::{self, Interest};
 use super::{Ended, Exit, Outgoing, Pipe, Remote};
-use crate::agent::exec::Running;
+use crate::exec::Running;
 use crate::command::{Command, tail};
 use crate::{Node, NodeError};
 use std::io::{self, ErrorKind, Read, Write};

@@ -2,7 +2,7 @@
 
 use super::server::{self, BINARY, DATA, DIRECTORY, DISK_BYTES, DISK_IMAGE, LOG, LOGS, Member, NAME, Standing};
 use super::{EtcdOptions, authority, status, wal};
-use nemesis::crash::LabHosts;
+use nemesis::faults::crash::LabHosts;
 use nemesis::{
     Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Ending,
     Files, Groups, Hosts, Membership, Node, NodeError, Own, ProcessState, SystemClocks,

@@ -6,7 +6,7 @@ use histories::Value;
 use nemesis::{Node, ProcessState};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use workloads::demo::{Demo, DemoOptions, Replication};
+use workloads::systems::demo::{Demo, DemoOptions, Replication};
 use workloads::{Completion, Invocation, System};
 
 const RASHOMON: &str = env!("CARGO_BIN_EXE_rashomon");

@@ -13,7 +13,7 @@ parts() {
   done
   echo "oracles-rules|$checker|many checker-lib ''|^test result"
   echo "oracles-histories|Cargo.lock histories|many histories-lib ''|^test result"
-  echo "oracles-schemes|Cargo.lock histories/src checker/src workloads|many workloads-lib demo::|^test result"
+  echo "oracles-schemes|Cargo.lock histories/src checker/src workloads|many workloads-lib systems::demo::|^test result"
   for level in linearizable sequential sequential-per-key causal-memory causal-convergence causal pram read-your-writes \
     monotonic-reads monotonic-writes writes-follow-reads eventual; do
     echo "definitions-$level|$checker harness/src tests/oracle|definitions $level|histories of"

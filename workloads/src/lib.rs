@@ -5,24 +5,21 @@
 //!
 //! This crate does not know how a run goes: no schedule of faults, no recording, no deadline, no terminal.
 //!
-//! Start reading at [`client`] and [`generator`], then [`workload`] and [`system`].
+//! Start reading at [`client`] and [`generator`], then [`workloads`] and [`systems`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod client;
-pub mod demo;
-pub mod etcd;
 pub mod generator;
-pub mod register;
-pub mod system;
 #[cfg(test)]
 #[path = "../../tests/size.rs"]
 mod test_size;
-pub mod workload;
+pub mod systems;
+pub mod workloads;
 
 pub use client::{Client, Completion, Invocation, OpError};
-pub use etcd::{Etcd, EtcdOptions};
+pub use systems::etcd::{Etcd, EtcdOptions};
 pub use generator::{Generator, Next};
-pub use register::RegisterOptions;
-pub use system::{Finding, Findings, System};
-pub use workload::Workload;
+pub use workloads::register::RegisterOptions;
+pub use systems::{Finding, Findings, System};
+pub use workloads::Workload;

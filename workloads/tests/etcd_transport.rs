@@ -4,7 +4,7 @@
 
 use futures_util::FutureExt;
 use histories::Value;
-use rashomon_workloads::etcd::{Consistency, EtcdClient};
+use rashomon_workloads::systems::etcd::{Consistency, EtcdClient};
 use rashomon_workloads::{Client, Completion, Invocation};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -5,7 +5,8 @@ use crate::ui::exit;
 use clap::Args;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
-use workloads::demo::node::{self, NodeOptions};
+use workloads::systems::demo::node;
+use workloads::systems::demo::node::NodeOptions;
 
 /// What another part of this program reads.
 #[derive(Debug, Args)]

@@ -27,10 +27,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use workloads::demo::{Demo, DemoOptions};
-use workloads::etcd::{Consistency, Etcd, EtcdOptions};
+use workloads::systems::demo::{Demo, DemoOptions};
+use workloads::systems::etcd::{Consistency, Etcd, EtcdOptions};
 use workloads::generator::{Generator, stagger};
-use workloads::register::{self, Offers, RegisterOptions};
+use workloads::workloads::register;
+use workloads::workloads::register::{Offers, RegisterOptions};
 use workloads::{System, Workload};
 
 /// Nodes of a demo that is not told otherwise.

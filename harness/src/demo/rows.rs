@@ -10,7 +10,7 @@ use super::stage::{Cast, Stage};
 use super::{Kept, scenes};
 use checker::Consistency;
 use rand_chacha::ChaCha8Rng;
-use workloads::demo::Replication;
+use workloads::systems::demo::Replication;
 
 /// One row.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use workloads::System;
 use workloads::client::{Client, Completion, Invocation, OpError};
-use workloads::demo::{Demo, DemoOptions, Replication};
+use workloads::systems::demo::{Demo, DemoOptions, Replication};
 
 /// How long an op may take: longer than any scheme's own deadlines, so that a node that runs answers before.
 const OP_TIMEOUT: Duration = Duration::from_secs(3);

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
-use workloads::demo::Replication;
+use workloads::systems::demo::Replication;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -17,7 +17,7 @@
 //! What has been delivered is on disk before anybody can see it, so both hold through kills as well.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -171,7 +171,7 @@ impl Scheme for Causal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge_as, seeds};
+    use crate::systems::demo::simulation::{Plan, judge_as, seeds};
     use checker::Consistency;
     use checker::verdict::Summary;
     use histories::History;

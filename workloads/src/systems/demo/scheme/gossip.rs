@@ -9,7 +9,7 @@
 //! node, so it is neither linearizable nor sequential.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ pub(super) mod tests {
 
     /// Three replicas take random ops and random states of each other, in any order, lost or repeated; afterwards all states are
     /// joined in two orders. Whatever the way, the end is the same, and joining again changes nothing. Returns what is read then.
-    pub(in crate::demo::scheme) fn converges<S: Join + std::fmt::Debug>(
+    pub(in crate::systems::demo::scheme) fn converges<S: Join + std::fmt::Debug>(
         seed: u64,
         call: impl Fn(&mut ChaCha8Rng) -> Call,
     ) -> Vec<serde_json::Value> {

@@ -29,7 +29,7 @@ mod testbed;
 pub use scheme::Replication;
 
 use crate::client::Client;
-use crate::system::System;
+use crate::systems::System;
 use client::DemoClient;
 use database::DemoDatabase;
 use nemesis::{Cluster, Database, Network, Node};

@@ -13,7 +13,7 @@
 //! What all promise is in [`super::gossip`].
 
 use super::gossip::{Join, Tag};
-use crate::demo::protocol::{Call, Refusal};
+use crate::systems::demo::protocol::{Call, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,7 @@
 //! A call whose entry does not come back in time may be in the log or not: the client is told that nobody knows.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -208,7 +208,7 @@ impl Scheme for TotalOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, judge_as, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, judge_as, seeds};
     use checker::Consistency;
     use checker::verdict::Summary;
 

@@ -8,7 +8,7 @@
 //! acknowledged.
 
 use super::gossip::{Join, Tag};
-use crate::demo::protocol::{Call, Refusal};
+use crate::systems::demo::protocol::{Call, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@
 //! killed. Only its reads would be linearizable together with them.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -207,7 +207,7 @@ impl Scheme for AsyncPrimary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, seeds};
     use checker::verdict::Summary;
 
     #[test]

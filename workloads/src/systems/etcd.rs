@@ -20,7 +20,7 @@ mod wal;
 pub use client::EtcdClient;
 
 use crate::client::Client;
-use crate::system::{Findings, System};
+use crate::systems::{Findings, System};
 use database::EtcdDatabase;
 use nemesis::{AgentNetwork, Agents, Cluster, Database, Network, Node, NodeError};
 use std::net::{IpAddr, SocketAddr};

@@ -12,7 +12,7 @@
 
 use super::quorum::{OpNumber, Version, Versioned};
 use super::{NodeSet, Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -290,7 +290,7 @@ impl Scheme for SloppyQuorum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, judge_as, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, judge_as, seeds};
     use checker::Consistency;
     use checker::verdict::Summary;
 

@@ -2,7 +2,7 @@
 //!
 //! # Adding a workload
 //!
-//! One file named after what is asked; [`crate::register`] is the example. It has a struct of options with a `Default`, and a
+//! One file named after what is asked; [`crate::workloads::register`] is the example. It has a struct of options with a `Default`, and a
 //! function that makes a [`Workload`] of them, the number of nodes and threads, and the seed.
 //!
 //! - `main` is built from the combinators of [`crate::generator`]; its randomness comes from [`crate::generator::stream`]s
@@ -17,6 +17,8 @@
 //! - `must_succeed` names the functions without which a `valid` would mean nothing.
 //!
 //! What the functions mean to clients stands in the module's documentation: `f`, its argument, its result.
+
+pub mod register;
 
 use crate::generator::Generator;
 

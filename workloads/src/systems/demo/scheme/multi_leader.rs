@@ -13,7 +13,7 @@
 //! gone, on every node and for ever.** Clocks that are right to a millisecond only make this rare.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -144,7 +144,7 @@ impl Scheme for MultiLeader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, judge_as, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, judge_as, seeds};
     use checker::Consistency;
     use checker::verdict::Summary;
     use std::time::Duration;

@@ -10,7 +10,7 @@ use super::database::EtcdDatabase;
 use super::server::Standing;
 use super::status::Hash;
 use super::{authority, status};
-use crate::system::{Finding, Findings};
+use crate::systems::{Finding, Findings};
 use nemesis::Cluster;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -21,7 +21,7 @@
 
 use crate::client::{Completion, Invocation};
 use crate::generator::{Context, Event, Generator, Next, concurrent_keys, limit, rest, stream};
-use crate::workload::Workload;
+use crate::workloads::Workload;
 use histories::Value;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

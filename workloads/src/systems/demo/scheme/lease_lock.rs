@@ -19,7 +19,7 @@
 //! Clients may also take and give back a lock for themselves.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -336,7 +336,7 @@ impl Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, seeds};
     use checker::verdict::Summary;
 
     #[test]

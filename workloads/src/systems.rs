@@ -2,13 +2,13 @@
 //!
 //! # Adding a system
 //!
-//! One file (or a directory beside it) named after the store. [`crate::etcd`] is the example for a store on nodes reached by
-//! agents, [`crate::demo`] for one on this machine. It takes four things:
+//! One file (or a directory beside it) named after the store. [`crate::systems::etcd`] is the example for a store on nodes reached by
+//! agents, [`crate::systems::demo`] for one on this machine. It takes four things:
 //!
 //! 1. **A client**, a [`Client`]: one attempt per op, no retry, no sleep, no deadline of its own (the interpreter drops the
 //!    future), and no driver that retries or reconnects in silence. It understands the functions of the workloads it
 //!    [offers](System::offers) (`read`, `write`, `cas`: see each workload) and refuses others with `fail`.
-//! 2. **A table of errors**, as data with tests, like [`crate::etcd::errors`]. `fail` is only for what *provably* did not
+//! 2. **A table of errors**, as data with tests, like [`crate::systems::etcd::errors`]. `fail` is only for what *provably* did not
 //!    happen and never will: refused before sending, or a code of the store's own that its source shows to be given instead
 //!    of the effect (look for codes that are given *after* it). Reads change nothing, so any error of one is `fail`. All else,
 //!    and whatever is not in the table, is `info`. A cas that found another value is `fail` with [`OpError::MISMATCH`].
@@ -23,6 +23,9 @@
 //! error, never a guess.
 //!
 //! [`OpError::MISMATCH`]: crate::OpError::MISMATCH
+
+pub mod demo;
+pub mod etcd;
 
 use crate::client::Client;
 use nemesis::{Cluster, Database, Network, Node};

@@ -12,7 +12,7 @@
 //! to people here.
 
 use super::{Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -203,7 +203,7 @@ impl Scheme for SyncPrimary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, seeds};
     use checker::verdict::Summary;
 
     #[test]

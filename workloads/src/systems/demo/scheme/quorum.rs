@@ -27,7 +27,7 @@
 //! Neither offers cas: consensus cannot be solved with reads and writes (Herlihy 1991).
 
 use super::{NodeSet, Place, Scheme, Ticket, Turn};
-use crate::demo::protocol::{Answer, Call, Key, Refusal};
+use crate::systems::demo::protocol::{Answer, Call, Key, Refusal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -295,7 +295,7 @@ impl Coordinated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::simulation::{Plan, judge, seeds};
+    use crate::systems::demo::simulation::{Plan, judge, seeds};
     use checker::verdict::Summary;
 
     #[test]

@@ -10,24 +10,24 @@ pub(crate) mod decode;
 pub(crate) mod execution;
 mod explain;
 pub(crate) mod graph;
+mod minimize;
+pub(crate) mod patterns;
 mod search;
 mod session;
 mod views;
-pub(crate) mod patterns;
-mod minimize;
 
 use crate::Consistency;
 use crate::budget::{Account, Budget, Limit};
-use crate::certify::order::Refused;
 pub(crate) use crate::certify::causal::Claims;
+use crate::certify::order::Refused;
 use crate::check::{located, notes_on_keys};
 use crate::options::{Algorithm, Options};
 use crate::verdict::{Answer, KeyVerdict, Reason, SessionView, Summary, Verdict, Witness};
-use causal::Causal;
 use decode::{OF_CELLS, Rules};
 use execution::Execution;
 use histories::keyed::Keys;
 use histories::{History, OpId, Value};
+use patterns::Causal;
 use rayon::prelude::*;
 use views::Keeps;
 
@@ -260,7 +260,7 @@ fn each_view(
 }
 
 fn views(execution: &Execution, keeps: Keeps, budget: &Budget) -> Result<Decision, Decision> {
-    let writes = causal::KeyWrites::new(execution);
+    let writes = patterns::KeyWrites::new(execution);
     each_view(execution, budget, |session| views::view(execution, &writes, session, keeps).map_err(Decision::Invalid))
 }
 

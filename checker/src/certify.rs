@@ -19,14 +19,14 @@
 //! where numbers are added up, module `sums` looks first whether a read is out of their reach.
 //! In a collection the ops on other values can also be left out altogether ([`Others::SameValues`]): see `same_values`.
 
+pub(crate) mod causal;
+pub(crate) mod convergence;
 mod once;
 pub(crate) mod order;
 mod revisions;
 mod same_values;
 pub(crate) mod sequential;
 mod sums;
-pub(crate) mod causal;
-pub(crate) mod convergence;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};

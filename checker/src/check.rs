@@ -1,21 +1,21 @@
 //! The way from a history to a verdict: split by key, decode, decide, certify, explain.
 
 use crate::budget::{Account, Budget, Limit};
+use crate::causal::decode::NIL_IN_TRANSACTIONS;
 use crate::certify::Claims;
 use crate::certify::order::{self, Refused};
 use crate::explain::{Crossing, Explainer};
 use crate::linear::problem::{Problem, Read, Unread, decode};
 use crate::linear::{self, Decision, Stuck};
+use crate::locality;
+use crate::minimize::{Candidates, Core, shrink, shrink_among};
 use crate::model::{
     AnyModel, Bank, CasRegister, Counter, Deque, EtcdKv, FencingLock, FifoQueue, First, IdGenerator, Kv, ListAppend, Model, MultiRegister,
     Mutex, PriorityQueue, ReentrantMutex, Register, Semaphore, Set, Stack, TwoPhaseSet, UnorderedQueue,
 };
 use crate::options::{Algorithm, Options};
 use crate::switches::Rules;
-use crate::minimize::{Candidates, Core, shrink, shrink_among};
-use crate::locality;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Undecided, Verdict, Witness};
-use crate::causal::decode::NIL_IN_TRANSACTIONS;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, MisuseKind, OpId};
 use rayon::prelude::*;

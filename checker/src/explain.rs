@@ -6,10 +6,10 @@ mod crossing;
 mod possible;
 mod steps;
 
-use crate::text::many;
 use crate::linear::problem::{Entry, Problem};
-use crate::model::{Call, Decoded, Model, Role, Sees};
 use crate::minimize::Core;
+use crate::model::{Call, Decoded, Model, Role, Sees};
+use crate::text::many;
 use crate::verdict::{Counterexample, Step, Words};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, Outcome};

@@ -38,12 +38,12 @@ pub mod text;
 pub mod verdict;
 
 pub use budget::Budget;
+pub use consistency::Consistency;
 pub use histories;
 pub use model::Model;
 pub use options::{Algorithm, FailedCas, NilRead, Options};
 pub use switches::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
-pub use consistency::Consistency;
 
 /// The models that [`check_linearizable`] knows, with a sentence each. The replicated ones are for [`Consistency::Eventual`]; whether they
 /// are linearizable is asked of the same object used by one client at a time.

@@ -22,11 +22,11 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod undecided;
+mod unique;
 mod unseen;
 mod usage;
 mod witness;
 mod zones;
-mod unique;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::model::{Model, Sees, Tally};

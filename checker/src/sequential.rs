@@ -10,23 +10,23 @@
 //! all other models, are searched: see `search`.
 
 mod linearized;
+mod minimize;
 pub(crate) mod program;
 mod saturate;
 mod search;
-mod minimize;
 
 use crate::budget::{Account, Budget};
+use crate::causal;
+use crate::causal::decode::{OF_CELLS, Rules};
+use crate::causal::execution::Execution;
 use crate::certify::order::Refused;
 use crate::certify::sequential::Claims;
 use crate::check::{any_model, located, notes_of_model, notes_on_keys};
+use crate::consistency::Consistency;
 use crate::linear::problem::Unread;
 use crate::model::{CasRegister, Kv, Model, Register};
 use crate::options::Options;
 use crate::verdict::{Answer, Counterexample, KeyVerdict, Others, Reason, Summary, Verdict, Witness, Words};
-use crate::causal::decode::{OF_CELLS, Rules};
-use crate::causal::execution::Execution;
-use crate::causal;
-use crate::consistency::Consistency;
 use hashbrown::HashMap;
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, ValueId};

@@ -3,6 +3,7 @@
 //! Everything here is data: ops are named by [`OpId`] of the history that was checked, so that a report can look up their
 //! process, node, times and values.
 
+use crate::Consistency;
 use crate::text::many;
 use histories::{OpId, ValueId};
 use serde::Serialize;

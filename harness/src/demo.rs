@@ -10,16 +10,16 @@ mod scenes;
 mod stage;
 
 use crate::check::analysis::{FileError, FileOptions, RecordedFile};
-use crate::runner::interrupt::Interrupt;
-use crate::check::limits::Limits;
 use crate::check::ladder;
+use crate::check::limits::Limits;
+use crate::runner::interrupt::Interrupt;
 use crate::ui::progress::Progress;
 use anyhow::anyhow;
-use checker::ladder::Rung;
 use checker::Consistency;
+use checker::ladder::{Rung, strongest};
 use checker::verdict::Summary;
-use rand_chacha::ChaCha8Rng;
 use object::Object;
+use rand_chacha::ChaCha8Rng;
 use rows::Row;
 use serde_json::{Value as Json, json};
 use stage::Stage;
@@ -71,7 +71,7 @@ impl Outcome {
         let broken: Vec<Consistency> = rungs.iter().filter(|rung| rung.summary == Summary::Invalid).map(|rung| rung.consistency).collect();
         let is_weakest = |&&mine: &&Consistency| broken.iter().all(|&other| other == mine || !mine.implies(other));
         let unlike = self.taken_for.iter().filter(|(_, rung)| rung.summary == Summary::Invalid).map(|(object, _)| *object);
-        Kept { keeps: checker::ladder::strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect(), unlike: unlike.collect() }
+        Kept { keeps: strongest(rungs), breaks: broken.iter().filter(is_weakest).copied().collect(), unlike: unlike.collect() }
     }
 
     /// The models of which nobody knows whether they are kept.
@@ -111,7 +111,7 @@ impl Outcome {
             "expected": told(&expected),
             "matches": self.is_expected(),
             "error": self.rungs.as_ref().err(),
-            "taken_for": self.taken_for.iter().map(|(object, rung)| json!({ "object": object.model(), "answer": rung.json() })).collect::<Vec<_>>(),
+            "taken_for": self.taken_for.iter().map(|(object, rung)| json!({ "object": object.model(), "answer": ladder::rung_json(rung) })).collect::<Vec<_>>(),
             "ladder": self.rungs.as_deref().unwrap_or_default().iter().map(ladder::rung_json).collect::<Vec<_>>(),
             "history": self.history.display().to_string(),
             "seconds": self.took.as_secs_f64(),

@@ -10,8 +10,8 @@
 //! `-0.0`, `#inst`s of one moment. Besides, what is not a number is equal to itself, so that it can be read after it was written.
 //! Of equal values the form that was met first is kept (of a list and a vector the vector).
 
-use crate::number::{self, Number};
 use crate::identity;
+use crate::number::{self, Number};
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use std::borrow::Cow;

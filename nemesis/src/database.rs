@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use admin::Admin;
 pub use clocks::Clocks;
 pub use disks::{DiskLook, Disks};
+pub(crate) use files::nobody_knows;
 pub use files::{DataFiles, Files, Found, Payloads};
 pub use groups::Groups;
 pub use hosts::Hosts;

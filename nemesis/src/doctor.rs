@@ -1,14 +1,14 @@
 //! Looking a node over before a test: what it has, and which faults can be injected there. What can be tried is tried for real, on
 //! nobody's packets and on a process that only sleeps, and undone.
 
-use crate::agent::protocol::clock::Skew;
 use crate::agent::client::install::sudoers_line;
+use crate::agent::protocol::clock::Skew;
+use crate::agent::protocol::traffic::Shape;
+use crate::faults::crash;
 use crate::machine::boot_id;
 use crate::remote::Access;
-use crate::agent::protocol::traffic::Shape;
 use crate::spec::CLASSES;
 use crate::{Agent, AgentOptions, Agents, Cluster, Command, NodeError, ProcessState, Program};
-use crate::faults::crash;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Commands on the node, run to their end.
 
-use crate::command::{Command, Output};
 use crate::command::Bounded;
+use crate::command::{Command, Output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};

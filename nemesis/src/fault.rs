@@ -1,5 +1,6 @@
 //! Faults: setup → inject → observe that it took effect → recover → observe that it is gone.
 
+use crate::report::Report;
 use crate::{Cluster, Database, Network, Node, NodeError, ProcessState};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;

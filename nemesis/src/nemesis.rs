@@ -148,11 +148,11 @@ fn event_name(phase: Phase, fault: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::agent::protocol::clock::Skew;
     use crate::agent::protocol::clock::Reading;
+    use crate::agent::protocol::clock::Skew;
+    use crate::agent::protocol::traffic::{Echoes, Measured, Shape};
     use crate::cluster::tests::cluster;
     use crate::schedule::{Mix, Step};
-    use crate::agent::protocol::traffic::{Echoes, Measured, Shape};
     use crate::{Admin, Clocks, Cluster, Database, Hosts, Membership, Network, Node, ProcessState, spec};
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};

@@ -4,14 +4,14 @@
 //! fault that draws one of them each time. `all` is every class, `none` is none.
 
 use crate::Cluster;
+use crate::agent::protocol::group::Resource;
+use crate::fault::Fault;
 use crate::faults::admin;
 use crate::faults::admin::AdminFault;
-use crate::agent::protocol::group::Resource;
 use crate::faults::clock::{ClockFault, Way};
 use crate::faults::crash::Crash;
 use crate::faults::disk;
 use crate::faults::disk::DiskFault;
-use crate::fault::Fault;
 use crate::faults::membership::MembershipFault;
 use crate::faults::packet;
 use crate::faults::packet::Packet;

@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::served::{Agent, LONG};
+use rashomon_nemesis::agent::node::vdso::{Rewritten, Setting};
+use rashomon_nemesis::agent::protocol::clock::Reading;
 use rashomon_nemesis::agent::protocol::clock::Skew;
 use rashomon_nemesis::agent::protocol::{Reply, Request};
-use rashomon_nemesis::agent::protocol::clock::Reading;
-use rashomon_nemesis::agent::node::vdso::{Rewritten, Setting};
 use rashomon_nemesis::{Own, ProcessState, Program};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;

@@ -11,9 +11,9 @@
     reason = "a test may panic, and says what it saw"
 )]
 
-use rashomon_nemesis::agent::protocol::group::Resource;
-use rashomon_nemesis::agent::protocol::clock::Skew;
 use rashomon_nemesis::agent::node::serve;
+use rashomon_nemesis::agent::protocol::clock::Skew;
+use rashomon_nemesis::agent::protocol::group::Resource;
 use rashomon_nemesis::agent::protocol::traffic::Shape;
 use rashomon_nemesis::{Access, Agent, AgentOptions, Agents, Clocks, Cluster, Node, Own, ProcessState, Program, SystemClocks};
 use rustix::process::{Pid, Signal, kill_process};

@@ -3,9 +3,9 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each file of tests uses some of it; a test fails by panicking")]
 
 use rashomon_nemesis::ProcessState;
-use rashomon_nemesis::agent::protocol::{About, Answer, Greeting, Outcome, Question, Reply, Request};
-use rashomon_nemesis::agent::protocol::options::ServeOptions;
 use rashomon_nemesis::agent::node::serve::serve;
+use rashomon_nemesis::agent::protocol::options::ServeOptions;
+use rashomon_nemesis::agent::protocol::{About, Answer, Greeting, Outcome, Question, Reply, Request};
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write, pipe};
 use std::path::Path;
 use std::process::ExitCode;

@@ -6,8 +6,8 @@
 use super::agent::Agent;
 use super::bed::*;
 use super::support::*;
-use nemesis::agent::protocol::disk::DiskHarm;
 use nemesis::agent::protocol::Request;
+use nemesis::agent::protocol::disk::DiskHarm;
 use nemesis::{DataDisk, Own, Program};
 use std::path::Path;
 use std::time::Duration;

@@ -11,15 +11,15 @@
 
 pub mod client;
 pub mod generator;
+pub mod systems;
 #[cfg(test)]
 #[path = "../../tests/size.rs"]
 mod test_size;
-pub mod systems;
 pub mod workloads;
 
 pub use client::{Client, Completion, Invocation, OpError};
-pub use systems::etcd::{Etcd, EtcdOptions};
 pub use generator::{Generator, Next};
-pub use workloads::register::RegisterOptions;
+pub use systems::etcd::{Etcd, EtcdOptions};
 pub use systems::{Finding, Findings, System};
 pub use workloads::Workload;
+pub use workloads::register::RegisterOptions;

@@ -72,7 +72,7 @@ fn decide(model: &str, history: &History, rules: Rules, limits: &Limits) -> Outc
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     if wanted == ["rules"] {
-        return switches::print();
+        return rules::print();
     }
     println!(
         "{:<34} {:>8} {:>7} {:>4}   {:>9} {:>6} {:>7} {:>8}   {:>9} {:>6} {:>7} {:>8}  by",
@@ -92,6 +92,6 @@ fn main() {
         println!("{title}   {}   {}  {}", told(&honest), told(&lie), honest.algorithm);
     }
     if wanted.is_empty() {
-        switches::print();
+        rules::print();
     }
 }

@@ -4,9 +4,9 @@
 //! has found guilty. It names each edge of the cycle, and leaves out every op that is not needed. The time is that of a closure,
 //! cubic in the ops, for each op that is left out, so it all goes by the budget.
 
-use crate::consistency::Consistency;
 use super::execution::{Execution, INITIAL, Read};
 use crate::budget::{Account, Limit};
+use crate::consistency::Consistency;
 use crate::verdict::{EdgeKind, Pattern};
 use std::collections::VecDeque;
 

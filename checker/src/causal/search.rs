@@ -4,11 +4,11 @@
 //! they change nothing, so it is never better to wait. What can follow depends on the ops placed and on the last write of each
 //! key that is still to be read, so no such point is tried twice.
 
+use super::FEW;
 use super::execution::{Execution, INITIAL};
+use crate::budget::{Account, Budget, Limit};
 use crate::causal::minimize::{Closure, necessary};
 use crate::consistency::Consistency;
-use super::FEW;
-use crate::budget::{Account, Budget, Limit};
 use hashbrown::HashSet;
 use rustc_hash::FxBuildHasher;
 

@@ -21,8 +21,8 @@
 //! w1 leads to the read at position i exactly if its label is at most i. All is linear in the number of ops for each process,
 //! as long as few labels fall more than once.
 
-use crate::causal::patterns::KeyWrites;
 use super::execution::{Execution, INITIAL};
+use crate::causal::patterns::KeyWrites;
 use std::collections::VecDeque;
 
 /// What a view keeps.

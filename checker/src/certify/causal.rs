@@ -7,9 +7,9 @@
 
 use crate::Consistency;
 use crate::budget::{Account, Limit};
+use crate::causal::decode::{Micro, Rules};
 use crate::certify::order::Refused;
 use crate::verdict::{Edge, EdgeKind, SessionView};
-use crate::causal::decode::{Micro, Rules};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use histories::{History, OpId, Outcome, ValueId};

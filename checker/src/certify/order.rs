@@ -2,8 +2,8 @@
 
 use crate::budget::{Account, Budget, Limit};
 use crate::linear::problem::{NEVER, decode_op};
-use crate::model::Model;
 use crate::locality;
+use crate::model::Model;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId};
 

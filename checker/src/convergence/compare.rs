@@ -60,7 +60,7 @@ impl Wrong {
     }
 
     /// How many ops show it, beside the reads.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         if let Wrong::SeenThenGone { adds, .. } = self { adds.len() } else { 0 }
     }
 }

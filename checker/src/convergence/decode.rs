@@ -1,9 +1,9 @@
 //! Ops as updates and reads of a replicated object: a register, a set, a list or a counter, or many of them by key.
 
+use crate::causal::decode::{Micro, Rules};
 use crate::check::unknown_model;
 use crate::model::{Call, Counter, Decoded, ListAppend, Model, Set, counter, list, set};
 use crate::options::Options;
-use crate::causal::decode::{Micro, Rules};
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, Value, ValueId};
 use std::sync::Arc;

@@ -61,9 +61,9 @@
 //! For counters see [`super::sums`].
 
 use super::decode::{Act, DataType, Objects, Seen};
-use crate::convergence::compare::{Found, Wrong, difference};
 use super::{FinalRead, Object};
 use crate::budget::{Account, Limit};
+use crate::convergence::compare::{Found, Wrong, difference};
 use hashbrown::HashMap;
 use histories::history::NO_EVENT;
 use histories::{History, OpId, Outcome, Process, ValueId};

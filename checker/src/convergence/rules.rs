@@ -1,6 +1,6 @@
 //! Whether an order of an object's updates explains its final reads: one rule per kind of object.
 
-use super::compare::{Found, Wrong, difference, other};
+use super::compare::{Found, Wrong, difference};
 use super::decode::{Act, Objects, Seen, Shape};
 use super::{FinalRead, Object, Update, replicated, sums, written};
 use crate::budget::{Account, Limit};

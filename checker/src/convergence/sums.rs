@@ -7,8 +7,8 @@
 
 use super::Object;
 use super::decode::{Act, Objects, Seen};
-use crate::convergence::compare::{Found, Sum, Wrong, other};
 use crate::budget::{Account, Limit};
+use crate::convergence::compare::{Found, Sum, Wrong, other};
 use histories::{History, OpId};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,9 +4,9 @@
 
 use super::conditional::{self, INITIAL, Move, Stuck};
 use super::decode::{Act, Objects, Seen};
-use crate::convergence::compare::{Found, Wrong, other};
 use super::{FinalRead, Object, Update};
 use crate::budget::{Account, Limit};
+use crate::convergence::compare::{Found, Wrong, other};
 use hashbrown::HashMap;
 use histories::{History, OpId, ValueId};
 use rustc_hash::FxBuildHasher;

@@ -3,8 +3,8 @@
 //! A transaction is told by what it does to the keys that matter, those that two of the ops touch and one of them changes; two ops of
 //! the same label get a number behind it; and times have as many decimals as their order needs.
 
-use crate::text::{capital, seconds_to};
 use super::{completed, input, invoked, label, moment, output, who};
+use crate::text::{capital, seconds_to};
 use crate::verdict::Words;
 use histories::{History, OpId, ValueId};
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -2,8 +2,8 @@
 
 use crate::budget::{Account, Budget, Limit};
 use crate::interner::Interner;
-use crate::model::{Call, Decoded, Model};
 use crate::locality;
+use crate::model::{Call, Decoded, Model};
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, Outcome};
 

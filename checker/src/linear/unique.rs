@@ -10,18 +10,18 @@
 
 mod bag;
 mod counter;
+mod fencing_lock;
+mod grow_only;
 mod ids;
 mod priority;
 mod queue;
-mod revisions;
-mod stack;
-mod segment_tree;
-mod value_intervals;
-mod fencing_lock;
 mod reentrant_mutex;
+mod revisions;
+mod segment_tree;
 mod semaphore;
-mod grow_only;
 mod set;
+mod stack;
+mod value_intervals;
 
 use super::problem::{Entry, Event, NEVER, Problem};
 use super::zones::Zones;

@@ -9,9 +9,9 @@
 //!   session, or never.
 
 use crate::budget::{Account, Limit};
+use crate::causal::decode::{Micro, Rules};
 use crate::linear::problem::{NEVER, Unread, decode_op};
 use crate::model::{Call, Decoded, Model, Sees};
-use crate::causal::decode::{Micro, Rules};
 use hashbrown::{HashMap, HashSet};
 use histories::keyed::Keys;
 use histories::{History, OpId, Outcome, Value, ValueId};

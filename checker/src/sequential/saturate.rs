@@ -14,10 +14,10 @@
 //! others know it already: the time is that of ops times sessions, but in rare cases.
 
 use crate::budget::{Account, Limit};
-use crate::causal::patterns::KeyWrites;
 use crate::causal::execution::{Execution, INITIAL};
 use crate::causal::graph;
 use crate::causal::graph::Cycle;
+use crate::causal::patterns::KeyWrites;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 use std::cmp::Reverse;

@@ -1,16 +1,16 @@
 //! From a recorded history to a judged [`Run`]: of a stored run, or of a file alone.
 
-use crate::cut::{self, Cut};
-use crate::findings::Findings;
 use crate::check::limits;
 use crate::check::limits::{Judgement, Limits};
-use crate::ui::progress::{Progress, bar};
-use crate::run::{CheckFacts, Coverage, Judged, Run, TestFacts};
-use crate::timeline::{Phase, PhaseSpan};
-use crate::store::{self, RunDir};
-use crate::check::{coverage, evidence, fault_windows, guess, initial, memory, counts};
+use crate::check::{counts, coverage, evidence, fault_windows, guess, initial, memory};
+use crate::cut::{self, Cut};
+use crate::findings::Findings;
 use crate::render::{html, json};
+use crate::run::{CheckFacts, Coverage, Judged, Run, TestFacts};
+use crate::store::{self, RunDir};
+use crate::timeline::{Phase, PhaseSpan};
 use crate::ui::format;
+use crate::ui::progress::{Progress, bar};
 use anyhow::{Context, anyhow};
 use checker::verdict::Summary;
 use checker::{Algorithm, Budget, Consistency, FailedCas, NilRead, Options, Verdict};

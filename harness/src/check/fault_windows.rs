@@ -6,6 +6,7 @@
 //! the end of the run a `heal` without a value goes before the `stop-`s of all that is still active. A `phase` event says that
 //! a phase of the run begins.
 
+use crate::timeline::PHASE;
 use crate::timeline::{ClockReading, FaultWindow, Phase, PhaseSpan};
 use histories::{History, Value, ValueId, View};
 

@@ -1,10 +1,10 @@
 //! Judges a file against several consistency models, and shows the ladder of answers ([`checker::ladder`]).
 
 use crate::check::analysis::{FileError, FileOptions, RecordedFile};
+use crate::render::{json, terminal};
+use crate::run::Run;
 use crate::ui::console::{Console, Ink};
 use crate::ui::progress::Progress;
-use crate::run::Run;
-use crate::render::{json, terminal};
 use checker::Consistency;
 use checker::ladder::{Overall, Rung, hold_true, strongest};
 use checker::verdict::Summary;
@@ -108,4 +108,21 @@ pub fn rung(consistency: Consistency, run: &Run) -> Rung {
 /// For machines. The names of its fields are a promise.
 pub fn rung_json(rung: &Rung) -> Json {
     json!({ "consistency": rung.consistency.name(), "verdict": rung.summary, "judged": rung.judged, "reason": rung.reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ladder_on_the_terminal() {
+        let rung = |consistency| {
+            let is_one_order = [Consistency::Linearizable, Consistency::Sequential].contains(&consistency);
+            Rung { consistency, summary: if is_one_order { Summary::Invalid } else { Summary::Valid }, reason: None, judged: true }
+        };
+        let rungs = hold_true(&Consistency::ALL.map(rung));
+        let text = block(&rungs, &Overall::of_ladder(&rungs, None), Console::plain());
+        assert!(text.starts_with("OK VALID  strongest model kept: causal-memory and causal-convergence and eventual\n"), "{text}");
+        assert!(text.contains("valid    pram                it is causal-memory\n"), "{text}");
+    }
 }

@@ -1,15 +1,15 @@
 //! `rashomon demo`: every replication scheme of the demo store, and what it keeps.
 
 use super::{Failure, Global, Outcome, options, plan};
-use crate::ui::console;
-use crate::ui::console::{Console, Ink};
+use crate::check::limits::Limits;
 use crate::demo::rows::{ROWS, Row};
 use crate::demo::{self, Options};
+use crate::render::terminal;
 use crate::runner::interrupt::Interrupt;
-use crate::check::limits::Limits;
+use crate::ui::console;
+use crate::ui::console::{Console, Ink};
 use crate::ui::progress::Progress;
 use crate::ui::{exit, format};
-use crate::render::terminal;
 use anyhow::Context as _;
 use checker::verdict::Summary;
 use clap::Args;

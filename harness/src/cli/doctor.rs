@@ -50,7 +50,8 @@ pub(super) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
     let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options()?)?;
     let options = AgentOptions::new("rashomon doctor", plan::this_program()?);
-    let sought = [Sought { name: "etcd", command: workloads::systems::etcd::VERSION, is_wanted: args.database == Some(DatabaseName::Etcd) }];
+    let sought =
+        [Sought { name: "etcd", command: workloads::systems::etcd::VERSION, is_wanted: args.database == Some(DatabaseName::Etcd) }];
     let examined = doctor::examine(&cluster, &access, &options, args.lab.is_some(), &sought);
     if args.json {
         console::print_json(&as_json(&cluster, &examined)?)?;

@@ -1,10 +1,9 @@
 //! Commands that this program gives to itself: the agent on a node, and a node of the demo. Nobody else needs them.
 
 use super::{Failure, Outcome};
-use crate::ui::exit;
+use crate::ui::{exit, logging};
 use clap::Args;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 use workloads::systems::demo::node;
 use workloads::systems::demo::node::NodeOptions;
 
@@ -24,8 +23,7 @@ pub(super) fn agent(args: &InnerArgs) -> ExitCode {
 /// A node of the demo store. Its standard error is its log.
 pub(super) fn demo_node(args: InnerArgs) -> Outcome {
     let options = NodeOptions::parse(args.arguments).map_err(Failure::usage)?;
-    let filter = EnvFilter::try_from_env("RASHOMON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    logging::to_standard_error();
     node::run(&options)?;
     Ok(exit::VALID)
 }

@@ -2,12 +2,12 @@
 
 use super::options::{self, YesNo, initial};
 use super::{Global, Outcome};
+use crate::render::terminal;
 use crate::ui::console;
 use crate::ui::console::{Console, Ink};
+use crate::ui::exit;
 use crate::ui::format;
 use crate::ui::format::{count, many};
-use crate::ui::exit;
-use crate::render::terminal;
 use clap::Args;
 use histories::lint::{Assume, Finding, Severity, lint};
 use histories::{Format, History, Value};

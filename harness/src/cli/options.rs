@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::check::guess;
 use crate::check::limits::Limits;
-use crate::ui::{console, format};
 use crate::render::terminal;
+use crate::ui::{console, format};
 use checker::text::capital;
 use checker::{Algorithm, Consistency, FailedCas, NilRead, Options};
 use clap::Args;

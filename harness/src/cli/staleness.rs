@@ -1,13 +1,13 @@
 //! `rashomon staleness`: by how many writes and by how much time the reads of recorded files are stale.
 
 use super::{Global, Outcome, options};
-use crate::runner::interrupt::Interrupt;
+use crate::check::guess;
 use crate::check::limits;
 use crate::check::limits::Limits;
+use crate::render::{json, terminal};
+use crate::runner::interrupt::Interrupt;
 use crate::ui::progress::Progress;
 use crate::ui::{console, exit, format};
-use crate::check::guess;
-use crate::render::{json, terminal};
 use checker::describe;
 use checker::staleness::{self, Bounds, KeyStaleness, Staleness};
 use clap::Args;

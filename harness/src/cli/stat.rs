@@ -1,8 +1,8 @@
 //! `rashomon stat`: what recorded files hold, in numbers.
 
 use super::{Global, Outcome, options};
-use crate::ui::{console, exit, format};
 use crate::check::guess;
+use crate::ui::{console, exit, format};
 use clap::Args;
 use histories::Format;
 use histories::stat::Stat;

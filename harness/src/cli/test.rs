@@ -4,15 +4,15 @@ pub(super) mod args;
 
 use super::script::Script;
 use super::{Failure, Global, Outcome, after_the_verdict, plan};
-use crate::ui::console::Console;
-use crate::runner::interrupt::Interrupt;
-use crate::ui::progress::Progress;
-use crate::run::Run;
-use crate::store::RunDir;
 use crate::check::analysis;
-use crate::ui::{console, exit, logging, format};
 use crate::render::terminal;
+use crate::run::Run;
+use crate::runner::interrupt::Interrupt;
 use crate::runner::test;
+use crate::store::RunDir;
+use crate::ui::console::Console;
+use crate::ui::progress::Progress;
+use crate::ui::{console, exit, format, logging};
 use anyhow::Context as _;
 pub(super) use args::TestArgs;
 

@@ -1,12 +1,12 @@
 //! `rashomon verify-clean`: whether a run left its nodes as it found them.
 
 use super::{Failure, Global, Outcome, options, plan, replay};
-use crate::runner::clean;
 use crate::run::Footprints;
+use crate::runner::clean;
+use crate::store::RunDir;
 use crate::ui::console;
 use crate::ui::console::{Console, Ink};
 use crate::ui::exit;
-use crate::store::RunDir;
 use clap::Args;
 use nemesis::lab::NAME_DEFAULT;
 use nemesis::{Access, AgentOptions, Agents, Cluster};

@@ -11,9 +11,9 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use workloads::client::Completion;
+use workloads::generator::stream;
 use workloads::systems::demo::Replication;
 use workloads::systems::demo::scheme::lease_lock;
-use workloads::generator::stream;
 
 /// How often a scene tries to meet its moment.
 const TRIES_MAX: usize = 300;

@@ -4,12 +4,12 @@
 
 use super::Options;
 use super::object::Object;
-use crate::runner::clock::Clock;
-use crate::timeline::PHASE;
 use crate::check::fault_windows::{START, STOP};
+use crate::runner::clock::Clock;
 use crate::runner::interrupt::Interrupt;
 use crate::runner::nemesis_thread::record;
 use crate::runner::recorder::{Entry, Recorder};
+use crate::timeline::PHASE;
 use anyhow::{Context as _, bail, ensure};
 use histories::history::Meta;
 use histories::{Kind, Value};
@@ -70,14 +70,16 @@ impl Stage {
     /// Starts the nodes.
     pub(super) fn open(cast: Cast, options: &Options, history: &Path, interrupt: Interrupt) -> anyhow::Result<Stage> {
         let dir = options.dir.join("nodes").join(cast.name);
-        let demo = DemoOptions { nodes: cast.nodes, replication: cast.replication, dir, seed: options.seed, binary: options.binary.clone() };
+        let demo =
+            DemoOptions { nodes: cast.nodes, replication: cast.replication, dir, seed: options.seed, binary: options.binary.clone() };
         let demo = Demo::new(demo)?;
         let (cluster, database, network) = (demo.cluster().clone(), demo.database(), demo.network());
         cluster.on_all(|node| database.teardown(node))?;
         cluster.on_all(|node| database.setup(&cluster, node))?;
         database.await_ready(&cluster, READY_WITHIN)?;
         let text = |text: &str| Value::Str(text.into());
-        let header = [("test", "demo"), ("scheme", cast.name), ("model", cast.object.model())].map(|(name, is)| (name.to_owned(), text(is)));
+        let header =
+            [("test", "demo"), ("scheme", cast.name), ("model", cast.object.model())].map(|(name, is)| (name.to_owned(), text(is)));
         let meta = Meta { keyed: Some(true), header: header.into(), ..Meta::default() };
         let recorder = Recorder::create(history, &meta, Clock::start()).with_context(|| format!("cannot write {}", history.display()))?;
         record(&recorder, PHASE, &text("main"));

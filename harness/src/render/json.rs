@@ -1,7 +1,7 @@
 //! The verdict for machines: `results.json` of a run, and the objects of `check --json`.
 
-use crate::run::Run;
 use crate::render::terminal;
+use crate::run::Run;
 use checker::describe;
 use checker::verdict::{Summary, Undecided};
 use checker::{Answer, Counterexample, KeyVerdict};

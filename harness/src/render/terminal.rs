@@ -3,9 +3,9 @@
 
 mod grid;
 
-use crate::ui::console::{Console, Ink};
 use crate::cut::Cut;
 use crate::run::{NodeFile, Run};
+use crate::ui::console::{Console, Ink};
 use crate::ui::format::{count, duration, many, seconds};
 use checker::describe::{self, Names, elide};
 use checker::verdict::{Reason, Summary, Undecided};

@@ -1,8 +1,8 @@
 //! Whether the data that the nodes held stays with the run when they are clean again.
 
-use crate::ui::exit;
 use crate::run::Run;
 use crate::store::RunDir;
+use crate::ui::exit;
 use clap::ValueEnum;
 
 /// When the data of the nodes is kept in the run's directory.

@@ -7,24 +7,24 @@
 //! the second Ctrl-C's thread when a person has no patience, by the agents on the nodes when this process is killed.
 
 use crate::check::analysis;
+use crate::check::limits::Limits;
+use crate::check::live::Live;
+use crate::cut::{CUT_SHORT, TIME_LIMIT_MS};
+use crate::findings::{Finding, Findings};
+use crate::run::{Run, TestFacts};
 use crate::runner::clean;
 use crate::runner::clock::Clock;
-use crate::cut::{CUT_SHORT, TIME_LIMIT_MS};
-use crate::timeline::PHASE;
-use crate::findings::{Finding, Findings};
 use crate::runner::interpreter::{Ended, Interpreter, Setup, Tally};
 use crate::runner::interrupt::Interrupt;
-use crate::check::limits::Limits;
 use crate::runner::keep;
 use crate::runner::keep::{Keep, When};
-use crate::check::live::Live;
 use crate::runner::nemesis_thread;
 use crate::runner::nemesis_thread::{Hurting, NemesisThread, Work};
-use crate::ui::progress::{Progress, bar};
 use crate::runner::recorder::Recorder;
-use crate::timeline::Phase;
-use crate::run::{Run, TestFacts};
 use crate::store::RunDir;
+use crate::timeline::PHASE;
+use crate::timeline::Phase;
+use crate::ui::progress::{Progress, bar};
 use crate::ui::{console, exit, format};
 use anyhow::{Context as _, anyhow, bail};
 use histories::Value;

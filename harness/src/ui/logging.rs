@@ -4,7 +4,7 @@ use crate::store::{self, Readers};
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -16,10 +16,21 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = store::create_new(path, Readers::Owner)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
-    let filter = EnvFilter::try_from_env("RASHOMON_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // A full disk ends the run by way of the history; that the log cannot be written either is nothing to shout about.
     let lines = lines.log_internal_errors(false).with_writer(Mutex::new(file));
-    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    tracing_subscriber::registry().with(wanted()).with(lines).try_init()?;
     Ok(())
+}
+
+/// Sends what an inner program logs to standard error, which whoever started it reads.
+pub(crate) fn to_standard_error() {
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(io::stderr);
+    tracing_subscriber::registry().with(wanted()).with(lines).init();
+}
+
+/// What is logged: what `RASHOMON_LOG` says, or `info`.
+fn wanted() -> Targets {
+    let told = std::env::var("RASHOMON_LOG").ok().and_then(|told| told.parse().ok());
+    told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }

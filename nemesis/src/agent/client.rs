@@ -6,7 +6,6 @@ pub(super) mod network;
 pub(super) mod powers;
 pub mod system_clocks;
 
-use super::node;
 use super::protocol::clock::{Reading, Skew, SystemReading};
 use super::protocol::damage::{Change, Plan};
 use super::protocol::disk::DiskHarm;
@@ -130,7 +129,7 @@ impl Agents {
     /// The boots of the kernels of the control node and of all nodes but this one: a kernel that is among them has other inhabitants.
     pub fn other_boots(&self, node: &Node) -> Vec<String> {
         let others = self.agents.iter().filter(|agent| agent.node().index != node.index).map(|agent| agent.about().boot);
-        std::iter::once(node::system_clock::boot_id()).chain(others).collect()
+        std::iter::once(crate::machine::boot_id()).chain(others).collect()
     }
 
     /// All of them, in the order of the nodes.

@@ -13,16 +13,16 @@ pub mod touch;
 pub mod traffic;
 
 use crate::command::{Command, Ending, Output, ProcessState, Program, bytes};
-use traffic::{Echoes, Measured, Shape};
 use clock::{Reading, Skew, SystemReading};
 use damage::{Change, Plan};
 use disk::DiskHarm;
 use group::Resource;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, SocketAddr};
 use snapshot::Snapshot;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use touch::Touch;
+use traffic::{Echoes, Measured, Shape};
 
 /// The argument with which an agent says nothing, does nothing and succeeds: to see whether it can be run.
 pub const HELLO: &str = "--hello";

@@ -52,3 +52,8 @@ pub enum Found {
     /// Neither.
     Other,
 }
+
+/// That damage to these files cannot be certain to be noticed, and what can be asked for instead.
+pub(crate) fn nobody_knows(whose: &str) -> String {
+    format!("nobody knows where {whose} is certain to notice damage: say bitflip-anywhere, copy-anywhere or truncate-anywhere")
+}

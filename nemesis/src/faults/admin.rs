@@ -1,10 +1,10 @@
 //! What operators do to a database while it serves: compact it, defragment it, move its leader. Each is done once; there is nothing
 //! to undo, and nothing that a correct database may show to its clients but a moment of delay.
 
-use crate::faults::support::shuffle_bag::Deck;
 use crate::fault::{Context, Fault};
-use crate::report::Report;
+use crate::faults::support::shuffle_bag::Deck;
 use crate::faults::support::target::{Choice, Target};
+use crate::report::Report;
 use crate::{Admin, Cluster, NodeError};
 use histories::names::quoted;
 use rand_chacha::ChaCha8Rng;

@@ -5,14 +5,14 @@
 //! them and of the control node, and is not touched: each process is told another time of day instead; see
 //! [`crate::agent::node::vdso`] for how, and for what that does not reach.
 
-use crate::agent::Agents;
-use crate::agent::protocol::clock::Skew;
 use crate::agent::protocol::clock::Reading;
-use crate::faults::support::shuffle_bag::Deck;
+use crate::agent::protocol::clock::Skew;
+use crate::database::Clocks;
 use crate::fault::{Context, Fault};
+use crate::faults::support::shuffle_bag::Deck;
+use crate::faults::support::target::{Choice, Target};
 use crate::report::Report;
 use crate::report::Seen;
-use crate::faults::support::target::{Choice, Target};
 use crate::{Cluster, Node, NodeError, ProcessState};
 use histories::Value;
 use histories::names::quoted;

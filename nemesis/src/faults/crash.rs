@@ -2,11 +2,11 @@
 //! written and not synced stays with the kernel, which all hosts of a lab share; the disk survives.
 
 use crate::fault::{Context, Fault};
-use crate::report::Report;
-use crate::lab::{self, LabError};
-use crate::faults::support::target::Choice;
-use crate::{Agents, Hosts, Node, NodeError};
 use crate::faults::support::observe;
+use crate::faults::support::target::Choice;
+use crate::lab::{self, LabError};
+use crate::report::Report;
+use crate::{Agents, Hosts, Node, NodeError};
 use rand_chacha::ChaCha8Rng;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

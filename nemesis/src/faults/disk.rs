@@ -5,10 +5,10 @@ pub mod own;
 
 use crate::agent::protocol::damage::{Change, Harm};
 use crate::agent::protocol::disk::DiskHarm;
-use crate::faults::support::shuffle_bag::Deck;
 use crate::fault::{Context, Fault};
-use crate::report::Report;
+use crate::faults::support::shuffle_bag::Deck;
 use crate::faults::support::target::{Choice, Target};
+use crate::report::Report;
 use crate::{Cluster, NodeError};
 use histories::names::quoted;
 use rand::RngExt;

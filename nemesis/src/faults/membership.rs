@@ -5,9 +5,9 @@
 //! was out when its harness was killed stays out: the others serve without it, and the next test begins with empty data anyway.
 
 use crate::fault::{Context, Fault};
+use crate::faults::support::target::{Choice, Target};
 use crate::report::Report;
 use crate::report::Seen;
-use crate::faults::support::target::{Choice, Target};
 use crate::{Cluster, Membership, NodeError};
 use rand_chacha::ChaCha8Rng;
 use std::time::{Duration, Instant};

@@ -1,27 +1,17 @@
 //! Packets between nodes that are late, lost, doubled, out of order, mangled, or squeezed through a narrow line.
 
-use crate::faults::support::shuffle_bag::Deck;
+use crate::agent::protocol::traffic::Shape;
 use crate::fault::{Context, Fault};
-use crate::report::Report;
 use crate::faults::support::link_probe;
 use crate::faults::support::link_probe::Link;
-use crate::faults::support::packet_harm::{HARMS, Harm, Unit};
+use crate::faults::support::packet_harm::{HARMS, Harm};
+use crate::faults::support::shuffle_bag::Deck;
 use crate::faults::support::target::{Choice, Target};
+use crate::report::Report;
 use crate::{Cluster, NodeError};
 use histories::names::quoted;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-
- 8] = [
-    (Harm::Delay, "delay", Unit::Microseconds, 50_000),
-    (Harm::Jitter, "jitter", Unit::Microseconds, 30_000),
-    (Harm::Loss, "loss", Unit::Thousandths, 200),
-    (Harm::Duplicate, "duplicate", Unit::Thousandths, 200),
-    (Harm::Reorder, "reorder", Unit::Thousandths, 200),
-    (Harm::Corrupt, "corrupt", Unit::Thousandths, 200),
-    (Harm::Rate, "rate", Unit::BitsPerSecond, 1_000_000),
-    (Harm::Flaky, "flaky", Unit::Thousandths, 500),
-];
 
 /// A harm of so much, and whose packets are to suffer.
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 //! Partitions: nodes that no longer hear each other.
 
-use crate::faults::support::shuffle_bag::Deck;
 use crate::fault::{Context, Fault};
-use crate::report::Report;
 use crate::faults::support::grudge::Grudge;
-use crate::faults::support::target::Target;
-use crate::{Cluster, NodeError};
 use crate::faults::support::observe;
+use crate::faults::support::shuffle_bag::Deck;
+use crate::faults::support::target::Target;
+use crate::report::Report;
+use crate::{Cluster, NodeError};
 use histories::Value;
 use histories::names::did_you_mean;
 use rand::RngExt;

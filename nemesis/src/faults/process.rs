@@ -2,10 +2,10 @@
 //! stopped by SIGSTOP and resumed by SIGCONT, as after a long garbage collection.
 
 use crate::fault::{Context, Fault};
-use crate::report::Report;
-use crate::faults::support::target::Choice;
-use crate::{Database, Node, NodeError, ProcessState};
 use crate::faults::support::observe;
+use crate::faults::support::target::Choice;
+use crate::report::Report;
+use crate::{Database, Node, NodeError, ProcessState};
 use rand_chacha::ChaCha8Rng;
 
 /// What is done to a process.

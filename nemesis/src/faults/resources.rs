@@ -3,17 +3,15 @@
 //! Where that is asked for, its processes are started in control groups of their own: no other process of the node is squeezed. See
 //! [`crate::agent::node::cgroup`].
 
-use crate::agent::Agents;
 use crate::agent::protocol::group::{Resource, Usage};
+use crate::database::Groups;
 use crate::fault::{Context, Fault};
-use crate::report::Report;
 use crate::faults::support::observe::look_until;
 use crate::faults::support::target::{Choice, Target};
+use crate::report::Report;
 use crate::{Cluster, Node, NodeError, ProcessState};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The usual shares, in thousandths: of the memory in use, and of one processor.
 const MEMORY_SHARE: u32 = 800;

@@ -2,8 +2,8 @@
 
 use super::poll::{self, Interest};
 use super::{Ended, Exit, Outgoing, Pipe, Remote};
-use crate::exec::Running;
 use crate::command::{Command, tail};
+use crate::exec::Running;
 use crate::{Node, NodeError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};

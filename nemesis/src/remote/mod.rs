@@ -14,7 +14,8 @@ pub(crate) mod fake;
 
 pub use ssh_options::{ConfigFile, HostKeys, Secret, SshOptions, Sudo};
 
-use crate::command::{Command, OUTPUT_BYTES_MAX, Output};
+use crate::command::Bounded;
+use crate::command::{Command, Output};
 use crate::{Node, NodeError};
 use std::collections::VecDeque;
 use std::fs::{self, File};

@@ -13,10 +13,10 @@
 //! S(t) have been used. So each op that found the bag empty takes the first moment at which nothing that is taken out by name is
 //! surely there and N(t) ≤ S(t), independently of the others.
 
-use crate::linear::unique::value_intervals::{Life, cover, lives};
 use super::{NONE, No, Ops};
 use crate::budget::Account;
 use crate::linear::problem::Event;
+use crate::linear::unique::value_intervals::{Life, cover, lives};
 use histories::OpId;
 
 /// Where too many values stayed: so many of them are suspected.

@@ -23,10 +23,10 @@
 //! which all smaller values that stayed can be taken by ops that were invoked by then, or, in a second try, puts this off
 //! until its last moment. If both fail, the search must say.
 
-use crate::linear::unique::value_intervals::{Life, Needy, cover, lives, take_out};
 use super::{NONE, No, Ops};
 use crate::budget::{Account, Limit};
 use crate::linear::problem::NEVER;
+use crate::linear::unique::value_intervals::{Life, Needy, cover, lives, take_out};
 use crate::model::{First, Role};
 use histories::OpId;
 use std::cmp::Reverse;

@@ -25,10 +25,10 @@
 //!    "empty" besides, a value must be gone by the moment chosen too: if that works it is an order; if nothing works even
 //!    without the values that stayed, there is none; otherwise the search must say.
 
-use crate::linear::unique::value_intervals::{GoneBy, Life, Lives, Needy, STAYED, lives, moments, take_out};
 use super::{NONE, No, Ops};
 use crate::budget::Account;
 use crate::linear::problem::NEVER;
+use crate::linear::unique::value_intervals::{GoneBy, Life, Lives, Needy, STAYED, lives, moments, take_out};
 use histories::OpId;
 
 /// Where there are too few dequeues: so many ops that found the queue empty are suspected.

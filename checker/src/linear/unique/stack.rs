@@ -31,11 +31,11 @@
 //! them, these values are popped by them, which may give deadlines to further values; in the end all is decided as above: an
 //! order is an order, and otherwise the search must say.
 
-use crate::linear::unique::segment_tree::{Cover, Minima};
-use crate::linear::unique::value_intervals::{GoneBy, LATE, Life, Lives, Needy, lives, moments, take_out};
 use super::{No, Ops};
 use crate::budget::{Account, Limit};
 use crate::linear::problem::NEVER;
+use crate::linear::unique::segment_tree::{Cover, Minima};
+use crate::linear::unique::value_intervals::{GoneBy, LATE, Life, Lives, Needy, lives, moments, take_out};
 use histories::OpId;
 use std::collections::BinaryHeap;
 

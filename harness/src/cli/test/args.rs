@@ -2,6 +2,7 @@
 
 use crate::cli::{Failure, TEMPLATE, options};
 use crate::runner::keep;
+use crate::ui::format;
 use checker::{Algorithm, Consistency};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -134,7 +135,7 @@ pub(in crate::cli) struct TestArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value = "failed", help_heading = "Records")]
     pub(in crate::cli) keep_data: keep::When,
     /// How much of a node's data is kept at most, compressed; of a node that has more nothing is kept
-    #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes, default_value = "256MB", help_heading = "Records")]
+    #[arg(long, value_name = "SIZE", value_parser = format::parse_bytes, default_value = "256MB", help_heading = "Records")]
     pub(in crate::cli) keep_data_limit: u64,
 
     #[command(flatten)]
@@ -144,7 +145,7 @@ pub(in crate::cli) struct TestArgs {
     #[arg(long, value_name = "DURATION", value_parser = options::duration, default_value = "10m", help_heading = "Check")]
     pub(in crate::cli) check_time_limit: Duration,
     /// Memory the check may hold, like 64MB or 4GiB [default: three quarters of what is available]
-    #[arg(long, value_name = "SIZE", value_parser = words::parse_bytes, help_heading = "Check")]
+    #[arg(long, value_name = "SIZE", value_parser = format::parse_bytes, help_heading = "Check")]
     pub(in crate::cli) memory_limit: Option<u64>,
 }
 

@@ -3,9 +3,9 @@
 use super::text::{capital, count, list, many};
 use super::view::View;
 use super::{counterexample, prose, sign, undecided};
-use crate::timeline::Phase;
-use crate::run::TestFacts;
 use crate::render::terminal;
+use crate::run::TestFacts;
+use crate::timeline::Phase;
 use crate::ui::format;
 use checker::Consistency;
 use checker::verdict::Summary;

@@ -2,8 +2,8 @@
 
 use super::Section;
 use super::view::View;
-use checker::ladder::{self, Rung};
 use checker::Consistency;
+use checker::ladder::{self, Rung};
 use checker::verdict::Summary;
 use maud::html;
 

@@ -1,8 +1,8 @@
 //! A run as the page looks at it: one axis of time, the ops of each key, the nodes.
 
-use crate::timeline::FaultWindow;
-use crate::run::Run;
 use crate::render::terminal;
+use crate::run::Run;
+use crate::timeline::FaultWindow;
 use checker::describe;
 pub(super) use checker::text::seconds_to as seconds;
 use checker::verdict::Summary;

@@ -1,9 +1,9 @@
 //! The contradiction on a character grid: one row per process, time from left to right. Order and overlap are exact, lengths
 //! are not: the numbers above the columns are the times.
 
-use crate::ui::console::{Console, Ink};
-use crate::timeline::FaultWindow;
 use crate::run::Run;
+use crate::timeline::FaultWindow;
+use crate::ui::console::{Console, Ink};
 use crate::ui::format::{many, name, seconds};
 use checker::Counterexample;
 use checker::describe::{self, Names};

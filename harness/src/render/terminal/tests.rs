@@ -1,10 +1,10 @@
 use super::*;
-use crate::ui::console::WIDTH;
-use crate::ui::exit;
+use crate::check::counts;
 use crate::findings::{Finding, Findings};
 use crate::run::{Availability, CheckFacts, Coverage};
 use crate::timeline::FaultWindow;
-use crate::check::counts;
+use crate::ui::console::WIDTH;
+use crate::ui::exit;
 use checker::verdict::{Possible, Step, StepKind, Undecided, Words};
 use checker::{KeyVerdict, Verdict, Witness};
 use histories::{Builder, Event, History, Kind, OpId, Value, ValueId};

@@ -1,10 +1,10 @@
 //! The harness's end: one plain thread per node, which owns the connection, sends requests and heartbeats, and hands answers to
 //! those who wait for them.
 
-use crate::agent::AgentOptions;
 use super::install::{self, Binary};
-use crate::agent::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
+use crate::agent::AgentOptions;
 use crate::agent::protocol::options::ServeOptions;
+use crate::agent::protocol::{About, Answer, Greeting, LINE_BYTES_MAX, Outcome, Question, Reply, Request, Undone, VERSION};
 use crate::remote::{Access, Outgoing, Pipe};
 use crate::{Node, NodeError};
 use std::collections::BTreeMap;

@@ -5,8 +5,9 @@
 //! price is an upload of a few megabytes per node and version, and that a dynamically linked build needs a C library on the
 //! node that is not older: that is looked at first, and the error says how to link statically.
 
-use crate::agent::AgentOptions;
 use crate::NodeError;
+use crate::agent::AgentOptions;
+use crate::agent::protocol::HELLO;
 use crate::command::Command;
 use crate::remote::{Access, Remote, Secret, SshOptions, Sudo};
 use std::fs;

@@ -208,7 +208,7 @@ impl Files for AgentFiles {
     }
 
     fn payloads(&self, node: &Node, kind: &DataFiles) -> Result<Pieces, NodeError> {
-        let Some(payloads) = kind.payloads else { return Err(NodeError::new(&node.name, nobody_knows(kind.what))) };
+        let Some(payloads) = kind.payloads else { return Err(NodeError::new(&node.name, crate::database::nobody_knows(kind.what))) };
         let agent = self.agents.of(node);
         let names = agent.run_ok(&Command::new(["ls", &format!("{}/{}", agent.directory(), kind.directory)]))?.text();
         let mut pieces = Pieces::new();

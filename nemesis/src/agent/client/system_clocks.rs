@@ -4,11 +4,11 @@
 //! node's was right, and so knows what it should say by now.
 
 use crate::agent::Agents;
+use crate::agent::protocol::clock::Reading;
 use crate::agent::protocol::clock::Skew;
 use crate::agent::protocol::clock::SystemReading;
-use crate::agent::protocol::clock::Reading;
-use crate::machine::now_ns;
 use crate::database::Clocks;
+use crate::machine::now_ns;
 use crate::{Node, NodeError};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,9 @@
 //! its groups when it starts and never moved: what a process took before it is moved stays charged to where it was, and a limit
 //! would not touch that. A limit is a fault and is undone; the groups go when the program is stopped for good.
 
+use crate::agent::protocol::group::Resource;
+use crate::agent::protocol::group::Usage;
+use crate::agent::protocol::group::read_usage;
 use crate::command::Program;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};

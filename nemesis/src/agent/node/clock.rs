@@ -4,8 +4,9 @@
 //! here that turns the offset on and off while they run; a drift is computed in the processes themselves, so that no step is seen.
 
 use super::vdso::{ClockError, Rewritten, Setting, restore};
-use crate::machine::now_ns;
 use crate::agent::protocol::clock::Reading;
+use crate::agent::protocol::clock::Skew;
+use crate::machine::now_ns;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};

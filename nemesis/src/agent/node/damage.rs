@@ -4,11 +4,14 @@
 //! and be seen by somebody else, before anything is changed.
 
 use super::files::Directory;
-use crate::command::{Program, bytes};
+use crate::agent::protocol::damage::Change;
+use crate::agent::protocol::damage::Harm;
+use crate::agent::protocol::damage::Plan;
+use crate::command::Program;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};

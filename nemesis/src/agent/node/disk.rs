@@ -3,9 +3,10 @@
 //! The image lies beside the place where it is mounted, so that it survives the host's crash and goes with the program's directory.
 //! The loop device below it is the kernel's to release when it is unmounted, in whatever way that happens.
 
-use crate::exec::{Running, find};
 use super::files::Directory;
+use crate::agent::protocol::disk::DiskHarm;
 use crate::command::{Command, DataDisk, Program};
+use crate::exec::{Running, find};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};

@@ -7,9 +7,9 @@
 //! Loopback is never dropped, nor IPv6 neighbour discovery: without it a one-way cut would soon cut both ways, because the
 //! answers to the cut-off side's own questions would be lost.
 
-use crate::exec::{Running, find};
 use super::packets::queue::{MARK, NUMBER};
 use crate::command::Command;
+use crate::exec::{Running, find};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::net::IpAddr;

@@ -5,10 +5,10 @@
 //! cannot be written, because the disk is full, is missed and hinders nobody.
 
 use super::journal::Entry;
-use crate::agent::protocol::Request;
 use super::{files, firewall, packets};
+use crate::agent::protocol::Request;
+use crate::agent::protocol::touch::Touch;
 use crate::command::shell_line;
-use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

@@ -10,19 +10,19 @@ use super::cgroup;
 use super::clock::Skewed;
 use super::clock::{self, Clocks};
 use super::disk::Disks;
-use crate::exec::Running;
 use super::files::{Directory, replace};
 use super::firewall::Firewall;
 use super::footprint::{self, Footprint};
 use super::journal::{Entry, Journal};
-use crate::agent::protocol::options::ServeOptions;
 use super::packets::Packets;
 use super::probe::Probe;
 use super::process::{Killed, Paused, Programs};
-use crate::agent::protocol::{About, Reply, Request, Undone, VERSION};
 use super::system_clock::SystemClock;
+use super::{addresses, snapshot};
+use crate::agent::protocol::options::ServeOptions;
+use crate::agent::protocol::{About, Reply, Request, Undone, VERSION};
+use crate::exec::Running;
 use crate::machine::boot_id;
-use super::{addresses, snapshot, vdso};
 use rustix::process::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -144,7 +144,7 @@ impl Host {
             Request::UsageFiles { name, resource } => cgroup::paths(name, *resource).map(Reply::Paths),
             Request::PlanDamage { name, plan } => self.plan_damage(name, plan).map(Reply::Changes),
             Request::Snapshot => Ok(Reply::Snapshot(snapshot::take(self.directory.root(), &self.running, &self.footprint().cgroups()))),
-            Request::Time => Ok(Reply::Time(vdso::now_ns())),
+            Request::Time => Ok(Reply::Time(crate::machine::now_ns())),
             Request::BeginFootprint => {
                 self.begin_footprint();
                 Ok(Reply::Nothing)

@@ -7,9 +7,9 @@ pub(super) mod fate;
 pub(super) mod netem;
 pub(super) mod queue;
 
-use crate::exec::Running;
 use super::firewall::{self, Firewall};
 use crate::agent::protocol::traffic::Shape;
+use crate::exec::Running;
 use netem::Netem;
 use queue::Shaper;
 use serde::{Deserialize, Serialize};

@@ -8,10 +8,11 @@
 use super::cgroup;
 use super::disk::Disks;
 use super::endings::Endings;
-use crate::exec::{cannot_start, search_path};
 use super::files::{Directory, replace};
-use crate::machine::boot_id;
 use crate::command::{Program, tail};
+use crate::exec::let_signals_in;
+use crate::exec::{cannot_start, search_path};
+use crate::machine::boot_id;
 use crate::{Ending, ProcessState};
 use rustix::io::Errno;
 use rustix::process::{

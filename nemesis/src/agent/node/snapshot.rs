@@ -4,11 +4,12 @@
 //! It is taken by looking only. Counters, times and numbers of processes are left out: they change by themselves. A tool that is
 //! missing is itself noted, so that its disappearance shows.
 
-use crate::exec::{Running, find};
 use super::{system_clock, time_daemon};
+use crate::agent::protocol::snapshot::Snapshot;
+use crate::agent::protocol::snapshot::Topic;
 use crate::command::Command;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::exec::{Running, find};
+use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

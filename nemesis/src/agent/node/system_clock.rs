@@ -11,6 +11,7 @@
 
 use crate::agent::protocol::clock::Skew;
 use crate::agent::protocol::clock::SystemReading;
+use crate::machine::boot_id;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;

@@ -3,8 +3,8 @@
 //! Where there is systemd, its units are stopped and started, and nothing else of them is changed. Elsewhere the process is ended by
 //! SIGTERM and started again as it had been: the same program, arguments, environment and directory.
 
-use crate::exec::{Running, let_signals_in};
 use crate::command::Command;
+use crate::exec::{Running, let_signals_in};
 use rustix::process::{Pid, Signal, kill_process, setsid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -39,7 +39,7 @@ mod rewritten;
 
 pub use rewritten::Rewritten;
 
-use serde::{Deserialize, Serialize};
+use std::fs;
 use thiserror::Error;
 
 /// Nanoseconds in a second.

@@ -91,7 +91,7 @@ impl ServeOptions {
         Ok(options)
     }
 
-    pub(super) fn directory(&self) -> PathBuf {
+    pub(in crate::agent) fn directory(&self) -> PathBuf {
         match (&self.directory, std::env::var_os("HOME")) {
             (Some(directory), _) => directory.clone(),
             (None, Some(home)) if !geteuid().is_root() => Path::new(&home).join(".rashomon"),

@@ -2,13 +2,13 @@
 //!
 //! What each change replaces is read by a program of the node before, during and after: by `od` and `stat`, not by what writes.
 
-use crate::agent::Agents;
-use crate::agent::protocol::damage::{Change, Harm, Pieces, Plan};
-use crate::command::Command;
+use crate::agent::protocol::damage::{Change, Harm, Plan};
 use crate::database::DataFiles;
+use crate::database::Files;
+use crate::database::Found;
 use crate::fault::Context;
-use crate::report::Report;
 use crate::faults::support::observe::look_until;
+use crate::report::Report;
 use crate::{Node, NodeError};
 
 /// How many changes of a node are looked at.
@@ -23,11 +23,7 @@ pub(super) fn files(context: &Context) -> Result<&dyn Files, NodeError> {
 /// An error unless there are files of the database in which it is known where damage is certain to be noticed.
 pub(super) fn that_notice(context: &Context) -> Result<(), NodeError> {
     let known = files(context)?.kinds().iter().any(|kind| kind.payloads.is_some());
-    if known { Ok(()) } else { Err(NodeError::new("control node", nobody_knows(context.database.name()))) }
-}
-
-fn nobody_knows(whose: &str) -> String {
-    format!("nobody knows where {whose} is certain to notice damage: say bitflip-anywhere, copy-anywhere or truncate-anywhere")
+    if known { Ok(()) } else { Err(NodeError::new("control node", crate::database::nobody_knows(context.database.name()))) }
 }
 
 /// How files are damaged.

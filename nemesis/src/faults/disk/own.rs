@@ -3,14 +3,13 @@
 //! Where that is asked for, the data is put on a small file system of its own, in a file of the node, before the database is set up:
 //! the node's own disks are not touched. See [`crate::agent::node::disk`].
 
-use crate::agent::Agents;
 use crate::agent::protocol::disk::DiskHarm;
-use crate::command::{Command, DataDisk, Output};
+use crate::database::DiskLook;
+use crate::database::Disks;
 use crate::fault::Context;
-use crate::report::Report;
 use crate::faults::support::observe::look_until;
+use crate::report::Report;
 use crate::{Node, NodeError, ProcessState};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The disks of the database; an error if it has none that can be hurt.
 pub(super) fn disks(context: &Context) -> Result<&dyn Disks, NodeError> {

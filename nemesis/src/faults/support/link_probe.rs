@@ -1,9 +1,9 @@
 //! Looking whether packets are hurt, or no longer: by echoes between the nodes, before, during and after.
 
-use crate::fault::Context;
-use crate::report::Seen;
-use crate::faults::support::packet_harm::Harm;
 use crate::agent::protocol::traffic::{Echoes, Measured};
+use crate::fault::Context;
+use crate::faults::support::packet_harm::Harm;
+use crate::report::Seen;
 use std::time::{Duration, Instant};
 
 /// How long a fault is given to show, and to go: what waits in a narrow line has to drain first.

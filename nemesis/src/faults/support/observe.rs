@@ -2,6 +2,7 @@
 
 use crate::fault::Context;
 use crate::faults::support::grudge::Grudge;
+use crate::report::Seen;
 use crate::{Hosts, Network, Node, NodeError, ProcessState};
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,16 @@ pub(crate) enum Unit {
 /// A harm, its name, the unit of its amount and the usual amount (Jepsen's, where it has one).
 pub(crate) type Row = (Harm, &'static str, Unit, u64);
 
-pub(crate) const HARMS: [Row;
+pub(crate) const HARMS: [Row; 8] = [
+    (Harm::Delay, "delay", Unit::Microseconds, 50_000),
+    (Harm::Jitter, "jitter", Unit::Microseconds, 30_000),
+    (Harm::Loss, "loss", Unit::Thousandths, 200),
+    (Harm::Duplicate, "duplicate", Unit::Thousandths, 200),
+    (Harm::Reorder, "reorder", Unit::Thousandths, 200),
+    (Harm::Corrupt, "corrupt", Unit::Thousandths, 200),
+    (Harm::Rate, "rate", Unit::BitsPerSecond, 1_000_000),
+    (Harm::Flaky, "flaky", Unit::Thousandths, 500),
+];
 
 /// How likely a packet is to fare like the one before it, where some are hurt and others not.
 const CORRELATION: Thousandths = 750;
@@ -60,7 +69,7 @@ impl Unit {
 
 /// What happens to packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
+pub(crate) enum Harm {
     /// They are late.
     Delay,
     /// They are late by very different times.

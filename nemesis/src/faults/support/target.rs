@@ -1,7 +1,8 @@
 //! Targets: which nodes a fault acts on.
 
-use crate::fault::Context;
 use crate::Cluster;
+use crate::cluster::majority;
+use crate::fault::Context;
 use crate::faults::support::observe;
 use histories::names::quoted;
 use rand::RngExt;

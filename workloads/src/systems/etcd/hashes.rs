@@ -12,7 +12,6 @@ use super::status::Hash;
 use super::{authority, status};
 use crate::systems::{Finding, Findings};
 use nemesis::Cluster;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -22,9 +22,9 @@
 
 use super::{Add, Read};
 use crate::budget::{Account, Limit};
-use crate::linear::unique::{BYTES_PER_OP, FxMap, No, Ops};
 use crate::linear::path::{Paths, ROOT, Step, growth};
 use crate::linear::problem::NEVER;
+use crate::linear::unique::{BYTES_PER_OP, FxMap, No, Ops};
 use histories::OpId;
 
 /// What is tried in each round.

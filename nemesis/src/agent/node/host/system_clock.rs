@@ -1,12 +1,12 @@
 //! The node's own clock: whatever keeps it right is stopped first, and noted, and what it was is noted before it is touched.
 
 use super::Host;
-use crate::agent::protocol::clock::Skew;
 use crate::agent::node::journal::Entry;
-use crate::agent::protocol::clock::SystemReading;
 use crate::agent::node::system_clock::{Before, may_be_set};
 use crate::agent::node::time_daemon;
 use crate::agent::node::time_daemon::Stopped;
+use crate::agent::protocol::clock::Skew;
+use crate::agent::protocol::clock::SystemReading;
 
 impl Host {
     /// What keeps the clock right, by name, if it may be set at all.

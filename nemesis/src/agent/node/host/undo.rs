@@ -6,13 +6,13 @@ use crate::agent::node::cgroup;
 use crate::agent::node::damage;
 use crate::agent::node::disk;
 use crate::agent::node::disk::HurtDisk;
-use crate::agent::protocol::disk::DiskHarm;
 use crate::agent::node::firewall::{Backend, Firewall};
 use crate::agent::node::journal::Entry;
-use crate::agent::protocol::{Request, Undone};
-use crate::machine::boot_id;
 use crate::agent::node::time_daemon;
+use crate::agent::protocol::disk::DiskHarm;
+use crate::agent::protocol::{Request, Undone};
 use crate::command::{DataDisk, Program};
+use crate::machine::boot_id;
 use std::sync::PoisonError;
 
 impl Host {

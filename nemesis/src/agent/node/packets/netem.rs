@@ -4,9 +4,9 @@
 //! It is used only on a device whose root qdisc is the kernel's default one (its handle is `0:`): removing ours brings exactly that
 //! back. A device with qdiscs of somebody else is left alone; packets are then shaped in user space.
 
-use crate::exec::{Running, find};
-use crate::command::Command;
 use crate::agent::protocol::traffic::{Shape, Thousandths};
+use crate::command::Command;
+use crate::exec::{Running, find};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;

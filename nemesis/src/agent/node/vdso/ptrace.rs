@@ -230,7 +230,7 @@ impl Stopped {
             Ok(()) => interrupt(tid).map_err(|error| self.failed("stop", error)),
             Err(libc::ESRCH) => Ok(false),
             Err(libc::EPERM) if matches!(state(self.pid, tid), None | Some('Z' | 'X')) => Ok(false),
-            Err(libc::EPERM) => Err(denied(self.pid)),
+            Err(libc::EPERM) => Err(super::denied(self.pid)),
             Err(error) => Err(self.failed("trace", error)),
         }
     }

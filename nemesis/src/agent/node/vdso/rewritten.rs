@@ -1,10 +1,10 @@
 //! Putting our code into a process, talking to it there, and taking it out of the way again.
 
 use super::maps::{self, Mapping, access};
-use super::ptrace::{self, Stopped, alone};
+use super::ptrace::{Stopped, alone};
 use super::{ClockError, SECOND, Setting, elf, stub};
-use crate::machine::now_ns;
 use crate::agent::protocol::clock::Reading;
+use crate::machine::now_ns;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -119,7 +119,7 @@ impl Vdso {
         let maps = maps::of(pid)?;
         let Some(vdso) = maps.iter().find(|map| map.name == "[vdso]") else {
             return Err(if maps.is_empty() {
-                ptrace::denied(pid)
+                super::denied(pid)
             } else {
                 ClockError::Unfit(format!("process {pid} has no vDSO: its clock cannot be changed alone"))
             });

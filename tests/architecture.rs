@@ -2,6 +2,10 @@
 //!
 //! A crate's `//!` page says what it does not know; this file holds it to that.
 
+mod layers;
+mod recursion;
+mod source;
+
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,7 +27,7 @@ fn dependencies(krate: &str) -> BTreeSet<String> {
     package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development).map(|d| d.name.clone()).collect()
 }
 
-/// All Rust sources below a folder, without their tests (they stand last): tests may do what the code may not.
+/// All Rust sources below a folder, without their tests: tests may do what the code may not.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -33,30 +37,13 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") && path.file_stem().is_none_or(|s| s != "tests") {
-                let text = std::fs::read_to_string(&path).expect("source");
-                found.push((path, without_tests(&text)));
+                let source = source::read(&path);
+                found.push((source.path, source.text));
             }
         }
     }
     found.sort();
     found
-}
-
-/// A source up to its first function or inline module for tests, without declarations of modules for tests.
-fn without_tests(text: &str) -> String {
-    let mut code = String::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() == "#[cfg(test)]" {
-            if lines.next().is_some_and(|item| item.ends_with(';')) {
-                continue;
-            }
-            break;
-        }
-        code.push_str(line);
-        code.push('\n');
-    }
-    code
 }
 
 /// Lines of code (not of comments) that contain one of the words, as `file:line: text`.

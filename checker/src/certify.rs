@@ -29,7 +29,7 @@ pub(crate) mod sequential;
 mod sums;
 
 use crate::budget::{Account, Budget, Limit};
-use crate::linear::problem::{NEVER, decode_op};
+use crate::decode::{NEVER, decode_op};
 use crate::model::{Deed, Model, Sees, Tally};
 use crate::verdict::Others;
 use hashbrown::{HashMap, HashSet};

@@ -14,6 +14,7 @@ mod certify;
 mod check;
 mod consistency;
 mod convergence;
+mod decode;
 mod explain;
 mod interner;
 mod linear;

@@ -14,7 +14,7 @@
 //! make such questions hard, are not followed.
 
 use super::{Claims, Effort, FxMap, Unanswered};
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::model::Model;
 
 /// Sorted indices of ops in flight.

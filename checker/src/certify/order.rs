@@ -1,7 +1,7 @@
 //! Whether an order is one: replayed op by op, straight from the history.
 
 use crate::budget::{Account, Budget, Limit};
-use crate::linear::problem::{NEVER, decode_op};
+use crate::decode::{NEVER, decode_op};
 use crate::locality;
 use crate::model::Model;
 use histories::keyed::{KeyOps, Keys};

@@ -5,7 +5,7 @@
 //! whatever of the latter takes away, and at most the former and whatever of the latter adds.
 
 use super::{Claims, Effort, Unanswered};
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::model::{Deed, Model, Tally};
 
 /// Whether a needed read saw less than the least or more than the most that can be. `false` says nothing.

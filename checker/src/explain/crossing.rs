@@ -10,8 +10,9 @@
 
 use super::Explainer;
 use crate::budget::{Account, Limit};
+use crate::decode::NEVER;
 use crate::interner::Interner;
-use crate::linear::problem::{Entry, NEVER};
+use crate::linear::problem::Entry;
 use crate::model::Model;
 
 /// The contradiction, as ops: `before` touches the old value and had completed before `newer_last`, which touches the newer

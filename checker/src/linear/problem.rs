@@ -1,14 +1,13 @@
 //! One key's ops, ready to be ordered: decoded, grouped into classes, with the positions of their events.
 
 use crate::budget::{Account, Budget, Limit};
+use crate::decode::NEVER;
+use crate::decode::decode_op;
 use crate::interner::Interner;
 use crate::locality;
-use crate::model::{Call, Decoded, Model};
+use crate::model::Model;
 use histories::keyed::{KeyOps, Keys};
-use histories::{History, OpId, Outcome};
-
-/// An op of unknown outcome ends here: after every event.
-pub(crate) const NEVER: u32 = u32::MAX;
+use histories::{History, OpId};
 
 /// An op to be ordered. Positions are event indices of the history; an op takes effect strictly between its two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +37,6 @@ pub(crate) struct Problem<O> {
     /// The ops.
     pub entries: Vec<Entry>,
 }
-
-/// An op that a model cannot read, and why.
-pub(crate) type Malformed = (OpId, String);
 
 /// Why a key's ops could not be read.
 #[derive(Clone, Debug)]
@@ -157,28 +153,6 @@ impl<'k, 'b, M: Model> Decoder<'k, 'b, M> {
 /// full, and while they are copied there are the old ones too.
 const fn bytes_per_class<O>() -> usize {
     size_of::<O>() * 3 / 2 + size_of::<(O, u32)>() * 3 + 3
-}
-
-/// One op, decoded, with the position of its completion; `None` if it says nothing.
-///
-/// # Errors
-/// An op that a model cannot read, and why.
-pub(crate) fn decode_op<M: Model>(model: &M, history: &History, keys: &Keys, id: OpId) -> Result<Option<(M::Op, u32)>, Malformed> {
-    let op = history.op(id);
-    let outcome = history.outcome(op);
-    let call = Call {
-        f: history.name(history.op_function(op)),
-        input: keys.input(history, op),
-        output: keys.output(history, op),
-        outcome,
-        process: history.op_process(op).0,
-        values: &history.values,
-    };
-    Ok(match model.decode(&call).map_err(|why| (id, why))? {
-        Decoded::Nothing => None,
-        Decoded::Op(decoded) if outcome == Outcome::Info => (!model.is_pure(&decoded)).then_some((decoded, NEVER)),
-        Decoded::Op(decoded) => Some((decoded, op.complete)),
-    })
 }
 
 /// An event of a problem.

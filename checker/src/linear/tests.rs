@@ -1,12 +1,13 @@
 //! The procedures against each other, on histories too long for the definition (`tests/oracle.rs` asks that one about short
 //! ones). Every combination of switches must agree with the plain search wherever it has an answer.
 
-use super::problem::{Entry, NEVER, Problem};
+use super::problem::{Entry, Problem};
 use super::search::{Found, Most, Search, Unknowns};
 use super::unseen::unseen;
 use super::witness;
 use super::zones::{self, Zones};
 use crate::budget::{Account, Budget};
+use crate::decode::NEVER;
 use crate::model::{CasRegister, Model};
 use crate::options::{FailedCas, Options};
 use crate::switches::Rules;

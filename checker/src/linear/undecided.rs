@@ -46,7 +46,8 @@ pub(super) fn after<O>(problem: &Problem<O>, events: &[(u32, Event)], returns: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linear::problem::{Entry, NEVER};
+    use crate::decode::NEVER;
+    use crate::linear::problem::Entry;
     use histories::OpId;
 
     /// The part in numbers: ops, first, last, and where the search ended: op, in flight, of unknown outcome.

@@ -23,9 +23,10 @@ mod set;
 mod stack;
 mod value_intervals;
 
-use super::problem::{Entry, Event, NEVER, Problem};
+use super::problem::{Entry, Event, Problem};
 use super::zones::Zones;
 use crate::budget::{Account, Limit};
+use crate::decode::NEVER;
 use crate::interner::Interner;
 use crate::model::{Collection, Deed, Model, Role, Tally, small};
 use crate::options::Algorithm;

@@ -41,8 +41,9 @@
 
 mod builds;
 
-use super::problem::{Entry, Event, NEVER, Problem};
+use super::problem::{Entry, Event, Problem};
 use crate::budget::{Account, Limit};
+use crate::decode::NEVER;
 use crate::interner::Interner;
 use crate::model::{Model, Sees};
 use histories::OpId;

@@ -10,7 +10,8 @@
 
 use crate::budget::{Account, Limit};
 use crate::causal::decode::{Micro, Rules};
-use crate::linear::problem::{NEVER, Unread, decode_op};
+use crate::decode::{NEVER, decode_op};
+use crate::linear::problem::Unread;
 use crate::model::{Call, Decoded, Model, Sees};
 use hashbrown::{HashMap, HashSet};
 use histories::keyed::Keys;

@@ -2,7 +2,8 @@
 
 use super::latest::{Latest, Op};
 use crate::budget::Account;
-use crate::linear::problem::{NEVER, Unread, decode_op};
+use crate::decode::{NEVER, decode_op};
+use crate::linear::problem::Unread;
 use hashbrown::HashMap;
 use histories::keyed::{KeyOps, Keys};
 use histories::{History, OpId, ValueId};

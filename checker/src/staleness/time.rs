@@ -11,7 +11,7 @@
 use super::Bounds;
 use super::cell::{Cell, Write};
 use crate::budget::{Account, Limit};
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use histories::OpId;
 
 /// The least t of a key in nanoseconds, and a read that shows it.

@@ -13,7 +13,8 @@ mod partial_sums;
 
 use super::{No, Ops};
 use crate::budget::Account;
-use crate::linear::problem::{Event, NEVER};
+use crate::decode::NEVER;
+use crate::linear::problem::Event;
 use crate::model::Deed;
 use histories::OpId;
 /// How many adds are suspected.

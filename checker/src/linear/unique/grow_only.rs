@@ -12,7 +12,7 @@
 
 use super::{Inserts, NONE, No, Ops};
 use crate::budget::Account;
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::model::Role;
 use histories::{OpId, ValueId};
 

@@ -25,7 +25,7 @@
 
 use super::{NONE, No, Ops};
 use crate::budget::{Account, Limit};
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::linear::unique::value_intervals::{Life, Needy, cover, lives, take_out};
 use crate::model::{First, Role};
 use histories::OpId;

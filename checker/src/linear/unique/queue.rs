@@ -27,7 +27,7 @@
 
 use super::{NONE, No, Ops};
 use crate::budget::Account;
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::linear::unique::value_intervals::{GoneBy, Life, Lives, Needy, STAYED, lives, moments, take_out};
 use histories::OpId;
 

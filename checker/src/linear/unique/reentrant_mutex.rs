@@ -12,7 +12,7 @@
 
 use super::{No, Ops};
 use crate::budget::Account;
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::model::Deed;
 use histories::OpId;
 

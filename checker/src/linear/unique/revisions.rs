@@ -26,7 +26,7 @@
 
 use super::{FxMap, NONE, No, Ops};
 use crate::budget::Account;
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::model::Deed;
 use histories::{OpId, ValueId};
 use std::collections::{BTreeMap, VecDeque};

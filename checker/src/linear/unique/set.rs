@@ -17,8 +17,8 @@
 
 use super::{No, Ops};
 use crate::budget::Account;
+use crate::decode::NEVER;
 use crate::interner::Interner;
-use crate::linear::problem::NEVER;
 use crate::model::{Deed, small};
 use histories::{OpId, ValueId};
 

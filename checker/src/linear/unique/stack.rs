@@ -33,7 +33,7 @@
 
 use super::{No, Ops};
 use crate::budget::{Account, Limit};
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::linear::unique::segment_tree::{Cover, Minima};
 use crate::linear::unique::value_intervals::{GoneBy, LATE, Life, Lives, Needy, lives, moments, take_out};
 use histories::OpId;

@@ -10,7 +10,7 @@
 
 use super::{Inserts, NONE, No, Ops};
 use crate::budget::Account;
-use crate::linear::problem::NEVER;
+use crate::decode::NEVER;
 use crate::model::Role;
 
 /// A value that stayed: its removal is invoked and returns after everything.

@@ -212,6 +212,7 @@ fn sync(home: &Directory, changes: &[Change]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::protocol::damage::Pieces;
 
     struct Place {
         _temporary: tempfile::TempDir,

@@ -22,8 +22,8 @@
 
 use super::{Add, Read};
 use crate::budget::{Account, Limit};
+use crate::decode::NEVER;
 use crate::linear::path::{Paths, ROOT, Step, growth};
-use crate::linear::problem::NEVER;
 use crate::linear::unique::{BYTES_PER_OP, FxMap, No, Ops};
 use histories::OpId;
 

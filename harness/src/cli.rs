@@ -16,6 +16,7 @@ mod replay;
 mod script;
 mod staleness;
 mod stat;
+mod tables;
 mod test;
 mod verify_clean;
 
@@ -23,8 +24,10 @@ use crate::ui::console;
 use crate::ui::console::{Color, Console};
 use crate::ui::{exit, format};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
+pub use tables::Tables;
 
 /// Help with the examples before the options: people copy first and read later.
 const TEMPLATE: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -74,7 +77,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a test: drive clients against a cluster while faults come and go, then judge
-    Test(Box<test::TestArgs>),
+    Test(Box<test::TestCommand>),
     /// Run the test of a stored run again: the same options, faults, nodes and times
     Replay(replay::ReplayArgs),
     /// Show what the checker can tell apart: replication schemes, hurt where it hurts, and what each of them keeps
@@ -137,9 +140,35 @@ impl Failure {
     }
 }
 
+impl Cli {
+    /// The command line that these words are for: of a test, the options of its system and of its workload are among it.
+    fn command_for(words: &[OsString]) -> clap::Command {
+        let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let tables = tables::get();
+        let systems = || clap::builder::PossibleValuesParser::new(tables.system_values());
+        Cli::command()
+            .mut_subcommand("test", |test| test::args::complete(test, &tables, &words))
+            .mut_subcommand("doctor", |doctor| doctor.mut_arg("database", |argument| argument.value_parser(systems())))
+    }
+
+    /// Reads a command line. The first word is the program's name.
+    fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let mut command = Cli::command_for(&words);
+        let matches = command.try_get_matches_from_mut(&words).map_err(|error| tables::get().explain(error, &mut command))?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_with(Tables::default())
+}
+
+/// Runs the command line of this process with systems and workloads of one's own: those of [`Tables::default`] and more.
+pub fn main_with(tables: Tables) -> ExitCode {
+    tables::set(tables);
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return refused(&error),
     };
@@ -203,7 +232,7 @@ fn refused(error: &clap::Error) -> ExitCode {
         return ExitCode::from(exit::VALID);
     }
     // It holds words of the command line, which may be names of files: they are shown in one line each.
-    let shown = Cli::try_parse_from(std::env::args_os().map(|word| format::name(&word.to_string_lossy())));
+    let shown = Cli::read(std::env::args_os().map(|word| format::name(&word.to_string_lossy())));
     let text = shown.map_or_else(|error| error, |_| Cli::command().error(error.kind(), "the command line makes no sense"));
     let text = text.render().to_string();
     let console = Console::stderr(Color::Auto);

@@ -18,5 +18,5 @@ pub mod store;
 pub mod timeline;
 pub mod ui;
 
-pub use cli::main;
+pub use cli::{Tables, main, main_with};
 pub use run::Run;

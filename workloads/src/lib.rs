@@ -20,6 +20,6 @@ pub mod workloads;
 pub use client::{Client, Completion, Invocation, OpError};
 pub use generator::{Generator, Next};
 pub use systems::etcd::{Etcd, EtcdOptions};
-pub use systems::{Finding, Findings, System};
-pub use workloads::Workload;
+pub use systems::{Finding, Findings, SYSTEMS, System, SystemKind};
 pub use workloads::register::RegisterOptions;
+pub use workloads::{WORKLOADS, Workload, WorkloadKind};

@@ -2,8 +2,9 @@
 //!
 //! # Adding a workload
 //!
-//! One file named after what is asked; [`crate::workloads::register`] is the example. It has a struct of options with a `Default`, and a
-//! function that makes a [`Workload`] of them, the number of nodes and threads, and the seed.
+//! One file named after what is asked, and a line in the table [`WORKLOADS`]; [`crate::workloads::register`] is the example. It has
+//! a struct of options with a `Default`, and a function that makes a [`Workload`] of them, the number of nodes and threads, and
+//! the seed; a [`WorkloadKind`] calls it with the words of the command line.
 //!
 //! - `main` is built from the combinators of [`crate::generator`]; its randomness comes from [`crate::generator::stream`]s
 //!   named after the workload, so that a seed repeats. Wrap it in [`crate::generator::rest`]: a node that is down refuses in
@@ -21,6 +22,44 @@
 pub mod register;
 
 use crate::generator::Generator;
+use crate::systems::System;
+use clap::{ArgMatches, Command};
+
+/// The workloads that come with Rashomon, in the order in which help lists them.
+pub const WORKLOADS: &[&dyn WorkloadKind] = &[&register::Kind];
+
+/// A row of the table of workloads: what is known of it before it runs.
+pub trait WorkloadKind: Sync {
+    /// Its name on the command line, and in the names of runs: `register`.
+    fn name(&self) -> &'static str;
+
+    /// What it asks, in a line of help.
+    fn about(&self) -> &'static str;
+
+    /// The functions that a system must offer.
+    fn needs(&self) -> &'static [&'static str];
+
+    /// Adds its options to a command line.
+    fn augment(&self, command: Command) -> Command;
+
+    /// Makes it from its options.
+    ///
+    /// # Errors
+    /// Options that make no sense, and why.
+    fn make(&self, options: &ArgMatches, asked: &Asked<'_>) -> Result<Workload, String>;
+}
+
+/// Who is asked, and by how many.
+pub struct Asked<'a> {
+    /// The system, which offers what the workload [needs](WorkloadKind::needs).
+    pub system: &'a dyn System,
+    /// The number of its nodes.
+    pub nodes: usize,
+    /// The number of client threads.
+    pub concurrency: u32,
+    /// The seed of the run.
+    pub seed: u64,
+}
 
 /// A workload, ready to run once.
 pub struct Workload {

@@ -1,7 +1,6 @@
 //! `rashomon doctor`: look nodes over before a test.
 
-use super::test::args::DatabaseName;
-use super::{Failure, Global, Outcome, options, plan};
+use super::{Failure, Global, Outcome, options, plan, tables};
 use crate::ui::console;
 use crate::ui::console::{Console, Ink};
 use crate::ui::exit;
@@ -25,8 +24,8 @@ Examples:
 #[command(before_help = EXAMPLES, help_template = super::TEMPLATE)]
 pub(super) struct DoctorArgs {
     /// The database that shall be tested
-    #[arg(value_enum)]
-    database: Option<DatabaseName>,
+    #[arg(value_name = "SYSTEM")]
+    database: Option<String>,
     /// The nodes: names or addresses, separated by commas
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
     nodes: Vec<String>,
@@ -50,8 +49,14 @@ pub(super) fn run(args: &DoctorArgs, global: Global) -> Outcome {
     let lab = args.lab.as_deref().map(plan::enter_lab).transpose()?;
     let (cluster, access) = plan::reach(&args.nodes, lab, args.ssh.options()?)?;
     let options = AgentOptions::new("rashomon doctor", plan::this_program()?);
-    let sought =
-        [Sought { name: "etcd", command: workloads::systems::etcd::VERSION, is_wanted: args.database == Some(DatabaseName::Etcd) }];
+    let kinds = tables::get().systems;
+    let sought: Vec<Sought> = kinds
+        .iter()
+        .filter_map(|kind| {
+            let is_wanted = args.database.as_deref() == Some(kind.name());
+            Some(Sought { name: kind.name(), command: kind.version_command()?, is_wanted })
+        })
+        .collect();
     let examined = doctor::examine(&cluster, &access, &options, args.lab.is_some(), &sought);
     if args.json {
         console::print_json(&as_json(&cluster, &examined)?)?;

@@ -1,9 +1,9 @@
 //! From options to a test: the nodes, how they are reached, the store under test and what is asked of it.
 
 use super::Failure;
-use super::options::{self, YesNo};
+use super::options;
 use super::script::Script;
-use super::test::args::{DatabaseName, MixName, Rate, ReadKind, TestArgs, Values};
+use super::test::args::{MixName, Rate, TestArgs, TestCommand};
 use crate::check::analysis;
 use crate::check::limits::Limits;
 use crate::run::{Judged, NodeFacts, TestFacts};
@@ -23,25 +23,13 @@ use nemesis::{Access, AgentOptions, Agents, Cluster, Fault, Node, NodeError, Ssh
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::hash::{BuildHasher, Hasher};
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use workloads::generator::{Generator, stagger};
-use workloads::systems::demo::{Demo, DemoOptions};
-use workloads::systems::etcd::{Consistency, Etcd, EtcdOptions};
-use workloads::workloads::register;
-use workloads::workloads::register::{Offers, RegisterOptions};
+use workloads::systems::{MakeError, Nodes, Place, Site};
+use workloads::workloads::Asked;
 use workloads::{System, Workload};
-
-/// Nodes of a demo that is not told otherwise.
-const DEMO_NODES_DEFAULT: usize = 5;
-
-/// The fewest nodes of a demo: with two, every partition leaves no majority.
-const DEMO_NODES_MIN: usize = 3;
-
-/// The most nodes of a demo.
-const DEMO_NODES_MAX: usize = 9;
 
 /// The gaps of the nemesis, if nobody says: this share of the run, within these bounds.
 const INTERVALS_PER_RUN: u32 = 10;
@@ -87,7 +75,7 @@ pub(super) fn repeat(given: Option<u64>, seed: u64) -> Vec<String> {
 /// # Errors
 /// Options that make no sense together; nodes that cannot be reached.
 pub(super) fn of(
-    args: &TestArgs,
+    test: &TestCommand,
     script: Option<&Script>,
     lab: Option<Lab>,
     seed: u64,
@@ -95,13 +83,11 @@ pub(super) fn of(
     dir: &RunDir,
     progress: &Progress,
 ) -> Result<Plan, Failure> {
-    let (system, cluster, agents) = match args.database {
-        DatabaseName::Demo => demo(args, seed, dir)?,
-        DatabaseName::Etcd => etcd(args, lab, dir, progress)?,
-    };
+    let args = &test.args;
+    let (system, cluster, agents) = system(test, lab, seed, dir, progress)?;
     let concurrency = args.concurrency.threads(cluster.len())?;
     let (faults, schedule, about_faults) = faults(args, script, seed, &cluster, system.as_ref(), dir)?;
-    let mut workload = workload(args, system.as_ref(), cluster.len(), concurrency, seed)?;
+    let mut workload = workload(test, system.as_ref(), cluster.len(), concurrency, seed)?;
     workload.options.algorithm = args.algorithm;
     if args.consistency == checker::Consistency::Linearizable {
         // Whether the algorithm fits the model is better known before the run than after it.
@@ -301,44 +287,44 @@ fn classes(faults: &[Box<dyn Fault>]) -> Vec<&'static str> {
 /// A store under test, its nodes, and the agents on them if there are any.
 type Bed = (Arc<dyn System>, Cluster, Option<Agents>);
 
-fn demo(args: &TestArgs, seed: u64, dir: &RunDir) -> Result<Bed, Failure> {
-    let wanted = format!("the demo's --nodes is a number from {DEMO_NODES_MIN} to {DEMO_NODES_MAX}");
-    let nodes = match args.nodes.as_slice() {
-        [] => DEMO_NODES_DEFAULT,
-        [number] => number.parse().map_err(|_| Failure::usage(&wanted))?,
-        _ => return Err(Failure::usage(wanted)),
+/// Makes the system on its nodes, and connects to these if they are hosts.
+fn system(test: &TestCommand, lab: Option<Lab>, seed: u64, dir: &RunDir, progress: &Progress) -> Result<Bed, Failure> {
+    let args = &test.args;
+    let kind = args.system()?;
+    let make = |nodes| {
+        let made = kind.make(&test.matches, &Site { nodes, seed, consistency: args.consistency });
+        made.map_err(|error| match error {
+            MakeError::Usage(why) => Failure::usage(why),
+            other => Failure::error(other.to_string()),
+        })
     };
-    if !(DEMO_NODES_MIN..=DEMO_NODES_MAX).contains(&nodes) {
-        return Err(Failure::usage(wanted));
+    match kind.place() {
+        Place::Here { usual, possible } => {
+            let wanted = format!("--nodes of {} is a number from {} to {}", kind.name(), possible.start(), possible.end());
+            let count = match args.nodes.as_slice() {
+                [] => usual,
+                [number] => number.parse().map_err(|_| Failure::usage(&wanted))?,
+                _ => return Err(Failure::usage(wanted)),
+            };
+            if !possible.contains(&count) {
+                return Err(Failure::usage(wanted));
+            }
+            let (dir, program) = (std::path::absolute(dir.path())?, this_program()?);
+            let (system, cluster) = make(Nodes::Here { count, dir: &dir, program: &program })?;
+            Ok((system, cluster, None))
+        }
+        Place::Hosts => {
+            let lab_name = lab.as_ref().map(|lab| lab.name.clone());
+            let (cluster, access) = reach(&args.nodes, lab, args.ssh.options()?)?;
+            progress.begin("connect");
+            progress.update(|| format!("logging in to {} and starting the agents", format::many(cluster.len(), "node")));
+            let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?))
+                .map_err(|errors| all(&errors))?;
+            progress.end(&format!("{} reached", format::many(cluster.len(), "node")));
+            let (system, cluster) = make(Nodes::Hosts { cluster: &cluster, agents: &agents, lab: lab_name.as_deref() })?;
+            Ok((system, cluster, Some(agents)))
+        }
     }
-    let replication = args.replication.unwrap_or_default();
-    let path = std::path::absolute(dir.path().join("nodes"))?;
-    let demo = Demo::new(DemoOptions { nodes, replication, dir: path, seed, binary: this_program()? })?;
-    let cluster = demo.cluster().clone();
-    Ok((Arc::new(demo), cluster, None))
-}
-
-fn etcd(args: &TestArgs, lab: Option<Lab>, dir: &RunDir, progress: &Progress) -> Result<Bed, Failure> {
-    if let Some(binary) = args.etcd_binary.as_ref().filter(|binary| !binary.is_file()) {
-        return Err(Failure::usage(format!("--etcd-binary {}: there is no such file", binary.display())));
-    }
-    let lab_name = lab.as_ref().map(|lab| lab.name.clone());
-    let (cluster, access) = reach(&args.nodes, lab, args.ssh.options()?)?;
-    progress.begin("connect");
-    progress.update(|| format!("logging in to {} and starting the agents", format::many(cluster.len(), "node")));
-    let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?))
-        .map_err(|errors| all(&errors))?;
-    progress.end(&format!("{} reached", format::many(cluster.len(), "node")));
-    let read = match args.read.unwrap_or(ReadKind::Linearizable) {
-        ReadKind::Linearizable => Consistency::Linearizable,
-        ReadKind::Serializable => Consistency::Serializable,
-    };
-    // Weaker models look at values alone, and all that is known of finding orders for them goes by values.
-    let usual = args.consistency == checker::Consistency::Linearizable;
-    let revisions = args.revisions.map_or(usual, |told| told == YesNo::Yes);
-    let options = EtcdOptions { read, revisions, binary: args.etcd_binary.clone(), lab: lab_name, ..EtcdOptions::default() };
-    let etcd = Etcd::new(options, &cluster, &agents).map_err(|errors| all(&errors))?;
-    Ok((Arc::new(etcd), cluster, Some(agents)))
 }
 
 /// The nodes of `--nodes` or of a lab, and how they are reached.
@@ -380,26 +366,13 @@ pub(super) fn this_program() -> anyhow::Result<PathBuf> {
     Ok(if path.exists() { path } else { "/proc/self/exe".into() })
 }
 
-fn workload(args: &TestArgs, system: &dyn System, nodes: usize, concurrency: u32, seed: u64) -> Result<Workload, Failure> {
-    let mut options = RegisterOptions::default();
-    if let Some(keys) = args.keys {
-        options.threads_per_key = NonZeroU32::new(concurrency.div_ceil(keys));
+fn workload(test: &TestCommand, system: &dyn System, nodes: usize, concurrency: u32, seed: u64) -> Result<Workload, Failure> {
+    let kind = test.args.workload()?;
+    if let Some(f) = kind.needs().iter().find(|f| !system.offers(f)) {
+        return Err(Failure::usage(format!("the workload {} asks for {f}, which {} does not offer", kind.name(), system.name())));
     }
-    if let Some(ops) = args.ops_per_key.and_then(NonZeroU32::new) {
-        options.ops_per_key = ops;
-    }
-    if let Values::Few(n) = args.values {
-        options.values = NonZeroU32::new(n);
-    }
-    for f in ["read", "write"] {
-        if !system.offers(f) {
-            return Err(Failure::usage(format!("the workload register asks for {f}, which {} does not offer", system.name())));
-        }
-    }
-    options.final_reads_max = args.final_reads.most();
-    let offers = Offers { cas: system.offers("cas"), revisions: system.tells_revisions() };
-    let mut workload = register::workload(&options, offers, nodes, concurrency as usize, seed);
-    if let Rate::PerSecond(rate) = args.rate {
+    let mut workload = kind.make(&test.matches, &Asked { system, nodes, concurrency, seed }).map_err(Failure::Usage)?;
+    if let Rate::PerSecond(rate) = test.args.rate {
         let mean_gap = Duration::from_secs_f64(1.0 / rate);
         let main: Box<dyn Generator> = Box::new(stagger(ChaCha8Rng::seed_from_u64(seed), mean_gap, workload.main));
         workload.main = main;

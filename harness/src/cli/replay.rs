@@ -3,7 +3,7 @@
 use super::{Cli, Command, Failure, Global, Outcome, test};
 use crate::store::RunDir;
 use crate::ui::format;
-use clap::{Args, Parser};
+use clap::Args;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -28,18 +28,18 @@ pub(super) fn run(args: &ReplayArgs, global: Global) -> Outcome {
     let facts = dir.read_test()?;
     let mut test = test_of(&facts.command)?;
     if let Some(store) = dir.store() {
-        test.store = store;
+        test.args.store = store;
     }
-    if test.schedule.is_some() {
-        test.schedule = Some(dir.schedule());
+    if test.args.schedule.is_some() {
+        test.args.schedule = Some(dir.schedule());
     }
     test::run_as(&test, facts.seed, facts.command, global)
 }
 
 /// The options of the test that this command line ran.
-pub(super) fn test_of(command: &[String]) -> Result<test::TestArgs, Failure> {
+pub(super) fn test_of(command: &[String]) -> Result<test::TestCommand, Failure> {
     let unknown = || Failure::error(format!("the run was made by `{}`, which is no test that this version knows", format::shell(command)));
-    match Cli::try_parse_from(command).map_err(|_| unknown())?.command {
+    match Cli::read(command).map_err(|_| unknown())?.command {
         Command::Test(args) => Ok(*args),
         _ => Err(unknown()),
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_options_are_those_of_the_recorded_command_line() {
-        let args = test_of(&words("rashomon test etcd --nodes a,b,c --nemesis kill:one --time-limit 7s --seed 0x5a3")).ok().unwrap();
+        let args = test_of(&words("rashomon test etcd --nodes a,b,c --nemesis kill:one --time-limit 7s --seed 0x5a3")).ok().unwrap().args;
         assert_eq!((args.seed, args.nemesis.as_str(), args.nodes.len()), (Some(0x5a3), "kill:one", 3));
         for bad in ["rashomon check x.edn", "rashomon test etcd --of-the-future 1 --seed 1", ""] {
             assert!(test_of(&words(bad)).is_err(), "{bad}");

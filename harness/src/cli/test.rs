@@ -1,6 +1,7 @@
 //! `rashomon test`: run a test from end to end.
 
 pub(super) mod args;
+mod list;
 
 use super::script::Script;
 use super::{Failure, Global, Outcome, after_the_verdict, plan};
@@ -14,15 +15,19 @@ use crate::ui::console::Console;
 use crate::ui::progress::Progress;
 use crate::ui::{console, exit, format, logging};
 use anyhow::Context as _;
-pub(super) use args::TestArgs;
+pub(super) use args::TestCommand;
 
-pub(super) fn run(args: &TestArgs, global: Global) -> Outcome {
-    let seed = args.seed.unwrap_or_else(plan::draw_seed);
-    run_as(args, seed, plan::repeat(args.seed, seed), global)
+pub(super) fn run(command: &TestCommand, global: Global) -> Outcome {
+    if command.args.list {
+        return list::run(global);
+    }
+    let seed = command.args.seed.unwrap_or_else(plan::draw_seed);
+    run_as(command, seed, plan::repeat(command.args.seed, seed), global)
 }
 
-/// Runs the test with this seed. `command` is what repeats it.
-pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: Global) -> Outcome {
+/// Runs the test with this seed. `repeat` is the command line that repeats it.
+pub(super) fn run_as(command: &TestCommand, seed: u64, repeat: Vec<String>, global: Global) -> Outcome {
+    let args = &command.args;
     args.refuse_nonsense()?;
     let script = args.schedule.as_deref().map(Script::read).transpose()?;
     // A lab is entered before any thread starts, and this program has one thread so far.
@@ -31,13 +36,13 @@ pub(super) fn run_as(args: &TestArgs, seed: u64, command: Vec<String>, global: G
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(err);
     let started = jiff::Zoned::now();
-    let test = format!("{}-{}", args.database.name(), args.workload.name());
+    let test = format!("{}-{}", args.system()?.name(), args.workload()?.name());
     let dir = RunDir::create(&args.store, &test, &started.strftime("%Y%m%d-%H%M%S").to_string())?;
     logging::to_file(&dir.log())?;
-    tracing::info!(command = format::shell(&command), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
-    progress.say(&headline(args, seed));
-    let removes = test::removes(&command);
-    let plan = match plan::of(args, script.as_ref(), lab, seed, command, &dir, &progress) {
+    tracing::info!(command = format::shell(&repeat), seed = format!("{seed:#x}"), version = env!("CARGO_PKG_VERSION"), "test");
+    progress.say(&headline(&test, seed));
+    let removes = test::removes(&repeat);
+    let plan = match plan::of(command, script.as_ref(), lab, seed, repeat, &dir, &progress) {
         Ok(plan) => plan,
         Err(failure @ Failure::Usage(_)) => {
             dir.withdraw();
@@ -66,6 +71,6 @@ pub(super) fn tell(run: &Run, dir: &RunDir, out: Console, global: Global) -> u8 
 }
 
 /// `rashomon 0.1.0  test demo, register  seed 0x5a3`.
-fn headline(args: &TestArgs, seed: u64) -> String {
-    format!("rashomon {}  test {}, {}  seed {seed:#x}", env!("CARGO_PKG_VERSION"), args.database.name(), args.workload.name())
+fn headline(test: &str, seed: u64) -> String {
+    format!("rashomon {}  test {}  seed {seed:#x}", env!("CARGO_PKG_VERSION"), test.replacen('-', ", ", 1))
 }

@@ -68,7 +68,7 @@ fn nodes(args: &VerifyCleanArgs, dir: &RunDir) -> Result<(Cluster, Access), Fail
         let why = "the run has no picture of its nodes from before: it ended too early, or its nodes are processes of this machine";
         return Err(Failure::error(why));
     }
-    let recorded = replay::test_of(&dir.read_test()?.command)?;
+    let recorded = replay::test_of(&dir.read_test()?.command)?.args;
     let lab = recorded.lab.as_deref().map(plan::enter_lab).transpose()?;
     let ssh = if args.ssh.given().is_some() { &args.ssh } else { &recorded.ssh };
     plan::reach(&recorded.nodes, lab, ssh.options()?)

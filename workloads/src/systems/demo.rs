@@ -13,6 +13,7 @@
 pub mod client;
 mod control;
 pub mod database;
+pub mod kind;
 pub mod link;
 pub mod log;
 pub mod network;

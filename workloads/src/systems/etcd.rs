@@ -12,6 +12,7 @@ mod admin;
 mod database;
 mod gateway;
 mod hashes;
+pub mod kind;
 mod members;
 mod server;
 mod status;
@@ -28,12 +29,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How a read is served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Consistency {
-    /// After asking the leader whether it still leads: linearizable.
+    /// After asking the leader whether it still leads: linearizable
     #[default]
     Linearizable,
-    /// By the node that is asked, from what it has: not linearizable, and not meant to be.
+    /// By the node that is asked, from what it has, which may be old: not linearizable, and not meant to be
     Serializable,
 }
 

@@ -21,12 +21,15 @@
 
 use crate::client::{Completion, Invocation};
 use crate::generator::{Context, Event, Generator, Next, concurrent_keys, limit, rest, stream};
-use crate::workloads::Workload;
+use crate::workloads::{Asked, Workload, WorkloadKind};
+use clap::{ArgMatches, Args, Command, FromArgMatches as _};
 use histories::Value;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -69,6 +72,144 @@ impl Default for RegisterOptions {
             values: None,
             final_reads_max: None,
         }
+    }
+}
+
+/// The row of the table of workloads.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind;
+
+/// Its options, in the words of the command line and of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Words {
+    /// Keys in use at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub keys: Option<u32>,
+    /// Ops on a key before the next one takes its place
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub ops_per_key: Option<u32>,
+    /// Values written to a key: unique, or a number of values to draw from (finds less)
+    #[arg(long, value_name = "N", default_value = "unique")]
+    pub values: Values,
+    /// Reads at the end, of every key at every node as far as they go: all, or a number
+    #[arg(long, value_name = "N", default_value = "all")]
+    pub final_reads: LastReads,
+}
+
+/// The values that are written to a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Number")]
+pub enum Values {
+    /// No value twice.
+    #[default]
+    Unique,
+    /// So many, drawn again and again.
+    Few(NonZeroU32),
+}
+
+/// How much is read at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Number")]
+pub enum LastReads {
+    /// Every key at every node.
+    #[default]
+    All,
+    /// So many of these, the newest keys first.
+    AtMost(NonZeroU32),
+}
+
+/// What a file says where a number or a word may stand.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Number(u32),
+    Word(String),
+}
+
+impl Number {
+    fn text(self) -> String {
+        match self {
+            Number::Number(n) => n.to_string(),
+            Number::Word(word) => word,
+        }
+    }
+}
+
+impl FromStr for Values {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Values, String> {
+        match (text, text.parse()) {
+            ("unique", _) => Ok(Values::Unique),
+            (_, Ok(n)) => Ok(Values::Few(n)),
+            _ => Err("write unique, or a number of values like 5".into()),
+        }
+    }
+}
+
+impl FromStr for LastReads {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<LastReads, String> {
+        match (text, text.parse()) {
+            ("all", _) => Ok(LastReads::All),
+            (_, Ok(most)) => Ok(LastReads::AtMost(most)),
+            _ => Err("write all, or a number of reads like 10000".into()),
+        }
+    }
+}
+
+impl TryFrom<Number> for Values {
+    type Error = String;
+
+    fn try_from(number: Number) -> Result<Values, String> {
+        number.text().parse()
+    }
+}
+
+impl TryFrom<Number> for LastReads {
+    type Error = String;
+
+    fn try_from(number: Number) -> Result<LastReads, String> {
+        number.text().parse()
+    }
+}
+
+impl WorkloadKind for Kind {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn about(&self) -> &'static str {
+        "Reads, writes and compare-and-sets of independent keys"
+    }
+
+    fn needs(&self) -> &'static [&'static str] {
+        &["read", "write"]
+    }
+
+    fn augment(&self, command: Command) -> Command {
+        Words::augment_args(command)
+    }
+
+    fn make(&self, options: &ArgMatches, asked: &Asked<'_>) -> Result<Workload, String> {
+        let words = Words::from_arg_matches(options).map_err(|error| error.to_string())?;
+        let mut options = RegisterOptions::default();
+        if let Some(keys) = words.keys {
+            options.threads_per_key = NonZeroU32::new(asked.concurrency.div_ceil(keys));
+        }
+        if let Some(ops) = words.ops_per_key.and_then(NonZeroU32::new) {
+            options.ops_per_key = ops;
+        }
+        if let Values::Few(n) = words.values {
+            options.values = Some(n);
+        }
+        if let LastReads::AtMost(most) = words.final_reads {
+            options.final_reads_max = Some(most.get());
+        }
+        let offers = Offers { cas: asked.system.offers("cas"), revisions: asked.system.tells_revisions() };
+        Ok(workload(&options, offers, asked.nodes, asked.concurrency as usize, asked.seed))
     }
 }
 

@@ -1,18 +1,19 @@
 //! The options of `rashomon test`.
 
+use crate::cli::tables::{self, Tables};
 use crate::cli::{Failure, TEMPLATE, options};
 use crate::runner::keep;
 use crate::ui::format;
 use checker::{Algorithm, Consistency};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use nemesis::lab::NAME_DEFAULT;
 use nemesis::schedule::Mix;
-use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
-use workloads::systems::demo::Replication;
+use workloads::systems::Place;
+use workloads::{SystemKind, WorkloadKind};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,12 +28,15 @@ Examples:
 ";
 
 /// Run a test: drive clients against a cluster while faults come and go, then judge.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(before_help = EXAMPLES, help_template = TEMPLATE)]
 pub(in crate::cli) struct TestArgs {
     /// Who is asked
-    #[arg(value_enum)]
-    pub(in crate::cli) database: DatabaseName,
+    #[arg(value_name = "SYSTEM", required_unless_present = "list")]
+    pub(in crate::cli) database: Option<String>,
+    /// List the systems, what each can be asked, and what it promises
+    #[arg(long)]
+    pub(in crate::cli) list: bool,
 
     /// The nodes: names or addresses, separated by commas; for the demo, how many (3 to 9)
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
@@ -45,8 +49,8 @@ pub(in crate::cli) struct TestArgs {
     pub(in crate::cli) store: PathBuf,
 
     /// What is asked
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = WorkloadName::Register, help_heading = "Load")]
-    pub(in crate::cli) workload: WorkloadName,
+    #[arg(long, value_name = "NAME", default_value = "register", help_heading = "Load")]
+    pub(in crate::cli) workload: String,
     /// Clients: a number, or a multiple of the number of nodes like 2n
     #[arg(long, value_name = "N", value_parser = concurrency, default_value = "2n", help_heading = "Load")]
     pub(in crate::cli) concurrency: Concurrency,
@@ -65,19 +69,6 @@ pub(in crate::cli) struct TestArgs {
     /// The seed of ops, targets, faults and gaps: a number, decimal or 0x... [default: drawn, and reported]
     #[arg(long, value_name = "SEED", value_parser = options::seed, help_heading = "Load")]
     pub(in crate::cli) seed: Option<u64>,
-    /// Keys in use at the same time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Load")]
-    pub(in crate::cli) keys: Option<u32>,
-    /// Ops on a key before the next one takes its place
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Load")]
-    pub(in crate::cli) ops_per_key: Option<u32>,
-    /// Values written to a key: unique, or a number of values to draw from (finds less)
-    #[arg(long, value_name = "N", value_parser = values, default_value = "unique", help_heading = "Load")]
-    pub(in crate::cli) values: Values,
-
-    /// Reads at the end, of every key at every node as far as they go: all, or a number
-    #[arg(long, value_name = "N", value_parser = final_reads, default_value = "all", help_heading = "Load")]
-    pub(in crate::cli) final_reads: FinalReads,
 
     /// Faults, separated by commas
     #[arg(long, value_name = "FAULTS", default_value = "partition,kill,pause", help = nemesis_line(), long_help = nemesis_help(), help_heading = "Faults")]
@@ -115,20 +106,6 @@ pub(in crate::cli) struct TestArgs {
     /// Judge while the clients still ask, and end the run at the first violation
     #[arg(long, help_heading = "Check")]
     pub(in crate::cli) fail_fast: bool,
-
-    /// demo: how the store copies its data
-    #[arg(long, value_parser = SchemeNames, value_name = "SCHEME", help_heading = "Databases")]
-    pub(in crate::cli) replication: Option<Replication>,
-    /// etcd: the kind of reads clients ask for
-    #[arg(long, value_enum, value_name = "KIND", help_heading = "Databases")]
-    pub(in crate::cli) read: Option<ReadKind>,
-    /// etcd: whether answers are recorded with their revisions and judged by them: a write that was acknowledged and lost shows even
-    /// where the next one covers it [default: yes, if the run should be linearizable]
-    #[arg(long, value_enum, value_name = "YES|NO", help_heading = "Databases")]
-    pub(in crate::cli) revisions: Option<options::YesNo>,
-    /// etcd: a binary of this machine to upload [default: the node's own]
-    #[arg(long, value_name = "FILE", help_heading = "Databases")]
-    pub(in crate::cli) etcd_binary: Option<PathBuf>,
 
     /// Keep what the nodes stored, compressed, in the run's directory: if the run failed (it is not valid, or something was found beside
     /// its history), always or never
@@ -187,41 +164,6 @@ impl From<MixName> for Mix {
     }
 }
 
-/// The stores that can be tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum DatabaseName {
-    /// A small replicated store of Rashomon's own, as processes on this machine: nothing to install
-    Demo,
-    /// etcd, over SSH
-    Etcd,
-}
-
-impl DatabaseName {
-    /// The name on the command line.
-    pub(in crate::cli) fn name(self) -> &'static str {
-        match self {
-            DatabaseName::Demo => "demo",
-            DatabaseName::Etcd => "etcd",
-        }
-    }
-}
-
-/// What can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum WorkloadName {
-    /// Reads, writes and compare-and-sets of independent keys
-    Register,
-}
-
-impl WorkloadName {
-    /// The name on the command line.
-    pub(in crate::cli) fn name(self) -> &'static str {
-        match self {
-            WorkloadName::Register => "register",
-        }
-    }
-}
-
 /// The classes of faults in a line, for `-h`.
 fn nemesis_line() -> String {
     let names: Vec<&str> = nemesis::spec::CLASSES.iter().map(|class| class.name).collect();
@@ -237,34 +179,6 @@ fn nemesis_help() -> String {
         let _ = write!(help, "\n- {}: {}", class.name, class.help);
     }
     help
-}
-
-/// The replication schemes of the demo, by name.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::cli) struct SchemeNames;
-
-impl TypedValueParser for SchemeNames {
-    type Value = Replication;
-
-    fn parse_ref(&self, command: &clap::Command, argument: Option<&clap::Arg>, name: &OsStr) -> Result<Replication, clap::Error> {
-        let names = PossibleValuesParser::new(self.possible_values().into_iter().flatten());
-        let name = names.parse_ref(command, argument, name)?;
-        Ok(Replication::by_name(&name).unwrap_or_default())
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let of_registers = Replication::all().filter(|scheme| scheme.offers("read") && scheme.offers("write"));
-        Some(Box::new(of_registers.map(|scheme| PossibleValue::new(scheme.name()).help(scheme.describe()))))
-    }
-}
-
-/// Kinds of reads of etcd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ReadKind {
-    /// Through the leader's log
-    Linearizable,
-    /// From the node's own state, which may be old
-    Serializable,
 }
 
 /// A number of clients.
@@ -325,78 +239,84 @@ fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
-/// The values that are written to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Values {
-    /// No value twice.
-    Unique,
-    /// So many, drawn again and again.
-    Few(u32),
-}
-
-fn values(text: &str) -> Result<Values, String> {
-    match (text, text.parse()) {
-        ("unique", _) => Ok(Values::Unique),
-        (_, Ok(n)) if n > 0 => Ok(Values::Few(n)),
-        _ => Err("write unique, or a number of values like 5".into()),
-    }
-}
-
-/// How much is read at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum FinalReads {
-    /// Every key at every node.
-    All,
-    /// So many of these, the newest keys first.
-    AtMost(u32),
-}
-
-impl FinalReads {
-    /// The number, if there is one.
-    pub(in crate::cli) fn most(self) -> Option<u32> {
-        match self {
-            FinalReads::All => None,
-            FinalReads::AtMost(most) => Some(most),
-        }
-    }
-}
-
-fn final_reads(text: &str) -> Result<FinalReads, String> {
-    match (text, text.parse()) {
-        ("all", _) => Ok(FinalReads::All),
-        (_, Ok(most)) if most > 0 => Ok(FinalReads::AtMost(most)),
-        _ => Err("write all, or a number of reads like 10000".into()),
-    }
-}
-
 impl TestArgs {
-    /// Options that only the other database knows, and those that do not go together, are refused, not passed over.
+    /// Who is asked.
+    pub(in crate::cli) fn system(&self) -> Result<&'static dyn SystemKind, Failure> {
+        tables::get().system(self.database.as_deref().unwrap_or_default())
+    }
+
+    /// What is asked.
+    pub(in crate::cli) fn workload(&self) -> Result<&'static dyn WorkloadKind, Failure> {
+        tables::get().workload(&self.workload)
+    }
+
+    /// Options that only other systems know, and those that do not go together, are refused, not passed over.
     pub(super) fn refuse_nonsense(&self) -> Result<(), Failure> {
-        let only = |database: DatabaseName, name: &str| {
-            Failure::usage(format!("{name} is an option of {}, not of {}", database.name(), self.database.name()))
-        };
         if (self.live || self.fail_fast) && self.consistency != Consistency::Linearizable {
             return Err(Failure::usage("--live and --fail-fast judge whether a run is linearizable; other models are judged at its end"));
         }
         options::refuse_algorithm(self.algorithm, &[self.consistency])?;
-        match self.database {
-            DatabaseName::Demo => {
-                let etcd = [
-                    ("--read", self.read.is_some()),
-                    ("--revisions", self.revisions.is_some()),
-                    ("--etcd-binary", self.etcd_binary.is_some()),
-                    ("--lab", self.lab.is_some()),
-                ];
-                let given = etcd.into_iter().find(|(_, given)| *given).map(|(name, _)| name).or_else(|| self.ssh.given());
-                given.map_or(Ok(()), |name| Err(only(DatabaseName::Etcd, name)))
+        let system = self.system()?;
+        match system.place() {
+            Place::Here { .. } => {
+                let given = self.lab.as_ref().map(|_| "--lab").or_else(|| self.ssh.given());
+                let on_hosts: Vec<&str> =
+                    tables::get().systems.iter().filter(|kind| kind.place() == Place::Hosts).map(|kind| kind.name()).collect();
+                given.map_or(Ok(()), |name| {
+                    Err(Failure::usage(format!("{name} is an option of {}, not of {}", on_hosts.join(" and "), system.name())))
+                })
             }
-            DatabaseName::Etcd if self.replication.is_some() => Err(only(DatabaseName::Demo, "--replication")),
-            DatabaseName::Etcd if self.nodes.is_empty() && self.lab.is_none() => {
+            Place::Hosts if self.nodes.is_empty() && self.lab.is_none() => {
                 Err(Failure::usage("which nodes? Name them with --nodes n1,n2,n3, or make some with `rashomon lab up 5` and use --lab"))
             }
-            DatabaseName::Etcd => Ok(()),
+            Place::Hosts => Ok(()),
         }
     }
+}
+
+/// The options of a test as the user gave them, and those of its system and its workload, which each of these reads for itself.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct TestCommand {
+    pub(in crate::cli) args: TestArgs,
+    pub(in crate::cli) matches: ArgMatches,
+}
+
+impl FromArgMatches for TestCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<TestCommand, clap::Error> {
+        Ok(TestCommand { args: TestArgs::from_arg_matches(matches)?, matches: matches.clone() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = TestCommand::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for TestCommand {
+    fn augment_args(command: Command) -> Command {
+        TestArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        TestArgs::augment_args_for_update(command)
+    }
+}
+
+/// The command line of this test: the systems and workloads that there are, the options of those that it names, and nothing that makes
+/// no sense for them.
+pub(in crate::cli) fn complete(command: Command, tables: &Tables, words: &[String]) -> Command {
+    let system = tables.systems.iter().find(|kind| words.iter().any(|word| word == kind.name()));
+    let workload = words.iter().position(|word| word == "--workload").and_then(|at| words.get(at + 1)).map(String::as_str);
+    let workload = workload.or_else(|| words.iter().find_map(|word| word.strip_prefix("--workload=")));
+    let mut command = tables.augment(command, system.map(|kind| kind.name()), workload);
+    if let Some(Place::Here { .. }) = system.map(|kind| kind.place()) {
+        for id in options::NODES_AND_LOGIN.into_iter().filter(|id| *id != "nodes").chain(["lab"]) {
+            command = command.mut_arg(id, |argument| argument.hide(true));
+        }
+    }
+    command
+        .mut_arg("database", |argument| argument.value_parser(PossibleValuesParser::new(tables.system_values())))
+        .mut_arg("workload", |argument| argument.value_parser(PossibleValuesParser::new(tables.workload_values())))
 }
 
 #[cfg(test)]
@@ -416,13 +336,9 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_values() {
+    fn rates() {
         assert_eq!(rate("unlimited"), Ok(Rate::Unlimited));
         assert_eq!(rate("500"), Ok(Rate::PerSecond(500.0)));
         assert!(rate("0").is_err() && rate("NaN").is_err() && rate("fast").is_err());
-        assert_eq!(values("5"), Ok(Values::Few(5)));
-        assert!(values("0").is_err() && values("many").is_err());
-        assert_eq!((final_reads("all"), final_reads("7")), (Ok(FinalReads::All), Ok(FinalReads::AtMost(7))));
-        assert!(final_reads("0").is_err() && final_reads("some").is_err());
     }
 }

@@ -20,6 +20,7 @@ mod interner;
 mod linear;
 mod locality;
 mod minimize;
+mod own;
 mod sequential;
 #[cfg(test)]
 #[path = "../../tests/size.rs"]
@@ -43,6 +44,7 @@ pub use consistency::Consistency;
 pub use histories;
 pub use model::Model;
 pub use options::{Algorithm, FailedCas, NilRead, Options};
+pub use own::{ModelKind, Own};
 pub use switches::{Rule, Rules};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 

@@ -16,10 +16,10 @@ mod replay;
 mod script;
 mod staleness;
 mod stat;
-mod tables;
 mod test;
 mod verify_clean;
 
+use crate::tables::{self, Tables};
 use crate::ui::console;
 use crate::ui::console::{Color, Console};
 use crate::ui::{exit, format};
@@ -27,7 +27,6 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
-pub use tables::Tables;
 
 /// Help with the examples before the options: people copy first and read later.
 const TEMPLATE: &str = "{about}\n\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -155,7 +154,7 @@ impl Cli {
     fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, clap::Error> {
         let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let mut command = Cli::command_for(&words);
-        let matches = command.try_get_matches_from_mut(&words).map_err(|error| tables::get().explain(error, &mut command))?;
+        let matches = command.try_get_matches_from_mut(&words).map_err(|error| tables::get().explain(error, &mut command, &words))?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
@@ -239,4 +238,49 @@ fn refused(error: &clap::Error) -> ExitCode {
     let text = text.strip_prefix("error: ").map_or(text.clone(), |rest| format!("{}: {rest}", console.ink(console::Ink::Red, "error")));
     console::complain(&text);
     ExitCode::from(exit::USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use workloads::systems::SYSTEMS;
+    use workloads::workloads::WORKLOADS;
+
+    fn help(words: &[&str]) -> String {
+        let words: Vec<_> = ["rashomon", "test"].iter().chain(words).map(Into::into).collect();
+        let mut command = Cli::command_for(&words);
+        command.find_subcommand_mut("test").unwrap().render_long_help().to_string()
+    }
+
+    #[test]
+    fn every_pair_has_a_command_line_of_its_own() {
+        for system in SYSTEMS {
+            for workload in WORKLOADS {
+                let words = ["rashomon", "test", system.name(), "--workload", workload.name()].map(Into::into);
+                Cli::command_for(&words).debug_assert();
+            }
+            for promise in system.promises() {
+                assert!(WORKLOADS.iter().any(|kind| kind.name() == promise.workload), "{}: {promise:?}", system.name());
+                assert!(!promise.words.is_empty() && !promise.source.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn help_shows_the_options_of_the_system_that_is_named() {
+        let (etcd, demo, none) = (help(&["etcd"]), help(&["demo"]), help(&[]));
+        assert!(etcd.contains("--read <KIND>") && !etcd.contains("--replication") && etcd.contains("--user"), "{etcd}");
+        assert!(demo.contains("--replication <SCHEME>") && !demo.contains("--read <KIND>") && !demo.contains("--user"), "{demo}");
+        assert!(!none.contains("--replication") && none.contains("--values") && none.contains("etcd, over SSH"), "{none}");
+    }
+
+    #[test]
+    fn an_option_of_another_system_is_told_whose_it_is() {
+        let refused = |words: &[&str]| Cli::read(["rashomon", "test"].iter().chain(words)).err().unwrap().to_string();
+        assert!(refused(&["demo", "--read", "serializable"]).contains("--read is an option of etcd, not of demo"));
+        assert!(refused(&["etcd", "--replication", "quorum"]).contains("--replication is an option of demo, not of etcd"));
+        assert!(refused(&["demo", "--nonsense"]).contains("--nonsense"));
+        assert!(refused(&["cassandra"]).contains("demo"), "what there is");
+        assert!(Cli::read(["rashomon", "test", "--seed", "7", "demo", "--replication", "quorum", "--keys", "3"]).is_ok(), "in any order");
+    }
 }

@@ -15,8 +15,10 @@ pub mod render;
 pub mod run;
 pub mod runner;
 pub mod store;
+pub mod tables;
 pub mod timeline;
 pub mod ui;
 
-pub use cli::{Tables, main, main_with};
+pub use cli::{main, main_with};
 pub use run::Run;
+pub use tables::Tables;

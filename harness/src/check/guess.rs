@@ -1,5 +1,6 @@
 //! Which model a history is about, when nobody says so: guessed from its functions, and reported as a guess.
 
+use crate::tables;
 use histories::{History, names};
 use std::collections::BTreeSet;
 
@@ -102,7 +103,7 @@ fn reads_a_number(history: &History) -> bool {
 
 /// The names of all models, for messages.
 pub fn models() -> String {
-    checker::MODELS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    tables::models().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 
 /// Checks a model's name.
@@ -110,10 +111,10 @@ pub fn models() -> String {
 /// # Errors
 /// A sentence that lists the models and names the nearest one.
 pub fn known_model(name: &str) -> Result<String, String> {
-    if checker::MODELS.iter().any(|(model, _)| *model == name) {
+    if tables::models().any(|(model, _)| model == name) {
         return Ok(name.into());
     }
-    Err(names::unknown("model", name, checker::MODELS.iter().map(|(model, _)| *model)))
+    Err(names::unknown("model", name, tables::models().map(|(model, _)| model)))
 }
 
 #[cfg(test)]

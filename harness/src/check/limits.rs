@@ -1,6 +1,7 @@
 //! Judges a history within limits of time and memory: the one way to a verdict for `check`, `analyze` and `test`.
 
 use crate::check::memory;
+use crate::tables;
 use checker::budget::Stop;
 use checker::{Budget, Consistency, Options, Verdict};
 use histories::History;
@@ -44,7 +45,7 @@ pub fn judge(
     stop: impl Fn() -> bool + Sync,
     progress: impl Fn(&Budget, Duration) + Sync,
 ) -> Result<Judgement, String> {
-    let done = limited(limits, None, stop, progress, |budget| checker::check(history, consistency, options, budget));
+    let done = limited(limits, None, stop, progress, |budget| tables::check(history, consistency, options, budget));
     Ok(Judgement { verdict: done.value?, took: done.took, search_bytes: done.search_bytes })
 }
 

@@ -9,7 +9,9 @@
 //! Where many events are held, a key on which nothing happens any more is judged once more and forgotten: a run that goes from key to
 //! key takes no more memory the longer it lasts. Should such a key come back (at the final reads it may), it is judged at the end only.
 
+use crate::tables;
 use anyhow::Context as _;
+use checker::Consistency;
 use checker::budget::Stop;
 use checker::verdict::Summary;
 use checker::{Budget, Options};
@@ -258,7 +260,7 @@ impl Sorter {
             self.so_far.keys += usize::from(key.judged == 0);
             key.judged = key.events.len();
             key.answered = false;
-            match checker::check_linearizable(&history(&key.events), &options, budget) {
+            match tables::check(&history(&key.events), Consistency::Linearizable, &options, budget) {
                 Ok(verdict) => key.broken = verdict.answer == Summary::Invalid,
                 Err(why) => self.so_far.failure = Some(why),
             }

@@ -8,6 +8,7 @@ use crate::render::{html, json, terminal};
 use crate::run::Run;
 use crate::runner::interrupt::Interrupt;
 use crate::store;
+use crate::tables;
 use crate::ui::console::Console;
 use crate::ui::progress::Progress;
 use crate::ui::{console, exit, format};
@@ -30,7 +31,7 @@ Examples:
 
 /// The models for `--help`.
 fn models() -> String {
-    options::table("Models", checker::MODELS.iter().copied())
+    options::table("Models", tables::models())
 }
 
 /// Judge recorded history files.

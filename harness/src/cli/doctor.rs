@@ -1,6 +1,7 @@
 //! `rashomon doctor`: look nodes over before a test.
 
-use super::{Failure, Global, Outcome, options, plan, tables};
+use super::{Failure, Global, Outcome, options, plan};
+use crate::tables;
 use crate::ui::console;
 use crate::ui::console::{Console, Ink};
 use crate::ui::exit;

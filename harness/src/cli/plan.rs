@@ -10,6 +10,7 @@ use crate::run::{Judged, NodeFacts, TestFacts};
 use crate::runner::keep::Keep;
 use crate::runner::test::{Plan, Watch};
 use crate::store::{self, RunDir};
+use crate::tables;
 use crate::ui::format;
 use crate::ui::progress::Progress;
 use anyhow::Context;
@@ -92,7 +93,7 @@ pub(super) fn of(
     if args.consistency == checker::Consistency::Linearizable {
         // Whether the algorithm fits the model is better known before the run than after it.
         let little = if system.tells_revisions() { numbered() } else { Builder::new().finish() };
-        let verdict = checker::check_linearizable(&little, &workload.options, &Budget::unlimited()).map_err(Failure::usage)?;
+        let verdict = tables::check(&little, args.consistency, &workload.options, &Budget::unlimited()).map_err(Failure::usage)?;
         if system.tells_revisions() && verdict.answer != checker::verdict::Summary::Valid {
             let name = args.algorithm.name();
             return Err(Failure::usage(format!(

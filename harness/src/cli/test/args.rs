@@ -1,8 +1,8 @@
 //! The options of `rashomon test`.
 
-use crate::cli::tables::{self, Tables};
 use crate::cli::{Failure, TEMPLATE, options};
 use crate::runner::keep;
+use crate::tables::{self, Tables};
 use crate::ui::format;
 use checker::{Algorithm, Consistency};
 use clap::builder::PossibleValuesParser;
@@ -242,12 +242,14 @@ fn rate(text: &str) -> Result<Rate, String> {
 impl TestArgs {
     /// Who is asked.
     pub(in crate::cli) fn system(&self) -> Result<&'static dyn SystemKind, Failure> {
-        tables::get().system(self.database.as_deref().unwrap_or_default())
+        let name = self.database.as_deref().unwrap_or_default();
+        tables::get().system(name).ok_or_else(|| Failure::usage(format!("there is no system `{name}`")))
     }
 
     /// What is asked.
     pub(in crate::cli) fn workload(&self) -> Result<&'static dyn WorkloadKind, Failure> {
-        tables::get().workload(&self.workload)
+        let name = &self.workload;
+        tables::get().workload(name).ok_or_else(|| Failure::usage(format!("there is no workload `{name}`")))
     }
 
     /// Options that only other systems know, and those that do not go together, are refused, not passed over.

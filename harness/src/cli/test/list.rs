@@ -1,8 +1,8 @@
 //! `rashomon test --list`: who can be asked what, and what each system promises.
 
-use crate::cli::tables;
 use crate::cli::{Global, Outcome};
 use crate::render::terminal::wrap;
+use crate::tables;
 use crate::ui::console::Ink;
 use crate::ui::{console, exit};
 use std::fmt::Write;

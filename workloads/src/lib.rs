@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod generator;
+pub mod server;
 pub mod systems;
 #[cfg(test)]
 #[path = "../../tests/size.rs"]

@@ -21,8 +21,9 @@ mod wal;
 pub use client::EtcdClient;
 
 use crate::client::Client;
+use crate::server::ProgramDatabase;
 use crate::systems::{Findings, System};
-use database::EtcdDatabase;
+use database::{EtcdDatabase, EtcdServer};
 use nemesis::{AgentNetwork, Agents, Cluster, Database, Network, Node, NodeError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -93,7 +94,8 @@ impl Etcd {
     /// # Errors
     /// For each node whose address cannot be looked up.
     pub fn new(options: EtcdOptions, cluster: &Cluster, agents: &Agents) -> Result<Etcd, Vec<NodeError>> {
-        let database = Arc::new(EtcdDatabase::new(options.clone(), cluster, agents.clone())?);
+        let server = EtcdServer::new(options.clone(), cluster)?;
+        let database = Arc::new(ProgramDatabase::new(server, agents.clone(), options.lab.as_deref()));
         let network = Arc::new(AgentNetwork::new(cluster, agents.clone())?);
         Ok(Etcd { options, database, network })
     }
@@ -117,7 +119,7 @@ impl System for Etcd {
     }
 
     fn client(&self, node: &Node) -> Box<dyn Client> {
-        Box::new(EtcdClient::new(self.database.address(node), self.options.client_port, self.options.read, self.options.revisions))
+        Box::new(EtcdClient::new(self.database.server.address(node), self.options.client_port, self.options.read, self.options.revisions))
     }
 
     fn tells_revisions(&self) -> bool {

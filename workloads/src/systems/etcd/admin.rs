@@ -91,7 +91,7 @@ impl EtcdDatabase {
 impl Admin for EtcdDatabase {
     /// All versions before the present one are thrown away. No client of a test reads an old version.
     fn compact(&self, cluster: &Cluster, node: &Node) -> Result<Report, NodeError> {
-        let authority = self.client_authority(node);
+        let authority = self.server.client_authority(node);
         let before = match status_of(&authority) {
             Ok(status) if status.header.revision > 1 => status,
             Ok(_) => return Ok(Report::nothing(format!("{} is not asked to compact: nothing was written yet", node.name))),
@@ -100,7 +100,7 @@ impl Admin for EtcdDatabase {
         let (kept, old) = (before.header.revision, before.header.revision - 1);
         let others = Self::others(cluster, node);
         let look = || -> Vec<(&str, Result<bool, String>)> {
-            others.iter().map(|other| (other.name.as_str(), has_thrown_away(&self.client_authority(other), old))).collect()
+            others.iter().map(|other| (other.name.as_str(), has_thrown_away(&self.server.client_authority(other), old))).collect()
         };
         let had = look();
         let order = json!({ "revision": kept.to_string(), "physical": true });
@@ -125,7 +125,7 @@ impl Admin for EtcdDatabase {
 
     /// The server writes its data into a new file and puts it into the place of the old one.
     fn defragment(&self, _cluster: &Cluster, node: &Node) -> Result<Report, NodeError> {
-        let authority = self.client_authority(node);
+        let authority = self.server.client_authority(node);
         if let Err(why) = status_of(&authority) {
             return Ok(Report::nothing(format!("{} is not defragmented: {why}", node.name)));
         }
@@ -143,7 +143,7 @@ impl Admin for EtcdDatabase {
     }
 
     fn move_leader(&self, cluster: &Cluster, to: &Node) -> Result<Report, NodeError> {
-        let authorities: Vec<String> = cluster.nodes.iter().map(|node| self.client_authority(node)).collect();
+        let authorities: Vec<String> = cluster.nodes.iter().map(|node| self.server.client_authority(node)).collect();
         let Some(&leads) = status::leaders(&authorities).first() else {
             return Ok(Report::nothing(format!("{} does not get the lead: no node says that it leads", to.name)));
         };

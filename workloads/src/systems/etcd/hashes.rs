@@ -22,9 +22,9 @@ const POLL: Duration = Duration::from_millis(100);
 impl EtcdDatabase {
     /// Asks every member for its hash at the newest revision that any of them knows.
     pub(super) fn compare_replicas(&self, cluster: &Cluster) -> Findings {
-        let members: Vec<_> = cluster.nodes.iter().filter(|node| self.standing(node) != Standing::Out).collect();
+        let members: Vec<_> = cluster.nodes.iter().filter(|node| self.server.standing(node) != Standing::Out).collect();
         let names: Vec<&str> = members.iter().map(|node| node.name.as_str()).collect();
-        let clients: Vec<String> = members.iter().map(|node| self.client_authority(node)).collect();
+        let clients: Vec<String> = members.iter().map(|node| self.server.client_authority(node)).collect();
         let revision = newest_revision(&clients);
         let Some(revision) = revision else {
             return Findings {
@@ -32,7 +32,7 @@ impl EtcdDatabase {
                 notes: vec!["the members' data was not compared: none of them tells its revision".into()],
             };
         };
-        let peers: Vec<String> = members.iter().map(|node| authority(self.address(node), self.peer_port())).collect();
+        let peers: Vec<String> = members.iter().map(|node| authority(self.server.address(node), self.server.peer_port())).collect();
         compare(&names, revision, &status::hashes(&peers, revision))
     }
 }

@@ -63,7 +63,7 @@ impl EtcdDatabase {
     fn listed_by_another(&self, cluster: &Cluster, node: &Node) -> Result<(String, Vec<Listed>), NodeError> {
         let mut told = Vec::new();
         for other in cluster.nodes.iter().filter(|other| other.index != node.index) {
-            let authority = self.client_authority(other);
+            let authority = self.server.client_authority(other);
             match list(&authority) {
                 Ok(members) => return Ok((authority, members)),
                 Err(why) => told.push(format!("{}: {why}", other.name)),
@@ -76,29 +76,29 @@ impl EtcdDatabase {
     fn take_out(&self, node: &Node) -> Result<(), NodeError> {
         self.agent(node).stop(NAME)?;
         self.remove_data(node)?;
-        self.set_standing(node, Standing::Out);
+        self.server.set_standing(node, Standing::Out);
         Ok(())
     }
 
     /// One step of a node on its way back; true when it has arrived.
     fn step_back(&self, cluster: &Cluster, node: &Node) -> Result<bool, NodeError> {
         let (asked, members) = self.listed_by_another(cluster, node)?;
-        let url = self.peer_url(node);
+        let url = self.server.peer_url(node);
         let entry = members.iter().find(|member| member.peer_urls.contains(&url));
         let fail = |why: String| NodeError::new(&node.name, why);
-        match (self.standing(node), entry) {
+        match (self.server.standing(node), entry) {
             (Standing::Leaving(id), Some(entry)) if entry.id == id => {
                 // It never left.
-                self.set_standing(node, Standing::Rejoined);
+                self.server.set_standing(node, Standing::Rejoined);
             }
             (Standing::Leaving(_), _) => self.take_out(node)?,
             (Standing::Out, None) => {
                 let body = json!({ "peerURLs": [url], "isLearner": true });
                 gateway::post::<Value>(&asked, "/v3/cluster/member/add", &body, CHANGE_WITHIN).map_err(fail)?;
-                self.set_standing(node, Standing::Joining);
+                self.server.set_standing(node, Standing::Joining);
             }
             // The answer to an earlier request to let it in was lost.
-            (Standing::Out, Some(_)) => self.set_standing(node, Standing::Joining),
+            (Standing::Out, Some(_)) => self.server.set_standing(node, Standing::Joining),
             (Standing::Joining, Some(entry)) => {
                 if self.agent(node).state(NAME)? == ProcessState::Down {
                     self.start_server(node)?;
@@ -108,7 +108,7 @@ impl EtcdDatabase {
                     gateway::post::<Value>(&asked, "/v3/cluster/member/promote", &body, CHANGE_WITHIN).map_err(fail)?;
                 }
                 self.serves(node)?;
-                self.set_standing(node, Standing::Rejoined);
+                self.server.set_standing(node, Standing::Rejoined);
             }
             (Standing::Joining, None) => return Err(fail("somebody else has removed it from the cluster".into())),
             (Standing::Founder | Standing::Rejoined, _) => return self.serves(node).map(|()| true),
@@ -120,13 +120,13 @@ impl EtcdDatabase {
 impl Membership for EtcdDatabase {
     /// Whether it makes a linearizable read: a learner refuses to, and so does one that was removed.
     fn serves(&self, node: &Node) -> Result<(), NodeError> {
-        catch_up(&self.client_authority(node)).map_err(|why| NodeError::new(&node.name, format!("it does not serve: {why}")))
+        catch_up(&self.server.client_authority(node)).map_err(|why| NodeError::new(&node.name, format!("it does not serve: {why}")))
     }
 
     fn voters(&self, cluster: &Cluster, asked: &Node) -> Result<Vec<usize>, NodeError> {
-        let members = list(&self.client_authority(asked)).map_err(|why| NodeError::new(&asked.name, why))?;
+        let members = list(&self.server.client_authority(asked)).map_err(|why| NodeError::new(&asked.name, why))?;
         let votes = |node: &&Node| {
-            let url = self.peer_url(node);
+            let url = self.server.peer_url(node);
             members.iter().any(|member| !member.is_learner && member.peer_urls.contains(&url))
         };
         Ok(cluster.nodes.iter().filter(votes).map(|node| node.index).collect())
@@ -134,11 +134,11 @@ impl Membership for EtcdDatabase {
 
     fn remove(&self, cluster: &Cluster, node: &Node) -> Result<(), NodeError> {
         let (asked, members) = self.listed_by_another(cluster, node)?;
-        let url = self.peer_url(node);
+        let url = self.server.peer_url(node);
         let Some(entry) = members.into_iter().find(|member| member.peer_urls.contains(&url)) else {
             return Err(NodeError::new(&node.name, "it is no member"));
         };
-        self.set_standing(node, Standing::Leaving(entry.id.clone()));
+        self.server.set_standing(node, Standing::Leaving(entry.id.clone()));
         let deadline = Instant::now() + HEALTHY_WITHIN;
         let removed = loop {
             let removed = gateway::post::<Value>(&asked, "/v3/cluster/member/remove", &json!({ "ID": entry.id }), CHANGE_WITHIN);

@@ -40,35 +40,25 @@ impl Crate {
 
     fn of(files: &[(Module, Source)]) -> Crate {
         let mut all = Crate::default();
-        for (module, source) in files {
-            all.declare(module, &source.file.items);
+        for (module, _) in files {
+            all.names.entry(module.clone()).or_default();
         }
         for (module, source) in files {
-            all.enter(module, &source.file.items);
+            all.enter(module, module, &source.file.items);
         }
         all
     }
 
-    fn declare(&mut self, module: &Module, items: &[Item]) {
-        self.names.entry(module.clone()).or_default();
-        for item in items {
-            if let Item::Mod(inner) = item
-                && let Some((_, items)) = &inner.content
-            {
-                self.declare(&child(module, &inner.ident.to_string()), items);
-            }
-        }
-    }
-
-    fn enter(&mut self, module: &Module, items: &[Item]) {
+    /// What a file names is its module's, also in modules within the file (`at`).
+    fn enter(&mut self, module: &Module, at: &Module, items: &[Item]) {
         for item in items {
             if let Item::Mod(inner) = item {
                 if let Some((_, items)) = &inner.content {
-                    self.enter(&child(module, &inner.ident.to_string()), items);
+                    self.enter(module, &child(at, &inner.ident.to_string()), items);
                 }
                 continue;
             }
-            Names { of: self, module }.visit_item(item);
+            Names { of: self, module, at }.visit_item(item);
         }
     }
 
@@ -90,8 +80,8 @@ impl Crate {
         }
     }
 
-    fn note(&mut self, module: &Module, path: &[String]) {
-        if let Some(absolute) = self.absolute(module, path) {
+    fn note(&mut self, module: &Module, at: &Module, path: &[String]) {
+        if let Some(absolute) = self.absolute(at, path) {
             self.names.entry(module.clone()).or_default().insert(absolute);
         }
     }
@@ -157,6 +147,8 @@ fn module_of(file: &Path) -> Module {
 struct Names<'a> {
     of: &'a mut Crate,
     module: &'a Module,
+    /// The module within the file's.
+    at: &'a Module,
 }
 
 impl Names<'_> {
@@ -171,14 +163,14 @@ impl Names<'_> {
             UseTree::Name(name) if name.ident == "self" => self.imported(path.last().cloned().unwrap_or_default(), path.clone()),
             UseTree::Name(name) => self.imported(name.ident.to_string(), child(path, &name.ident.to_string())),
             UseTree::Rename(name) => self.imported(name.rename.to_string(), child(path, &name.ident.to_string())),
-            UseTree::Glob(_) => self.of.note(self.module, path),
+            UseTree::Glob(_) => self.of.note(self.module, self.at, path),
         }
     }
 
     fn imported(&mut self, name: String, path: Vec<String>) {
-        if let Some(absolute) = self.of.absolute(self.module, &path) {
+        if let Some(absolute) = self.of.absolute(self.at, &path) {
             self.of.imports.insert((self.module.clone(), name), absolute);
-            self.of.note(self.module, &path);
+            self.of.note(self.module, self.at, &path);
         }
     }
 }
@@ -191,14 +183,14 @@ impl<'ast> Visit<'ast> for Names<'_> {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let path_of: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if path_of.len() > 1 {
-            self.of.note(self.module, &path_of);
+            self.of.note(self.module, self.at, &path_of);
         }
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         for path in paths_in(&call.tokens.to_string()) {
-            self.of.note(self.module, &path);
+            self.of.note(self.module, self.at, &path);
         }
         visit::visit_macro(self, call);
     }

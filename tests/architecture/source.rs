@@ -51,9 +51,10 @@ fn keep(attributes: &[Attribute], item: &impl Spanned, removed: &mut Vec<(usize,
     if !attributes.iter().any(is_test) {
         return true;
     }
-    let first = attributes.iter().map(|attribute| attribute.span().start().line).min();
-    let item = item.span();
-    removed.push((first.unwrap_or_else(|| item.start().line), item.end().line));
+    let lines = |span: proc_macro2::Span| (span.start().line, span.end().line);
+    let first = attributes.iter().map(|attribute| lines(attribute.span()).0).min();
+    let (from, to) = lines(item.span());
+    removed.push((first.unwrap_or(from), to));
     false
 }
 

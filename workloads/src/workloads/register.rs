@@ -82,7 +82,8 @@ pub struct Kind;
 /// Its options, in the words of the command line and of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Words {
+#[group(skip)]
+pub struct RegisterWords {
     /// Keys in use at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub keys: Option<u32>,
@@ -190,11 +191,11 @@ impl WorkloadKind for Kind {
     }
 
     fn augment(&self, command: Command) -> Command {
-        Words::augment_args(command)
+        RegisterWords::augment_args(command)
     }
 
     fn make(&self, options: &ArgMatches, asked: &Asked<'_>) -> Result<Workload, String> {
-        let words = Words::from_arg_matches(options).map_err(|error| error.to_string())?;
+        let words = RegisterWords::from_arg_matches(options).map_err(|error| error.to_string())?;
         let mut options = RegisterOptions::default();
         if let Some(keys) = words.keys {
             options.threads_per_key = NonZeroU32::new(asked.concurrency.div_ceil(keys));

@@ -29,6 +29,7 @@ Examples:
 
 /// Run a test: drive clients against a cluster while faults come and go, then judge.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(before_help = EXAMPLES, help_template = TEMPLATE)]
 pub(in crate::cli) struct TestArgs {
     /// Who is asked

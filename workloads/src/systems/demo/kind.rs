@@ -19,7 +19,8 @@ const PLACE: Place = Place::Here { usual: 5, possible: 3..=9 };
 /// Its options, in the words of the command line and of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Words {
+#[group(skip)]
+pub struct DemoWords {
     /// How the store copies its data [default: quorum]
     #[arg(long, value_parser = SchemeNames, value_name = "SCHEME")]
     #[serde(deserialize_with = "scheme")]
@@ -65,11 +66,11 @@ impl SystemKind for Kind {
     }
 
     fn augment(&self, command: Command) -> Command {
-        Words::augment_args(command)
+        DemoWords::augment_args(command)
     }
 
     fn make(&self, options: &ArgMatches, site: &Site<'_>) -> Result<Made, MakeError> {
-        let words = Words::from_arg_matches(options).map_err(|error| MakeError::Usage(error.to_string()))?;
+        let words = DemoWords::from_arg_matches(options).map_err(|error| MakeError::Usage(error.to_string()))?;
         let Nodes::Here { count, dir, program } = &site.nodes else {
             return Err(MakeError::Usage("the demo runs on this machine, not on hosts".into()));
         };
@@ -96,13 +97,13 @@ mod tests {
 
     #[test]
     fn the_same_words_on_the_command_line_and_in_files() {
-        let command = || Words::augment_args(Command::new("demo"));
+        let command = || DemoWords::augment_args(Command::new("demo"));
         let matches = command().try_get_matches_from(["demo", "--replication", "async-primary"]).unwrap();
-        let words = Words::from_arg_matches(&matches).unwrap();
+        let words = DemoWords::from_arg_matches(&matches).unwrap();
         assert_eq!(words, serde_json::from_str(r#"{ "replication": "async-primary" }"#).unwrap());
-        assert_eq!(Words::default(), serde_json::from_str("{}").unwrap());
+        assert_eq!(DemoWords::default(), serde_json::from_str("{}").unwrap());
         assert!(command().try_get_matches_from(["demo", "--replication", "none"]).is_err());
-        assert!(serde_json::from_str::<Words>(r#"{ "replication": "none" }"#).is_err());
-        assert!(serde_json::from_str::<Words>(r#"{ "read": "serializable" }"#).is_err(), "an option of another system");
+        assert!(serde_json::from_str::<DemoWords>(r#"{ "replication": "none" }"#).is_err());
+        assert!(serde_json::from_str::<DemoWords>(r#"{ "read": "serializable" }"#).is_err(), "an option of another system");
     }
 }

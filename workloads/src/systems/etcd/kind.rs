@@ -15,7 +15,8 @@ pub struct Kind;
 /// Its options, in the words of the command line and of files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Words {
+#[group(skip)]
+pub struct EtcdWords {
     /// The kind of reads clients ask for [default: linearizable]
     #[arg(long, value_enum, value_name = "KIND")]
     pub read: Option<Read>,
@@ -52,11 +53,11 @@ impl SystemKind for Kind {
     }
 
     fn augment(&self, command: Command) -> Command {
-        Words::augment_args(command)
+        EtcdWords::augment_args(command)
     }
 
     fn make(&self, options: &ArgMatches, site: &Site<'_>) -> Result<Made, MakeError> {
-        let words = Words::from_arg_matches(options).map_err(|error| MakeError::Usage(error.to_string()))?;
+        let words = EtcdWords::from_arg_matches(options).map_err(|error| MakeError::Usage(error.to_string()))?;
         let Nodes::Hosts { cluster, agents, lab } = site.nodes else {
             return Err(MakeError::Usage("etcd runs on hosts: name them with --nodes, or use --lab".into()));
         };

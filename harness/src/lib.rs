@@ -20,5 +20,7 @@ pub mod timeline;
 pub mod ui;
 
 pub use cli::{main, main_with};
+// What a program of one's own needs beside this crate.
 pub use run::Run;
 pub use tables::Tables;
+pub use {checker, histories, nemesis, workloads};

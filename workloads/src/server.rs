@@ -7,8 +7,8 @@
 
 use nemesis::faults::crash::LabHosts;
 use nemesis::{
-    Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, Agents, Clocks, Cluster, Command, DataFiles, Database, Disks, Ending,
-    Files, Groups, Hosts, Membership, Node, NodeError, Own, ProcessState, Program, SystemClocks,
+    Access, Admin, Agent, AgentClocks, AgentDisks, AgentFiles, AgentGroups, AgentOptions, Agents, Clocks, Cluster, Command, DataFiles,
+    Database, Disks, Ending, Files, Groups, Hosts, Membership, Network, Node, NodeError, Own, ProcessState, Program, SystemClocks,
 };
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,6 +18,43 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// What of a server's log goes into an error message.
 const LAST_LINES: u32 = 6;
+
+/// Nodes on this machine, `n1`, `n2`, ..., with an agent and a directory below `dir` for each. `program` is the running program, whose
+/// command `agent` is the agent.
+///
+/// # Errors
+/// Agents that cannot be started, each with the reason.
+pub fn on_this_machine(count: usize, dir: &Path, program: &Path) -> Result<(Cluster, Agents), Vec<NodeError>> {
+    let node = |index: usize| Node { index, name: format!("n{}", index + 1), address: "127.0.0.1".into() };
+    let cluster = Cluster { nodes: (0..count).map(node).collect() };
+    let directory = dir.join("nodes").display().to_string();
+    let options = AgentOptions { directory: Some(directory.clone()), ..AgentOptions::new(directory, program) };
+    let agents = Agents::connect(&cluster, &Access::Local, &options)?;
+    Ok((cluster, agents))
+}
+
+/// The network between nodes of one machine: nothing on it can be cut.
+#[derive(Clone, Copy, Debug)]
+pub struct OneMachine;
+
+impl OneMachine {
+    /// Why faults of the network are refused.
+    pub const LACKS: &str = "its nodes are processes of this machine, between which no packet can be cut";
+}
+
+impl Network for OneMachine {
+    fn drop_from(&self, node: &Node, from: &[&Node]) -> Result<(), NodeError> {
+        if from.is_empty() { Ok(()) } else { self.can_drop(node) }
+    }
+
+    fn can_drop(&self, node: &Node) -> Result<(), NodeError> {
+        Err(NodeError::new(&node.name, OneMachine::LACKS))
+    }
+
+    fn probe(&self, _: &Node, _: &Node) -> Result<bool, NodeError> {
+        Ok(true)
+    }
+}
 
 /// Where the files of a server are, relative to the agent's directory on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

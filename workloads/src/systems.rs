@@ -170,8 +170,15 @@ pub enum Nodes<'a> {
     },
 }
 
-/// A system, and the nodes that it is on.
-pub type Made = (Arc<dyn System>, Cluster);
+/// A system that was made.
+pub struct Made {
+    /// The system.
+    pub system: Arc<dyn System>,
+    /// The nodes that it is on.
+    pub cluster: Cluster,
+    /// The agents that it has made for itself on this machine. They are let go when the run is over.
+    pub agents: Option<Agents>,
+}
 
 /// Why a system could not be made.
 #[derive(Debug, Error)]

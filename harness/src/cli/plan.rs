@@ -311,8 +311,8 @@ fn system(test: &TestCommand, lab: Option<Lab>, seed: u64, dir: &RunDir, progres
                 return Err(Failure::usage(wanted));
             }
             let (dir, program) = (std::path::absolute(dir.path())?, this_program()?);
-            let (system, cluster) = make(Nodes::Here { count, dir: &dir, program: &program })?;
-            Ok((system, cluster, None))
+            let made = make(Nodes::Here { count, dir: &dir, program: &program })?;
+            Ok((made.system, made.cluster, made.agents))
         }
         Place::Hosts => {
             let lab_name = lab.as_ref().map(|lab| lab.name.clone());
@@ -322,8 +322,8 @@ fn system(test: &TestCommand, lab: Option<Lab>, seed: u64, dir: &RunDir, progres
             let agents = Agents::connect(&cluster, &access, &AgentOptions::new(dir.path().display().to_string(), this_program()?))
                 .map_err(|errors| all(&errors))?;
             progress.end(&format!("{} reached", format::many(cluster.len(), "node")));
-            let (system, cluster) = make(Nodes::Hosts { cluster: &cluster, agents: &agents, lab: lab_name.as_deref() })?;
-            Ok((system, cluster, Some(agents)))
+            let made = make(Nodes::Hosts { cluster: &cluster, agents: &agents, lab: lab_name.as_deref() })?;
+            Ok((made.system, made.cluster, Some(agents)))
         }
     }
 }

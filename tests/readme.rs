@@ -1,4 +1,4 @@
-//! The README's `console` blocks are run, and print what they show.
+//! The `console` blocks of the README and of the pages are run, and print what they show.
 //!
 //! A line that begins with `$ ` is a command, the lines below it are its output. Numbers may differ (times, counts, ports),
 //! words may not; a line `...` stands for any lines; a block whose fence says `console ends=1` expects that exit code of its
@@ -89,9 +89,17 @@ fn comparable(text: &str) -> String {
 #[test]
 fn console_blocks_print_what_they_show() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
-    let examples = examples(&readme);
-    assert!(examples.len() >= 4, "the README shows too little: {} commands", examples.len());
+    let pages = std::fs::read_dir(root.join("harness/doc")).expect("pages").map(|entry| entry.expect("entry").path());
+    let pages: Vec<_> = pages.filter(|path| path.extension().is_some_and(|e| e == "md")).chain([root.join("README.md")]).collect();
+    let shown: usize = pages.iter().map(|page| blocks_are_true(root, page)).sum();
+    assert!(shown >= 8, "the pages show too little: {shown} commands");
+}
+
+/// Runs the blocks of a page; how many there are.
+fn blocks_are_true(root: &Path, page: &Path) -> usize {
+    let name = page.strip_prefix(root).expect("inside").display().to_string();
+    let examples = examples(&std::fs::read_to_string(page).expect("page"));
+    let count = examples.len();
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::os::unix::fs::symlink(root.join("tests"), folder.path().join("tests")).expect("symlink");
     for example in examples {
@@ -105,9 +113,25 @@ fn console_blocks_print_what_they_show() {
         let errors = String::from_utf8(out.stderr).expect("UTF-8");
         // What a person sees first: the answer; where there is none, the error.
         let shown = if out.stdout.is_empty() { errors.clone() } else { String::from_utf8(out.stdout).expect("UTF-8") };
-        let place = format!("README.md:{}: $ {}", example.line, example.command.join(" "));
+        let place = format!("{name}:{}: $ {}", example.line, example.command.join(" "));
         assert_eq!(out.status.code(), Some(example.exit_code), "{place}\n{shown}{errors}");
         assert_data_eq!(comparable(&shown), Data::text(comparable(&example.output)));
+    }
+    count
+}
+
+/// Links of the pages lead to files that there are.
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("harness/doc")).expect("pages").map(|entry| entry.expect("entry").path());
+    for page in pages.filter(|path| path.extension().is_some_and(|e| e == "md")).chain([root.join("README.md")]) {
+        let text = std::fs::read_to_string(&page).expect("page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|link| !link.starts_with("http")) {
+            let path = page.parent().expect("folder").join(link.split('#').next().unwrap_or_default());
+            assert!(path.exists(), "{}: {link}", page.display());
+        }
+        assert!(page.file_name().is_none_or(|name| name != "README.md") || text.lines().count() <= 200, "the README is to be short");
     }
 }
 

@@ -92,6 +92,59 @@ impl Consistency {
         }
     }
 
+    /// What it asks of a history, in a sentence or two with its source.
+    pub fn definition(self) -> &'static str {
+        match self {
+            Consistency::Linearizable => {
+                "One order of all operations explains every answer, and keeps real time: what had ended before another began stands before it \
+                 (Herlihy and Wing 1990). It holds of all keys together if it holds of each."
+            }
+            Consistency::Sequential => {
+                "One order of all operations of all keys explains every answer, and keeps the order of each process (Lamport 1979). Real time \
+                 between processes does not count."
+            }
+            Consistency::SequentialPerKey => {
+                "Each key by itself is sequentially consistent (also called coherence, or cache consistency). Keys together may be in no order."
+            }
+            Consistency::CausalMemory => {
+                "Each process has an order of all writes and its own reads that explains what it read, and keeps the causal order: session \
+                 order and reads-from, followed any number of times (CM: Bouajjani, Enea, Guerraoui and Hamza 2017, section 4; Ahamad et al. 1995)."
+            }
+            Consistency::CausalConvergence => {
+                "One order of all writes for everybody, that keeps the causal order; each read returns the last write in it that is causally before \
+                 the read (CCv: Bouajjani, Enea, Guerraoui and Hamza 2017)."
+            }
+            Consistency::Causal => {
+                "Each operation has an order of what is causally before it that explains its answer (CC: Bouajjani, Enea, Guerraoui and Hamza \
+                 2017). Two processes may see writes that are not causally related in different orders, and change their minds."
+            }
+            Consistency::Pram => {
+                "Each process has an order of all writes and its own reads that explains what it read, and keeps the order of every session \
+                 (Lipton and Sandberg 1988)."
+            }
+            Consistency::ReadYourWrites => {
+                "Each process has an order of all writes and its own reads that explains what it read, with its own writes before its later reads \
+                 (Terry et al. 1994)."
+            }
+            Consistency::MonotonicReads => {
+                "Each process has an order of all writes and its own reads that explains what it read, in which the writes that an earlier read saw \
+                 stand before a later one: what was seen is not lost from sight (Terry et al. 1994)."
+            }
+            Consistency::MonotonicWrites => {
+                "Each process has an order of all writes and its own reads that explains what it read, and keeps the order of each session's \
+                 writes (Terry et al. 1994)."
+            }
+            Consistency::WritesFollowReads => {
+                "Each process has an order of all writes and its own reads that explains what it read, with every write behind those that its \
+                 session had read before it (Terry et al. 1994)."
+            }
+            Consistency::Eventual => {
+                "When the updates have ended, everybody reads the same, and nothing that was acknowledged is missing: judged by the final reads of \
+                 each process. It stands beside the others: none implies it, and it implies none."
+            }
+        }
+    }
+
     /// Whether it is one of those that imply each other. Eventual consistency stands beside them: it speaks of the end only, and
     /// of updates of unknown outcome it assumes what the others do not.
     pub fn is_ordered(self) -> bool {

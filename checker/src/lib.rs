@@ -133,7 +133,13 @@ pub fn check_sequential_with<M: Model>(
     sequential::check_with(model, Vec::new(), history, options, false, budget)
 }
 
-/// The Rust blocks of the project's README are compiled and run.
+/// The Rust blocks of the project's pages are compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../harness/doc/ci.md")]
+    struct Ci;
+    #[doc = include_str!("../../harness/doc/models.md")]
+    struct Models;
+}

@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod demo;
 mod doctor;
+mod explain;
 mod generate;
 mod heal;
 mod inner;
@@ -95,6 +96,8 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Make a history: a simulated object, correct or with one planted anomaly
     Generate(generate::GenerateArgs),
+    /// Say what a model, a consistency model, a fault, a system, a workload or a finding is
+    Explain(explain::ExplainArgs),
     /// Look nodes over before a test: what they have, and which faults can be injected there
     Doctor(doctor::DoctorArgs),
     /// Undo every fault that a killed run left on nodes
@@ -182,6 +185,7 @@ pub fn main_with(tables: Tables) -> ExitCode {
         Command::Lint(args) => lint::run(&args, cli.global),
         Command::Convert(args) => convert::run(&args, cli.global),
         Command::Generate(args) => generate::run(&args, cli.global),
+        Command::Explain(args) => explain::run(&args, cli.global),
         Command::Doctor(args) => doctor::run(&args, cli.global),
         Command::Heal(args) => heal::run(&args, cli.global),
         Command::VerifyClean(args) => verify_clean::run(&args, cli.global),

@@ -48,11 +48,13 @@ macro_rules! rules {
                 match self { $(Rule::$rule => Severity::$severity,)* }
             }
 
-            pub(super) fn causes(self) -> &'static [&'static str] {
+            /// What it usually comes from, the most likely first.
+            pub fn causes(self) -> &'static [&'static str] {
                 match self { $(Rule::$rule => &[$($cause),*],)* }
             }
 
-            pub(super) fn advice(self) -> &'static str {
+            /// What to do about it.
+            pub fn advice(self) -> &'static str {
                 match self { $(Rule::$rule => $advice,)* }
             }
         }

@@ -20,4 +20,4 @@ mod hosts;
 mod operators;
 mod redis;
 mod sudo;
-mod support;
+pub(crate) mod support;

@@ -1,7 +1,7 @@
 //! Pure decision procedures: does a recorded history keep the promise of a consistency model?
 //!
 //! This crate knows histories and nothing else: no file, network, clock, environment or randomness. The same input gives the
-//! same output, byte for byte, whatever the thread count. It cannot fail: what it cannot decide is [`Answer::Unknown`] with
+//! same output, byte for byte, whatever the thread count (only [`Check`] may look at a clock, for a limit of time). It cannot fail: what it cannot decide is [`Answer::Unknown`] with
 //! the reason. Every answer that leaves it has been re-checked by `certify`, which shares no code with the searches.
 //!
 //! Start reading at [`verdict`] (what is said) and [`model`] (what an object promises). To gate an object of your own program in
@@ -17,6 +17,7 @@ mod convergence;
 mod decode;
 mod explain;
 mod interner;
+mod limited;
 mod linear;
 mod locality;
 mod minimize;
@@ -42,6 +43,7 @@ pub mod verdict;
 pub use budget::Budget;
 pub use consistency::Consistency;
 pub use histories;
+pub use limited::{Check, CheckError};
 pub use model::Model;
 pub use options::{Algorithm, FailedCas, NilRead, Options};
 pub use own::{ModelKind, Own};

@@ -93,9 +93,16 @@ pub type Pictures = BTreeMap<String, Picture>;
 /// What was touched, by node.
 pub type Footprints = BTreeMap<String, Vec<Touch>>;
 
+/// The version of a run directory's files: raised when what an older program would read in it no longer means the same. Every version before
+/// it is read for ever.
+pub const RUN_FORMAT: u32 = 1;
+
 /// What is needed to repeat a test, and to judge it again: `test.json` in the run's directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TestFacts {
+    /// The version of the run directory's files: [`RUN_FORMAT`] of whoever wrote it; 0 before there was one.
+    #[serde(default)]
+    pub format: u32,
     /// The version of Rashomon that ran it.
     pub rashomon: String,
     /// The store under test: `etcd`.

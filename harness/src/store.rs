@@ -14,7 +14,7 @@
 //! | `n1/`, `n2/`, ... | the nodes' logs, and what they stored: `data.tar.zst` |
 
 use crate::findings::Findings;
-use crate::run::{Footprints, NodeFile, Pictures, TestFacts};
+use crate::run::{Footprints, NodeFile, Pictures, RUN_FORMAT, TestFacts};
 use crate::ui::format;
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -176,7 +176,12 @@ impl RunDir {
 
     /// Reads the facts about the test.
     pub fn read_test(&self) -> anyhow::Result<TestFacts> {
-        read_json(&self.test_file())
+        let facts: TestFacts = read_json(&self.test_file())?;
+        if facts.format > RUN_FORMAT {
+            let (path, by) = (self.test_file(), &facts.rashomon);
+            bail!("{}: the run was made by Rashomon {by}, which is newer than this one; use that", format::path(&path));
+        }
+        Ok(facts)
     }
 
     /// What was copied from the nodes, by node and name.

@@ -170,6 +170,7 @@ mod tests {
 
     fn test() -> TestFacts {
         TestFacts {
+            format: crate::run::RUN_FORMAT,
             rashomon: "0".into(),
             database: "demo".into(),
             database_version: String::new(),

@@ -6,7 +6,7 @@ use super::script::Script;
 use super::test::args::{MixName, Rate, TestArgs, TestCommand};
 use crate::check::analysis;
 use crate::check::limits::Limits;
-use crate::run::{Judged, NodeFacts, TestFacts};
+use crate::run::{Judged, NodeFacts, RUN_FORMAT, TestFacts};
 use crate::runner::keep::Keep;
 use crate::runner::test::{Plan, Watch};
 use crate::store::{self, RunDir};
@@ -107,6 +107,7 @@ pub(super) fn of(
     options.extend(about_faults);
     options.push(("recovery time".into(), format::duration(args.recovery_time)));
     let facts = TestFacts {
+        format: RUN_FORMAT,
         rashomon: env!("CARGO_PKG_VERSION").into(),
         database: system.name().into(),
         database_version: String::new(),

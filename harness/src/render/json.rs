@@ -24,8 +24,12 @@ pub struct RunResults {
     fields: Json,
 }
 
+/// The version of `results.json`: raised when a field changes its meaning or goes; new fields do not raise it.
+pub const RESULTS_FORMAT: u32 = 1;
+
 fn fields(run: &Run) -> Json {
     json!({
+        "format": RESULTS_FORMAT,
         "rashomon": env!("CARGO_PKG_VERSION"),
         "verdict": run.summary(),
         "consistency": run.verdict.consistency,

@@ -166,6 +166,7 @@ pub(crate) fn windows() -> Vec<FaultWindow> {
 
 fn test_facts() -> TestFacts {
     TestFacts {
+        format: rashomon_harness::run::RUN_FORMAT,
         rashomon: "0.1.0".into(),
         database: "pairstore".into(),
         database_version: "0.4.2".into(),

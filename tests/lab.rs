@@ -9,7 +9,7 @@
 
 mod agent;
 mod all_faults;
-mod bed;
+pub(crate) mod bed;
 mod chaos;
 mod clean;
 mod damage;

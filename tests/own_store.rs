@@ -38,11 +38,11 @@ fn outside(folder: &Path, name: &str, example: &str) -> PathBuf {
 fn dependencies(root: &Path) -> String {
     let metadata = MetadataCommand::new().current_dir(root).no_deps().exec().expect("cargo metadata");
     let mut asked: BTreeMap<String, (String, BTreeSet<String>, bool)> = BTreeMap::new();
-    let mut ours = String::new();
+    let mut ours: Vec<String> = Vec::new();
     for package in &metadata.packages {
         let folder = package.manifest_path.parent().expect("folder");
         if folder != root {
-            ours += &format!("{} = {{ path = {:?} }}\n", package.name, folder.as_str());
+            ours.push(format!("{} = {{ path = {:?} }}\n", package.name, folder.as_str()));
         }
         for dependency in package.dependencies.iter().filter(|dependency| dependency.path.is_none()) {
             let row = asked.entry(dependency.name.clone()).or_insert_with(|| (dependency.req.to_string(), BTreeSet::new(), false));
@@ -54,14 +54,14 @@ fn dependencies(root: &Path) -> String {
         let features: Vec<_> = features.iter().collect();
         format!("{name} = {{ version = {req:?}, features = {features:?}, default-features = {default} }}\n")
     };
-    ours + &asked.iter().map(line).collect::<String>()
+    ours.into_iter().chain(asked.iter().map(line)).collect()
 }
 
 #[test]
 fn a_store_of_ones_own_is_tested_from_outside() {
     if !Path::new("/usr/bin/redis-server").exists() {
         assert!(!crate::lab::support::is_required("redis"), "redis-server is not installed, but RASHOMON_REQUIRE asks for it");
-        eprintln!("NOT RUN: a_store_of_ones_own_is_tested_from_outside: not installed: redis-server");
+        crate::lab::bed::report("NOT RUN: a_store_of_ones_own_is_tested_from_outside: not installed: redis-server");
         return;
     }
     let folder = tempfile::tempdir().expect("folder");

@@ -159,11 +159,11 @@ mod tests {
     fn hard() -> History {
         let mut history = Builder::new();
         for process in 0..60 {
-            let value = Value::Int(process as i64 % 7);
+            let value = Value::Int(process % 7);
             history.event(process, Kind::Invoke, if process % 3 == 0 { "read" } else { "cas" }, &Value::pair(value.clone(), 3), 0);
         }
         for process in 0..60 {
-            let value = Value::Int(process as i64 % 7);
+            let value = Value::Int(process % 7);
             history.event(process, Kind::Ok, if process % 3 == 0 { "read" } else { "cas" }, &Value::pair(value, 3), 1);
         }
         history.finish()

@@ -179,8 +179,8 @@ impl RedisClient {
             Some(connection) => connection,
             None => BufReader::new(TcpStream::connect(self.address).await?),
         };
-        let mut command = format!("*{}\r\n", words.len());
-        words.iter().for_each(|word| command += &format!("${}\r\n{word}\r\n", word.len()));
+        let words_sent = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+        let command = std::iter::once(format!("*{}\r\n", words.len())).chain(words_sent).collect::<String>();
         connection.get_mut().write_all(command.as_bytes()).await?;
         let mut line = String::new();
         connection.read_line(&mut line).await?;

@@ -160,17 +160,17 @@ impl Names<'_> {
                 path.pop();
             }
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.import(tree, path)),
-            UseTree::Name(name) if name.ident == "self" => self.imported(path.last().cloned().unwrap_or_default(), path.clone()),
-            UseTree::Name(name) => self.imported(name.ident.to_string(), child(path, &name.ident.to_string())),
-            UseTree::Rename(name) => self.imported(name.rename.to_string(), child(path, &name.ident.to_string())),
+            UseTree::Name(name) if name.ident == "self" => self.imported(path.last().cloned().unwrap_or_default(), path),
+            UseTree::Name(name) => self.imported(name.ident.to_string(), &child(path, &name.ident.to_string())),
+            UseTree::Rename(name) => self.imported(name.rename.to_string(), &child(path, &name.ident.to_string())),
             UseTree::Glob(_) => self.of.note(self.module, self.at, path),
         }
     }
 
-    fn imported(&mut self, name: String, path: Vec<String>) {
-        if let Some(absolute) = self.of.absolute(self.at, &path) {
+    fn imported(&mut self, name: String, path: &[String]) {
+        if let Some(absolute) = self.of.absolute(self.at, path) {
             self.of.imports.insert((self.module.clone(), name), absolute);
-            self.of.note(self.module, self.at, &path);
+            self.of.note(self.module, self.at, path);
         }
     }
 }

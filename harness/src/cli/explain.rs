@@ -98,8 +98,8 @@ fn topics() -> Vec<Topic> {
         add("workload", workload.name(), format!("{}. It asks for {}.", workload.about(), workload.needs().join(", ")));
     }
     for &rule in Rule::ALL {
-        let causes = rule.causes().iter().map(|cause| format!("\n- {cause}")).collect::<String>();
-        add("finding of lint", rule.id(), format!("A {}. It usually comes from:\n{causes}\n\n{}", rule.severity().name(), rule.advice()));
+        let (severity, causes) = (rule.severity().name(), rule.causes().join("\n- "));
+        add("finding of lint", rule.id(), format!("A {severity}. It usually comes from:\n\n- {causes}\n\n{}", rule.advice()));
     }
     for (name, page) in PAGES {
         add("page", name, page.to_owned());
@@ -141,7 +141,7 @@ fn list(topics: &[Topic], out: Console) -> String {
     let mut kinds: Vec<&str> = topics.iter().map(|topic| topic.kind).collect();
     kinds.dedup();
     for kind in kinds {
-        let _ = writeln!(text, "{}", out.ink(Ink::Bold, &format!("{kind}s")));
+        let _ = writeln!(text, "{}", out.ink(Ink::Bold, format!("{kind}s")));
         let names: Vec<&str> = topics.iter().filter(|topic| topic.kind == kind).map(|topic| topic.name).collect();
         for line in wrap(&names.join(", "), out.width.saturating_sub(2)) {
             let _ = writeln!(text, "  {line}");

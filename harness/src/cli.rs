@@ -273,9 +273,9 @@ mod tests {
     #[test]
     fn help_shows_the_options_of_the_system_that_is_named() {
         let (etcd, demo, none) = (help(&["etcd"]), help(&["demo"]), help(&[]));
-        assert!(etcd.contains("--read <KIND>") && !etcd.contains("--replication") && etcd.contains("--user"), "{etcd}");
-        assert!(demo.contains("--replication <SCHEME>") && !demo.contains("--read <KIND>") && !demo.contains("--user"), "{demo}");
-        assert!(!none.contains("--replication") && none.contains("--values") && none.contains("etcd, over SSH"), "{none}");
+        assert!(etcd.contains("--read <KIND>") && !etcd.contains("--replication <SCHEME>") && etcd.contains("--user <NAME>"), "{etcd}");
+        assert!(demo.contains("--replication <SCHEME>") && !demo.contains("--read <KIND>") && !demo.contains("--user <NAME>"), "{demo}");
+        assert!(!none.contains("--replication <SCHEME>") && none.contains("--values") && none.contains("etcd, over SSH"), "{none}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct EtcdWords {
     pub read: Option<Read>,
     /// Whether answers are recorded with their revisions and judged by them: a write that was acknowledged and lost shows even where
     /// the next one covers it [default: yes, if the run should be linearizable]
-    #[arg(long, value_enum, value_name = "YES|NO")]
+    #[arg(long, value_enum, value_name = "YES|NO", hide_possible_values = true)]
     pub revisions: Option<YesNo>,
     /// A binary of this machine to upload [default: the node's own]
     #[arg(long, value_name = "FILE")]

@@ -175,9 +175,46 @@ fn decide(all: &Transactions, problem: &Problem, level: Isolation, budget: &Budg
     }
     Ok(match choices::decide(problem, &graph, budget, steps)? {
         choices::Outcome::Order(order) => Found::Order(graph.width, order),
-        choices::Outcome::NoOrder(nodes) => Found::NoOrder(nodes),
+        choices::Outcome::NoOrder => Found::NoOrder(core(problem, counts.unwrap_or(Counts::Serial), level.keeps(), budget)?),
         choices::Outcome::Undecided(why) => Found::Unknown(Reason::History(why)),
     })
+}
+
+/// So many transactions of a contradiction can be checked again.
+const CORE_MAX: usize = 10;
+
+/// A few transactions of which there is no order: groups of them are left out, and smaller groups, as long as none of the rest has
+/// an order.
+fn core(problem: &Problem, counts: Counts, keeps: Keeps, budget: &Budget) -> Result<Vec<u32>, Limit> {
+    let mut keep = vec![true; problem.len()];
+    let mut size = problem.len();
+    let mut group = size.div_ceil(2).max(1);
+    loop {
+        let mut is_less = false;
+        let left: Vec<u32> = (0..problem.len() as u32).filter(|&node| keep[node as usize]).collect();
+        for group in left.chunks(group) {
+            group.iter().for_each(|&node| keep[node as usize] = false);
+            if has_no_order(&problem.restricted(&keep).0, counts, keeps, budget)? {
+                size -= group.len();
+                is_less = true;
+            } else {
+                group.iter().for_each(|&node| keep[node as usize] = true);
+            }
+        }
+        if group == 1 && (!is_less || size <= CORE_MAX) {
+            return Ok((0..problem.len() as u32).filter(|&node| keep[node as usize]).collect());
+        }
+        group = if group == 1 { 1 } else { group.div_ceil(2).min(size.max(1)) };
+    }
+}
+
+fn has_no_order(part: &Problem, counts: Counts, keeps: Keeps, budget: &Budget) -> Result<bool, Limit> {
+    let graph = Graph::new(part, counts, keeps);
+    let Some(order) = graph.order(part) else { return Ok(true) };
+    if replay::explains(part, graph.width, &order) {
+        return Ok(false);
+    }
+    Ok(matches!(choices::decide(part, &graph, budget, &mut 0)?, choices::Outcome::NoOrder))
 }
 
 /// Two that read a version of a key and both replace it: whichever comes first, the other missed it.
@@ -249,7 +286,7 @@ fn certified(history: &History, all: &Transactions, problem: &Problem, level: Is
         Found::NoOrder(nodes) => {
             let ops: Vec<OpId> = nodes.iter().map(|&node| problem.op[node as usize]).collect();
             match transcript().has_no_order(level, &ops) {
-                Ok(()) => Answer::Invalid(Box::new(explain::no_order(&ops, Anomaly::NoOrder))),
+                Ok(()) => Answer::Invalid(Box::new(explain::no_order(history, all, problem, &nodes))),
                 Err(why) => uncertified(why),
             }
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cases;
+mod corpus;
 mod definition;
 
 use crate::size::times;

@@ -151,6 +151,15 @@ impl<'a> Transcript<'a> {
         reads
     }
 
+    /// The list that a read found, without what the transaction had appended itself.
+    fn base(&self, op: OpId, at: usize) -> &'a [ValueId] {
+        let parts = self.parts(op);
+        let Some(&(_, key, value)) = parts.get(at) else { return &[] };
+        let own = parts[..at].iter().filter(|part| part.0 == F::Write && part.1 == key).count();
+        let list = self.list(value);
+        &list[..list.len().saturating_sub(own)]
+    }
+
     /// Who wrote a value, if it was one transaction, and one that did not fail.
     fn writer(&self, key: ValueId, value: ValueId) -> Option<OpId> {
         match self.writes.get(&(key, value))?[..] {
@@ -569,8 +578,8 @@ pub(crate) struct Impossible {
     pub(crate) ops: Vec<OpId>,
 }
 
-/// So many transactions are put in every order.
-const ENUMERATED_MAX: usize = 12;
+/// So many transactions are put in every order, as far as there are not too many ways.
+const ENUMERATED_MAX: usize = 32;
 
 impl Transcript<'_> {
     /// Whether the anomaly is there.
@@ -694,10 +703,23 @@ impl Transcript<'_> {
     }
 
     fn runs(&self, level: Isolation, ops: &[OpId]) -> Runs {
-        let place = |op: OpId| ops.iter().position(|&other| other == op);
+        // What others wrote is left out: an order of all is one of these.
+        let writer = |key: ValueId, value: ValueId| {
+            let writer = self.writer(key, value)?;
+            ops.iter().position(|&other| other == writer)
+        };
         let reads = |&op: &OpId| {
-            let reads = self.reads(op).into_iter();
-            reads.map(|(key, value, _)| (key, self.writer(key, value).map(|writer| place(writer).unwrap_or(usize::MAX)))).collect()
+            let expected = |(key, value, at): (ValueId, ValueId, usize)| {
+                let mut writers: Vec<usize> = match self.is_lists {
+                    true if self.is_known(key) => self.base(op, at).iter().filter_map(|&value| writer(key, value)).collect(),
+                    false if self.is_initial(key, value) => Vec::new(),
+                    false => vec![writer(key, value)?],
+                    true => return None,
+                };
+                writers.dedup();
+                Some((key, writers))
+            };
+            self.reads(op).into_iter().filter_map(expected).collect()
         };
         let writes = |&op: &OpId| self.parts(op).into_iter().filter(|part| part.0 == F::Write).map(|part| part.1).collect();
         let before = |&op: &OpId| {
@@ -712,6 +734,7 @@ impl Transcript<'_> {
         };
         Runs {
             is_snapshot: is_snapshot(level),
+            is_lists: self.is_lists,
             reads: ops.iter().map(reads).collect(),
             writes: ops.iter().map(writes).collect(),
             before: ops.iter().map(before).collect(),
@@ -722,18 +745,19 @@ impl Transcript<'_> {
 /// So many states of runs are looked at.
 const RUNS_MAX: usize = 300_000;
 
-/// Who has started, who has committed, and who wrote each key last.
+/// Who has started, who has committed, and who wrote each key: of lists all, of registers the last.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Run {
     started: u32,
     committed: u32,
-    versions: Vec<(ValueId, usize)>,
+    versions: Vec<(ValueId, Vec<usize>)>,
 }
 
 /// What each transaction reads from whom, writes, and comes after.
 struct Runs {
     is_snapshot: bool,
-    reads: Vec<Vec<(ValueId, Option<usize>)>>,
+    is_lists: bool,
+    reads: Vec<Vec<(ValueId, Vec<usize>)>>,
     writes: Vec<Vec<ValueId>>,
     before: Vec<u32>,
 }
@@ -747,8 +771,8 @@ impl Runs {
         }
         let mut next = run.clone();
         if run.started & me == 0 {
-            let version = |key: ValueId| run.versions.iter().find(|version| version.0 == key).map(|version| version.1);
-            if self.before[at] & !run.committed != 0 || self.reads[at].iter().any(|&(key, source)| version(key) != source) {
+            let version = |key: ValueId| run.versions.iter().find(|version| version.0 == key).map_or(&[][..], |version| &version.1);
+            if self.before[at] & !run.committed != 0 || self.reads[at].iter().any(|(key, writers)| version(*key) != writers) {
                 return None;
             }
             next.started |= me;
@@ -762,13 +786,31 @@ impl Runs {
             return None;
         }
         next.committed |= me;
-        next.versions.retain(|version| !self.writes[at].contains(&version.0));
         let mut keys = self.writes[at].clone();
         keys.sort_unstable();
         keys.dedup();
-        next.versions.extend(keys.into_iter().map(|key| (key, at)));
+        for key in keys {
+            if self.is_missed(&next, key, at) {
+                return None;
+            }
+            match next.versions.iter_mut().find(|version| version.0 == key) {
+                Some((_, writers)) if self.is_lists => writers.push(at),
+                Some((_, writers)) => *writers = vec![at],
+                None => next.versions.push((key, vec![at])),
+            }
+        }
         next.versions.sort_unstable();
         Some(next)
+    }
+}
+
+impl Runs {
+    /// Whether one that has not started still has to read what is there now, before a transaction adds to it or replaces it: what
+    /// was there does not come back.
+    fn is_missed(&self, run: &Run, key: ValueId, writer: usize) -> bool {
+        let version = run.versions.iter().find(|version| version.0 == key).map_or(&[][..], |version| &version.1);
+        let waits = |reader: usize| reader != writer && run.started & 1 << reader == 0;
+        (0..self.reads.len()).any(|reader| waits(reader) && self.reads[reader].iter().any(|read| read.0 == key && read.1 == version))
     }
 }
 

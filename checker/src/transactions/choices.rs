@@ -18,8 +18,8 @@ const GUESSES: u64 = 20_000;
 pub(crate) enum Outcome {
     /// An order of the points of the transactions.
     Order(Vec<u32>),
-    /// There is none. The transactions that matter.
-    NoOrder(Vec<u32>),
+    /// There is none.
+    NoOrder,
     /// Neither was found.
     Undecided(String),
 }
@@ -86,7 +86,7 @@ pub(crate) fn decide(problem: &Problem, graph: &Graph, budget: &Budget, steps: &
     choices.list();
     let mut open: Vec<u32> = (0..choices.pairs.len() as u32).collect();
     if choices.saturate(&mut closure, &mut open, &mut account)?.is_err() {
-        return Ok(Outcome::NoOrder((0..problem.len() as u32).collect()));
+        return Ok(Outcome::NoOrder);
     }
     let limit = budget.steps.unwrap_or(GUESSES).min(GUESSES);
     let mut stack: Vec<(Closure, Vec<u32>)> = Vec::new();
@@ -113,7 +113,7 @@ pub(crate) fn decide(problem: &Problem, graph: &Graph, budget: &Budget, steps: &
         let mut holds = choices.saturate(&mut closure, &mut open, &mut account)?;
         while holds.is_err() {
             let Some((other, others)) = stack.pop() else {
-                return Ok(Outcome::NoOrder((0..problem.len() as u32).collect()));
+                return Ok(Outcome::NoOrder);
             };
             (closure, open) = (other, others);
             holds = choices.saturate(&mut closure, &mut open, &mut account)?;

@@ -55,15 +55,21 @@ fn sorted(ops: impl IntoIterator<Item = OpId>) -> Vec<OpId> {
 }
 
 /// No order of these transactions, as a search found.
-pub(super) fn no_order(ops: &[OpId], anomaly: Anomaly) -> Counterexample {
-    let core = sorted(ops.iter().copied());
+pub(super) fn no_order(history: &History, all: &Transactions, problem: &Problem, nodes: &[u32]) -> Counterexample {
+    let teller = Teller { history, all, problem, named: nodes.to_vec() };
+    let mut keys: Vec<u32> = nodes.iter().flat_map(|&node| problem.writes(node)).copied().collect();
+    keys.sort_unstable();
+    let mut sentence = vec![text(format!("{}: let ", Anomaly::NoOrder.name()))];
+    sentence.extend(teller.let_be(&keys));
+    sentence.push(text("; then no order of these explains what each read, whatever the order of versions"));
+    let core = sorted(nodes.iter().map(|&node| problem.op[node as usize]));
     Counterexample {
         needed: core.clone(),
         stuck: core.last().copied(),
         core,
         others: Others::AsRecorded,
-        sentence: vec![text("no order of these transactions explains every read, whatever the order of versions")],
-        pattern: Some(Pattern::Anomaly(anomaly)),
+        sentence,
+        pattern: Some(Pattern::Anomaly(Anomaly::NoOrder)),
         ..Counterexample::default()
     }
 }
@@ -96,7 +102,6 @@ pub(super) fn finding(history: &History, all: &Transactions, finding: &Finding) 
         needed: core.clone(),
         core,
         others: Others::AsRecorded,
-        minimal: true,
         stuck: finding.ops.first().copied(),
         sentence,
         pattern: Some(Pattern::Anomaly(finding.anomaly)),
@@ -163,7 +168,6 @@ pub(super) fn cycle(history: &History, all: &Transactions, problem: &Problem, le
         needed: core.clone(),
         core,
         others: Others::AsRecorded,
-        minimal: true,
         stuck: links.first().map(|link| op(link.from)),
         sentence: teller.sentence(anomaly, links),
         steps: (0..links.len()).map(|at| teller.step(links, at)).collect(),
@@ -183,13 +187,20 @@ impl Teller<'_> {
         let mut words = vec![text(format!("{}: let ", anomaly.name()))];
         let mut keys: Vec<u32> = links.iter().map(|link| link.key).collect();
         keys.sort_unstable();
-        for (at, &node) in self.named.iter().enumerate() {
-            let comma = if at > 0 { ", " } else { "" };
-            words.push(text(format!("{comma}{} be {} of ", self.name(node), self.parts(node, &keys))));
-            words.push(Words::Who(self.problem.op[node as usize]));
-        }
+        words.extend(self.let_be(&keys));
         let chain = links.iter().map(|link| link.from).chain(links.first().map(|link| link.from));
         words.push(text(format!("; then {}", chain.map(|node| self.name(node)).collect::<Vec<_>>().join(" < "))));
+        words
+    }
+
+    /// `T1 be {[append 7 3]} of process 3, T2 be ...`.
+    fn let_be(&self, keys: &[u32]) -> Vec<Words> {
+        let mut words = Vec::new();
+        for (at, &node) in self.named.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            words.push(text(format!("{comma}{} be {} of ", self.name(node), self.parts(node, keys))));
+            words.push(Words::Who(self.problem.op[node as usize]));
+        }
         words
     }
 

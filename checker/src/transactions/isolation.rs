@@ -37,7 +37,7 @@ pub enum Isolation {
 /// Which order of whole transactions a level keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Keeps {
-    /// None but that of what they read and write.
+    /// No order but that of what they read and write.
     Data,
     /// Also that of each session.
     Sessions,
@@ -177,7 +177,8 @@ impl Isolation {
         known.contains(&other)
     }
 
-    pub(crate) fn keeps(self) -> Keeps {
+    /// Which order of whole transactions it keeps.
+    pub fn keeps(self) -> Keeps {
         match self {
             Isolation::StrictSerializable | Isolation::StrongSnapshotIsolation => Keeps::RealTime,
             Isolation::StrongSessionSerializable

@@ -148,6 +148,62 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The problem of some of its nodes alone, and which these are: reads from others are left out, and versions of others. Whatever
+    /// order explains the whole explains the part.
+    pub(crate) fn restricted(&self, keep: &[bool]) -> (Problem, Vec<u32>) {
+        let kept: Vec<u32> = (0..self.len() as u32).filter(|&node| keep[node as usize]).collect();
+        let mut new_of = vec![NONE; self.len()];
+        for (new, &old) in (0..).zip(&kept) {
+            new_of[old as usize] = new;
+        }
+        let column = |all: &[u32]| kept.iter().map(|&old| all[old as usize]).collect::<Vec<u32>>();
+        let mut part = Problem {
+            op: kept.iter().map(|&old| self.op[old as usize]).collect(),
+            session: column(&self.session),
+            invoke: column(&self.invoke),
+            complete: column(&self.complete),
+            has_sessions: self.has_sessions,
+            has_lists: self.has_lists,
+            keys: self.keys,
+            ..Problem::default()
+        };
+        let writes: Vec<(u32, u32)> = kept.iter().flat_map(|&old| self.writes(old).iter().map(move |&key| (old, key))).collect();
+        let pairs = writes.iter().map(|&(old, key)| (new_of[old as usize], key));
+        (part.write_starts, part.writes) = grouped(kept.len(), pairs);
+        (part.writer_starts, part.writers) = grouped(self.keys, writes.iter().map(|&(old, key)| (key, new_of[old as usize])));
+        let mut reads = Vec::new();
+        for (new, &old) in (0..).zip(&kept) {
+            let known = self.reads(old).iter().filter(|read| read.source == INITIAL || keep[read.source as usize]);
+            reads.extend(known.map(|read| {
+                let source = if read.source == INITIAL { INITIAL } else { new_of[read.source as usize] };
+                (new, Read { key: read.key, source })
+            }));
+        }
+        part.with_reads(&reads);
+        let mut after = Vec::new();
+        for key in 0..self.keys as u32 {
+            let is_kept = |node: u32| node == INITIAL || keep[node as usize];
+            for first in self.after(key).iter().filter(|after| is_kept(after.from)) {
+                let from = if first.from == INITIAL { INITIAL } else { new_of[first.from as usize] };
+                let mut open = vec![first.to];
+                let mut seen = Vec::new();
+                while let Some(to) = open.pop() {
+                    if is_kept(to) {
+                        after.push(After { key, from, to: new_of[to as usize] });
+                    } else if !seen.contains(&to) {
+                        seen.push(to);
+                        open.extend(self.successors(key, to).iter().map(|after| after.to));
+                    }
+                }
+            }
+        }
+        after.retain(|after| after.from != after.to);
+        part.with_order(after);
+        (part, kept)
+    }
+}
+
 fn slice<'a, T>(all: &'a [T], starts: &[u32], at: u32) -> &'a [T] {
     &all[starts[at as usize] as usize..starts[at as usize + 1] as usize]
 }

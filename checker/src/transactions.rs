@@ -97,7 +97,8 @@ pub(crate) fn check(history: &History, level: Isolation, options: &Options, budg
         Holds::Values => registers::problem(history, &all),
     };
     let mut steps = 0;
-    let found = decide(&all, &problem, level, budget, &mut steps).unwrap_or_else(Found::from);
+    let stopped = account.work(0).err();
+    let found = stopped.map_or_else(|| decide(&all, &problem, level, budget, &mut steps), Err).unwrap_or_else(Found::from);
     let answer = certified(history, &all, &problem, level, options, found);
     verdict.keys = vec![KeyVerdict { key: None, ops: history.ops().len(), answer, algorithm: algorithm(level), steps, undecided: None }];
     verdict.answer = Verdict::compose(None, &verdict.keys);
@@ -156,13 +157,11 @@ fn decide(all: &Transactions, problem: &Problem, level: Isolation, budget: &Budg
     };
     account.work(graph.len() as u64)?;
     let Some(order) = graph.order(problem) else {
-        return match counts {
-            Some(counts) => contradiction(problem, counts, level.keeps(), &mut account),
-            None => {
-                let found = cycle::shortest(&graph, problem.len(), false, &mut account)?;
-                Ok(found.map_or(Found::NoOrder(Vec::new()), Found::Cycle))
-            }
-        };
+        if let Some(counts) = counts {
+            return contradiction(problem, counts, level.keeps(), &mut account);
+        }
+        let found = cycle::shortest(&graph, problem.len(), false, &mut account)?;
+        return Ok(found.map_or(Found::NoOrder(Vec::new()), Found::Cycle));
     };
     if let Some(why) = problem.doubts.first() {
         return Ok(Found::Unknown(Reason::History(why.clone())));
@@ -193,12 +192,16 @@ fn core(problem: &Problem, counts: Counts, keeps: Keeps, budget: &Budget) -> Res
         let mut is_less = false;
         let left: Vec<u32> = (0..problem.len() as u32).filter(|&node| keep[node as usize]).collect();
         for group in left.chunks(group) {
-            group.iter().for_each(|&node| keep[node as usize] = false);
+            for &node in group {
+                keep[node as usize] = false;
+            }
             if has_no_order(&problem.restricted(&keep).0, counts, keeps, budget)? {
                 size -= group.len();
                 is_less = true;
             } else {
-                group.iter().for_each(|&node| keep[node as usize] = true);
+                for &node in group {
+                    keep[node as usize] = true;
+                }
             }
         }
         if group == 1 && (!is_less || size <= CORE_MAX) {

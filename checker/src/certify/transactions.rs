@@ -481,14 +481,9 @@ impl Transcript<'_> {
     /// Whether a commit order explains the reads, by the definition of the level.
     fn explains(&self, level: Isolation, order: &[OpId], ends: &FxMap<OpId, (usize, usize)>) -> Result<(), String> {
         let mut lists: FxMap<ValueId, Vec<ValueId>> = FxMap::default();
-        let mut writers: FxMap<ValueId, Vec<OpId>> = FxMap::default();
         for &op in order {
             for (_, key, value) in self.parts(op).into_iter().filter(|part| part.0 == F::Write) {
                 lists.entry(key).or_default().push(value);
-                let writers = writers.entry(key).or_default();
-                if writers.last() != Some(&op) {
-                    writers.push(op);
-                }
             }
         }
         for &op in order.iter().filter(|&&op| self.outcome(op) == Outcome::Ok) {
@@ -506,10 +501,10 @@ impl Transcript<'_> {
                 }
             }
             if level != Isolation::ReadUncommitted {
-                self.sources_hold(level, op, ends, &writers)?;
+                self.sources_hold(op, ends)?;
             }
         }
-        Ok(())
+        if is_weak(level) { self.nothing_is_missed(level, order, ends) } else { Ok(()) }
     }
 
     fn own_writes_are_read(&self, op: OpId) -> Result<(), String> {
@@ -524,46 +519,159 @@ impl Transcript<'_> {
         Ok(())
     }
 
-    /// Of each external read: the source is committed, final and earlier, and no writer that is visible comes after it.
-    fn sources_hold(
-        &self,
-        level: Isolation,
-        reader: OpId,
-        ends: &FxMap<OpId, (usize, usize)>,
-        writers: &FxMap<ValueId, Vec<OpId>>,
-    ) -> Result<(), String> {
-        for (key, value, at) in self.reads(reader) {
-            let source = match self.writer(key, value) {
+    /// Of each external read: the source is committed, final and earlier.
+    fn sources_hold(&self, reader: OpId, ends: &FxMap<OpId, (usize, usize)>) -> Result<(), String> {
+        for (key, value, _) in self.reads(reader) {
+            match self.writer(key, value) {
                 Some(source) => {
-                    let last = self.parts(source).into_iter().rfind(|part| part.0 == F::Write && part.1 == key);
-                    if source == reader
-                        || ends.get(&source).is_none_or(|source| source.0 >= ends[&reader].0)
-                        || last.map(|part| part.2) != Some(value)
-                    {
+                    let last = self.parts(source).into_iter().rfind(|part| part.0 == F::Write && part.1 == key).map(|part| part.2);
+                    let is_earlier = ends.get(&source).is_some_and(|source| source.0 < ends[&reader].0);
+                    if source == reader || !is_earlier || last != Some(value) {
                         return Err("a read does not come after what it read".into());
                     }
-                    Some(ends[&source].0)
                 }
-                None if self.is_initial(key, value) => None,
+                None if self.is_initial(key, value) => {}
                 None => return Err("nobody knows who wrote what was read".into()),
-            };
-            if !is_weak(level) {
-                continue;
-            }
-            let of_key = writers.get(&key).map_or(&[][..], Vec::as_slice);
-            for &writer in of_key.iter().filter(|&&writer| writer != reader && source.is_none_or(|source| ends[&writer].0 > source)) {
-                let earlier = || self.reads(reader).iter().any(|read| read.2 < at && self.writer(read.0, read.1) == Some(writer));
-                let is_visible = match level {
-                    Isolation::StrongSessionReadCommitted => earlier(),
-                    Isolation::ReadAtomic => self.precedes(writer, reader, false),
-                    _ => self.precedes(writer, reader, true),
-                };
-                if is_visible {
-                    return Err("a read misses a write that is visible".into());
-                }
             }
         }
         Ok(())
+    }
+
+    /// That no read misses a writer that is visible to it: none of those comes after the one that was read from.
+    fn nothing_is_missed(&self, level: Isolation, order: &[OpId], ends: &FxMap<OpId, (usize, usize)>) -> Result<(), String> {
+        let mut past = Past::new(self, level, order)?;
+        for &reader in order {
+            let reads = self.reads(reader);
+            let sources: Vec<Option<OpId>> = reads.iter().map(|read| self.writer(read.0, read.1)).collect();
+            past.enter(self, reader, &sources);
+            for (at, &(key, ..)) in reads.iter().enumerate() {
+                let visible = match level {
+                    Isolation::StrongSessionReadCommitted => self.last_of(&sources[..at], key, ends),
+                    Isolation::ReadAtomic => self.last_of(&sources, key, ends).max(past.in_session(self, reader, key)),
+                    _ => past.before(reader, key),
+                };
+                if visible > sources[at].map(|source| ends[&source].0 + 1) {
+                    return Err("a read misses a write that is visible".into());
+                }
+                let repeats = reads.iter().zip(&sources).any(|(other, source)| other.0 == key && *source != sources[at]);
+                if repeats && level != Isolation::StrongSessionReadCommitted {
+                    return Err("a transaction reads two versions of a key".into());
+                }
+            }
+            past.leave(self, reader, ends);
+        }
+        Ok(())
+    }
+
+    /// The last of those that write a key: its place in the order, from 1.
+    fn last_of(&self, sources: &[Option<OpId>], key: ValueId, ends: &FxMap<OpId, (usize, usize)>) -> Option<usize> {
+        sources.iter().flatten().filter(|&&source| self.writes_key(source, key)).map(|source| ends[source].0 + 1).max()
+    }
+}
+
+/// What has gone before, while the transactions are gone through in their commit order.
+struct Past {
+    is_causal: bool,
+    /// The row of each process; a transaction of unknown outcome has one of its own.
+    row_of: FxMap<OpId, u32>,
+    rows: usize,
+    /// By row and key: places in the row, each with the last place in the order of the writers up to there, from 1.
+    writers: FxMap<(u32, ValueId), Vec<(u32, usize)>>,
+    rows_of_key: FxMap<ValueId, Vec<u32>>,
+    /// How many of each row have been gone through.
+    lengths: Vec<u32>,
+    /// Of each transaction how many of each row it comes after, if that is looked at.
+    clocks: FxMap<OpId, Vec<u32>>,
+    last: FxMap<u32, OpId>,
+}
+
+/// Numbers in all clocks together.
+const CLOCKS_MAX: usize = 1 << 28;
+
+impl Past {
+    fn new(all: &Transcript<'_>, level: Isolation, order: &[OpId]) -> Result<Past, String> {
+        let (mut row_of, mut rows) = (FxMap::default(), 0);
+        let mut of_process: FxMap<u32, u32> = FxMap::default();
+        for &op in order {
+            let process = all.history.op_process(all.history.op(op)).0;
+            let is_part = all.outcome(op) == Outcome::Ok && all.history.has_processes();
+            let row = if is_part { *of_process.entry(process).or_insert(rows) } else { rows };
+            rows = rows.max(row + 1);
+            row_of.insert(op, row);
+        }
+        let is_causal = level == Isolation::TransactionalCausal;
+        if is_causal && (rows as usize).saturating_mul(order.len()) > CLOCKS_MAX {
+            return Err("there are too many sessions to look at the order again".into());
+        }
+        let rows = rows as usize;
+        Ok(Past {
+            is_causal,
+            row_of,
+            rows,
+            writers: FxMap::default(),
+            rows_of_key: FxMap::default(),
+            lengths: vec![0; rows],
+            clocks: FxMap::default(),
+            last: FxMap::default(),
+        })
+    }
+
+    /// The last transaction of the process that is part of a transaction's past.
+    fn previous(&self, all: &Transcript<'_>, op: OpId) -> Option<OpId> {
+        let process = all.history.op_process(all.history.op(op)).0;
+        self.last.get(&process).copied().filter(|_| all.history.has_processes())
+    }
+
+    fn enter(&mut self, all: &Transcript<'_>, op: OpId, sources: &[Option<OpId>]) {
+        if !self.is_causal {
+            return;
+        }
+        let mut clock = vec![0; self.rows];
+        for before in sources.iter().flatten().copied().chain(self.previous(all, op)) {
+            let Some(known) = self.clocks.get(&before) else { continue };
+            clock.iter_mut().zip(known).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
+        }
+        self.clocks.insert(op, clock);
+    }
+
+    /// Where the last writer of a key among all that causally come before is, from 1.
+    fn before(&self, op: OpId, key: ValueId) -> Option<usize> {
+        let clock = self.clocks.get(&op)?;
+        let rows = self.rows_of_key.get(&key)?;
+        rows.iter().filter_map(|&row| self.last_up_to(row, key, clock[row as usize])).max()
+    }
+
+    fn last_up_to(&self, row: u32, key: ValueId, length: u32) -> Option<usize> {
+        let writers = self.writers.get(&(row, key))?;
+        let seen = writers.partition_point(|writer| writer.0 < length);
+        writers[..seen].last().map(|writer| writer.1)
+    }
+
+    /// Where the last writer of a key in the session so far is, from 1.
+    fn in_session(&self, all: &Transcript<'_>, op: OpId, key: ValueId) -> Option<usize> {
+        let row = self.row_of[&self.previous(all, op)?];
+        self.last_up_to(row, key, u32::MAX)
+    }
+
+    fn leave(&mut self, all: &Transcript<'_>, op: OpId, ends: &FxMap<OpId, (usize, usize)>) {
+        let row = self.row_of[&op];
+        let place = self.lengths[row as usize];
+        self.lengths[row as usize] += 1;
+        for (_, key, _) in all.parts(op).into_iter().filter(|part| part.0 == F::Write) {
+            let of_row = self.writers.entry((row, key)).or_default();
+            if of_row.is_empty() {
+                self.rows_of_key.entry(key).or_default().push(row);
+            }
+            if of_row.last().is_none_or(|last| last.0 != place) {
+                of_row.push((place, ends[&op].0 + 1));
+            }
+        }
+        if let Some(clock) = self.clocks.get_mut(&op) {
+            clock[row as usize] = place + 1;
+        }
+        if all.outcome(op) == Outcome::Ok {
+            self.last.insert(all.history.op_process(all.history.op(op)).0, op);
+        }
     }
 }
 

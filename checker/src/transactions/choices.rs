@@ -61,6 +61,25 @@ impl Closure {
     }
 }
 
+impl Closure {
+    /// An order that keeps the closure: what has more before it comes later.
+    fn order(&self, points: usize) -> Vec<u32> {
+        let mut before = vec![0_u32; points];
+        for row in self.rows.chunks(self.words) {
+            for (at, &word) in row.iter().enumerate() {
+                let mut word = word;
+                while word != 0 {
+                    before[at * 64 + word.trailing_zeros() as usize] += 1;
+                    word &= word - 1;
+                }
+            }
+        }
+        let mut order: Vec<u32> = (0..points as u32).collect();
+        order.sort_by_key(|&point| before[point as usize]);
+        order
+    }
+}
+
 struct Choices<'a> {
     problem: &'a Problem,
     width: u32,
@@ -92,7 +111,7 @@ pub(crate) fn decide(problem: &Problem, graph: &Graph, budget: &Budget, steps: &
     let mut stack: Vec<(Closure, Vec<u32>)> = Vec::new();
     loop {
         let Some(&pair) = open.first() else {
-            return Ok(Outcome::Order(choices.order(&closure, points)));
+            return Ok(Outcome::Order(closure.order(points)));
         };
         *steps += 1;
         if *steps > limit {
@@ -238,22 +257,5 @@ impl Choices<'_> {
                 return Ok(Ok(()));
             }
         }
-    }
-
-    /// An order that keeps the closure: what has more before it comes later.
-    fn order(&self, closure: &Closure, points: usize) -> Vec<u32> {
-        let mut before = vec![0_u32; points];
-        for row in closure.rows.chunks(closure.words) {
-            for (at, &word) in row.iter().enumerate() {
-                let mut word = word;
-                while word != 0 {
-                    before[at * 64 + word.trailing_zeros() as usize] += 1;
-                    word &= word - 1;
-                }
-            }
-        }
-        let mut order: Vec<u32> = (0..points as u32).collect();
-        order.sort_by_key(|&point| before[point as usize]);
-        order
     }
 }

@@ -78,6 +78,7 @@ impl Search<'_> {
         point as usize >= self.nodes * self.graph.width as usize
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a search is a part of all of these")]
     /// Searches a way from one point to another, of at least one edge and less than `limit`; says how long it is. Steps along
     /// the chain of real time and within a transaction count nothing.
     fn from(

@@ -159,7 +159,7 @@ impl Graph {
                 return 0;
             }
             let node = (point / self.width) as usize;
-            let is_start = self.width == 2 && point % 2 == 0;
+            let is_start = self.width == 2 && point.is_multiple_of(2);
             let event = if is_start || problem.complete[node] == NEVER { problem.invoke[node] } else { problem.complete[node] };
             u64::from(event) + 1
         };

@@ -278,10 +278,13 @@ fn reads_of_zero_that_are_all_that_is_wrong_are_met_with_the_option() {
     room.file("plain.edn", &(op(":read", "nil", "0") + &op(":write", "1", "1") + &op(":read", "nil", "1")));
     let hint = "--initial 0";
     let mut hints = 0;
+    // Isolation levels are of transactions.
+    let is_isolation = |level: &str| level.parse::<checker::Isolation>().is_ok();
     let levels = || checker::Consistency::named().map(checker::Consistency::name);
     for (file, model) in [("zero.edn", "multi-register"), ("plain.edn", "register"), ("plain.edn", "cas-register")] {
         // Transactions are of many keys.
-        for level in levels().filter(|level| model != "multi-register" || *level != "sequential-per-key") {
+        let fits = |level: &&str| if model == "multi-register" { *level != "sequential-per-key" } else { !is_isolation(level) };
+        for level in levels().filter(fits) {
             let args = ["check", file, "--model", model, "--consistency", level];
             let said = room.run(&args);
             let told = stdout(&said).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -303,7 +306,8 @@ fn reads_of_zero_that_are_all_that_is_wrong_are_met_with_the_option() {
     room.file("sessions.txt", "r 1 0\nw 1 1\n-----\nr 2 0\n");
     for level in levels().filter(|level| !["eventual", "sequential-per-key"].contains(level)) {
         let said = room.run(&["check", "sessions.txt", "--format", "awdit", "--model", "multi-register", "--consistency", level]);
-        let wanted = if level == "linearizable" { 2 } else { 0 };
+        let is_timed = ["linearizable", "strict-serializable", "strong-snapshot-isolation"].contains(&level);
+        let wanted = if is_timed { 2 } else { 0 };
         assert_eq!(code(&said), wanted, "{level}: {}{}", stdout(&said), stderr(&said));
     }
     room.file("lists.edn", &op(":txn", "[[:append x 1]]", "[[:append x 1]]"));
@@ -312,16 +316,30 @@ fn reads_of_zero_that_are_all_that_is_wrong_are_met_with_the_option() {
 }
 
 #[test]
-fn a_history_of_transactions_is_met_with_what_decides_it() {
+fn transactions_are_judged_by_isolation_levels() {
     let room = Room::new();
-    let events = "{:process 0, :type :invoke, :f :txn, :value [[:w x 1]]}\n{:process 0, :type :ok, :f :txn, :value [[:w x 1]]}\n";
-    room.file("t.edn", events);
-    let refused = room.run(&["check", "t.edn"]);
-    assert_eq!(code(&refused), 254);
-    let told = stderr(&refused);
-    let asked = told.find("--model").and_then(|at| told[at..].split_once(" decides")).expect("an advice").0;
-    let taken = room.run(&[&["check", "t.edn"], &asked.split(' ').collect::<Vec<_>>()[..]].concat());
-    assert_eq!(code(&taken), 0, "the advice is one: {asked}: {}{}", stdout(&taken), stderr(&taken));
+    let line = |process: u32, kind: &str, value: &str| format!("{{:process {process}, :type :{kind}, :f :txn, :value {value}}}\n");
+    let both = |process: u32, asked: &str, answered: &str| line(process, "invoke", asked) + &line(process, "ok", answered);
+    room.file("one.edn", &both(0, "[[:w x 1]]", "[[:w x 1]]"));
+    let said = room.run(&["check", "one.edn"]);
+    assert!(code(&said) == 0 && stdout(&said).contains("strict-serializable"), "{}{}", stdout(&said), stderr(&said));
+    // Write skew, both at once.
+    let (a, b) = ("[[:append x 1] [:r y nil]]", "[[:append y 1] [:r x nil]]");
+    let skew = [line(0, "invoke", a), line(1, "invoke", b), line(0, "ok", a), line(1, "ok", b)].concat();
+    room.file("skew.edn", &skew);
+    let said = room.run(&["check", "skew.edn", "--consistency", "serializable"]);
+    let told = stdout(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code(&said) == 1 && told.contains("G2-item") && told.contains("T1 < T2") && told.contains("did not observe"), "{told}");
+    assert_eq!(code(&room.run(&["check", "skew.edn", "--consistency", "snapshot-isolation"])), 0);
+    let said = room.run(&["check", "skew.edn", "--consistency", "PL-3"]);
+    assert_eq!(code(&said), 1, "an alias: {}", stderr(&said));
+    let said = room.run(&["check", "skew.edn", "--consistency", "strongest"]);
+    let told = stdout(&said);
+    assert!(code(&said) == 0 && told.contains("strongest model kept: strong-snapshot-isolation"), "{told}");
+    let said = room.run(&["check", "skew.edn", "--consistency", "parallel-snapshot-isolation"]);
+    assert!(code(&said) != 0 && stderr(&said).contains("snapshot-isolation"), "what is not checked is refused: {}", stderr(&said));
+    room.file("other.edn", &both(0, "[[:cas x [1 2]]]", "[[:cas x [1 2]]]"));
+    assert_eq!(code(&room.run(&["check", "other.edn"])), 254);
 }
 
 /// What stands behind a word of `--help` in one piece.

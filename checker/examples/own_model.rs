@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
-use histories::{Outcome, ValueId};
+use rashomon_checker::histories::{Outcome, ValueId};
 use rashomon_checker::model::{Call, Decoded, Model};
 
 /// A switch, off at first.
@@ -54,7 +54,7 @@ impl Model for Switch {
 }
 
 fn main() -> Result<(), String> {
-    use histories::{Builder, Kind, Value};
+    use rashomon_checker::histories::{Builder, Kind, Value};
     use rashomon_checker::{Answer, Budget, Options, check_linearizable_with};
 
     let mut history = Builder::new();

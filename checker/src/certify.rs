@@ -27,6 +27,7 @@ mod revisions;
 mod same_values;
 pub(crate) mod sequential;
 mod sums;
+pub(crate) mod transactions;
 
 use crate::budget::{Account, Budget, Limit};
 use crate::decode::{NEVER, decode_op};

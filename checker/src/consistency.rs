@@ -1,5 +1,7 @@
 //! The consistency models: their names, and which implies which.
 
+use crate::transactions::isolation::Isolation;
+
 /// A consistency model: what the order, or the orders, behind a history must keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Consistency {
@@ -32,6 +34,8 @@ pub enum Consistency {
     /// In the end, when the updates are over, everybody reads the same, and nothing that was acknowledged is missing: see
     /// `convergence`. It stands beside the others: none implies it, and it implies none.
     Eventual,
+    /// An isolation level of transactions. They imply each other and none of the others, nor is one implied by these.
+    Isolation(Isolation),
 }
 
 impl Consistency {
@@ -71,7 +75,7 @@ impl Consistency {
 
     /// All that have a name: the rungs, then those beside them.
     pub fn named() -> impl Iterator<Item = Consistency> {
-        Consistency::ALL.into_iter().chain(Consistency::BESIDE)
+        Consistency::ALL.into_iter().chain(Consistency::BESIDE).chain(Isolation::ALL.map(Consistency::Isolation))
     }
 
     /// The name on the command line.
@@ -89,6 +93,7 @@ impl Consistency {
             Consistency::MonotonicWrites => "monotonic-writes",
             Consistency::WritesFollowReads => "writes-follow-reads",
             Consistency::Eventual => "eventual",
+            Consistency::Isolation(level) => level.name(),
         }
     }
 
@@ -142,6 +147,7 @@ impl Consistency {
                 "When the updates have ended, everybody reads the same, and nothing that was acknowledged is missing: judged by the final reads of \
                  each process. It stands beside the others: none implies it, and it implies none."
             }
+            Consistency::Isolation(level) => level.definition(),
         }
     }
 
@@ -153,6 +159,9 @@ impl Consistency {
 
     /// Whether every history that keeps this model keeps the other.
     pub fn implies(self, other: Consistency) -> bool {
+        if let (Consistency::Isolation(mine), Consistency::Isolation(other)) = (self, other) {
+            return mine.implies(other);
+        }
         let mut known = vec![self];
         let mut at = 0;
         while let Some(&from) = known.get(at) {
@@ -167,7 +176,8 @@ impl std::str::FromStr for Consistency {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Consistency, String> {
-        Consistency::named().find(|known| known.name() == name).ok_or_else(|| {
+        let level = || name.parse().ok().map(Consistency::Isolation);
+        Consistency::named().find(|known| known.name() == name).or_else(level).ok_or_else(|| {
             let names: Vec<&str> = Consistency::named().map(Consistency::name).collect();
             format!("there is no consistency model `{name}`; there are {}", names.join(", "))
         })

@@ -28,6 +28,7 @@ mod sequential;
 mod test_size;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
+mod transactions;
 
 pub mod budget;
 pub mod describe;
@@ -48,6 +49,8 @@ pub use model::Model;
 pub use options::{Algorithm, FailedCas, NilRead, Options};
 pub use own::{ModelKind, Own};
 pub use switches::{Rule, Rules};
+pub use transactions::anomaly::{Anomaly, Cycle, Shape};
+pub use transactions::isolation::{Isolation, Keeps};
 pub use verdict::{Answer, Counterexample, KeyVerdict, Reason, Verdict, Witness};
 
 /// The models that [`check_linearizable`] knows, with a sentence each. The replicated ones are for [`Consistency::Eventual`]; whether they
@@ -103,6 +106,7 @@ pub fn check(history: &histories::History, consistency: Consistency, options: &O
         Consistency::Sequential => sequential::check(history, options, false, budget),
         Consistency::SequentialPerKey => sequential::check(history, options, true, budget),
         Consistency::Eventual => convergence::check(history, options, budget),
+        Consistency::Isolation(level) => transactions::check(history, level, options, budget),
         weaker => causal::check(history, weaker, options, budget),
     }
 }

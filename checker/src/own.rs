@@ -52,7 +52,8 @@ impl<M: Model> ModelKind for Own<M> {
             | Consistency::MonotonicReads
             | Consistency::MonotonicWrites
             | Consistency::WritesFollowReads
-            | Consistency::Eventual => Err(format!(
+            | Consistency::Eventual
+            | Consistency::Isolation(_) => Err(format!(
                 "{} is judged of registers and stores of keys, not of {}: a model of one's own is judged as linearizable or sequential",
                 consistency.name(),
                 self.model.name()

@@ -5,6 +5,7 @@
 
 use crate::Consistency;
 use crate::text::many;
+use crate::transactions::anomaly::Anomaly;
 use histories::{OpId, ValueId};
 use serde::Serialize;
 
@@ -205,6 +206,9 @@ pub enum Pattern {
     Duplicate,
     /// A counter's end is no sum of what was done to it.
     WrongSum,
+    /// Of transactions, by the name of the anomaly.
+    #[serde(untagged)]
+    Anomaly(Anomaly),
 }
 
 impl Pattern {
@@ -229,6 +233,7 @@ impl Pattern {
             Pattern::NotRemoved => "NotRemoved",
             Pattern::Duplicate => "Duplicate",
             Pattern::WrongSum => "WrongSum",
+            Pattern::Anomaly(anomaly) => anomaly.name(),
         }
     }
 }
@@ -262,6 +267,10 @@ pub enum EdgeKind {
     Replaced,
     /// The first read the initial value of a key that the second writes.
     InitialRead,
+    /// The second wrote a version of a key that follows one of the first.
+    VersionOrder,
+    /// The first had completed before the second was invoked.
+    RealTime,
 }
 
 /// Why no order exists: a minimal contradiction, and how far an order gets.

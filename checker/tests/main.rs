@@ -23,4 +23,5 @@ mod sequential;
 mod size;
 mod staleness;
 mod switches;
+mod transactions;
 mod weaker;

@@ -206,7 +206,7 @@ impl World<'_> {
                         })
                     })
             }
-            Consistency::Linearizable | Consistency::SequentialPerKey | Consistency::Eventual => {
+            Consistency::Linearizable | Consistency::SequentialPerKey | Consistency::Eventual | Consistency::Isolation(_) => {
                 unreachable!("have oracles of their own")
             }
         }

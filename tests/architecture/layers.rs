@@ -255,7 +255,7 @@ fn the_node_side_imports_nothing_of_the_control_side() {
 }
 
 /// What the certifier takes from the rest of the crate, and why that is no procedure of a search.
-const SHARED_WITH_CERTIFY: [(&str, &str); 9] = [
+const SHARED_WITH_CERTIFY: [(&str, &str); 12] = [
     ("budget", "how much it may do"),
     ("causal::decode", "which reads and writes an op is"),
     ("consistency", "the names of the models"),
@@ -263,7 +263,10 @@ const SHARED_WITH_CERTIFY: [(&str, &str); 9] = [
     ("decode", "what a model reads in an op"),
     ("locality", "keys by turns"),
     ("model", "what an object does: the definition itself"),
+    ("options", "what the user has said"),
     ("sequential::program", "what a model reads in an op, session by session"),
+    ("transactions::anomaly", "the names of what is wrong with transactions"),
+    ("transactions::isolation", "the names of the levels, and which order each keeps"),
     ("verdict", "what is certified"),
 ];
 

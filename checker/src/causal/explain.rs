@@ -169,6 +169,12 @@ fn step(history: &History, edge: &Edge) -> Step {
             words.push(text(" wrote."));
             StepKind::Value
         }
+        EdgeKind::VersionOrder | EdgeKind::RealTime => {
+            words.push(text(" comes before "));
+            words.extend(named(edge.to));
+            words.push(text("."));
+            StepKind::RealTime
+        }
         EdgeKind::Saw => {
             words.push(text(" comes before "));
             words.extend(named(edge.to));

@@ -13,7 +13,7 @@ use crate::ui::format;
 use crate::ui::progress::{Progress, bar};
 use anyhow::{Context, anyhow};
 use checker::verdict::Summary;
-use checker::{Algorithm, Budget, Consistency, FailedCas, NilRead, Options, Verdict};
+use checker::{Algorithm, Budget, Consistency, FailedCas, Isolation, NilRead, Options, Verdict};
 use histories::lint::{Assume, Rule, Severity, lint};
 use histories::{Format, History, Value};
 use std::path::{Path, PathBuf};
@@ -115,6 +115,15 @@ pub struct RecordedFile {
 }
 
 impl RecordedFile {
+    /// The models of the ladder: of transactions the isolation levels, unless a model is named that has others.
+    pub fn levels(&self, how: &FileOptions) -> Vec<Consistency> {
+        let may_be = matches!(how.options.model.as_str(), "" | "list-append");
+        if may_be && guess::transactions(&self.run.history).is_some() {
+            return Isolation::ALL.map(Consistency::Isolation).to_vec();
+        }
+        Consistency::ALL.to_vec()
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -146,6 +155,7 @@ impl RecordedFile {
         let RecordedFile { run, notes } = self;
         let unfit = |why: &dyn std::fmt::Display| FileError::Model(format::name(&format!("{}: {why}", run.history_path.display())));
         let mut options = how.options.clone();
+        let mut how = how.clone();
         let mut guessed = None;
         if options.model.is_empty() {
             match (how.consistency, guess::model(&run.history)) {
@@ -153,7 +163,14 @@ impl RecordedFile {
                     options.model = model;
                     guessed = Some(why);
                 }
-                (Consistency::Linearizable, Err(why)) => return Err(unfit(&why)),
+                (Consistency::Linearizable, Err(why)) => {
+                    let Some(what) = guess::transactions(&run.history) else { return Err(unfit(&why)) };
+                    how.consistency = Consistency::Isolation(Isolation::StrictSerializable);
+                    guessed = Some(format!(
+                        "transactions on {what} were judged as strict-serializable, which is what linearizable means of them; \
+                         --consistency names another level, and strongest all"
+                    ));
+                }
                 // The weaker models are about reads and writes of any object that has them; and so is sequential consistency
                 // of transactions.
                 (_, Err(_)) => {}
@@ -161,7 +178,7 @@ impl RecordedFile {
         }
         let judged = judge(&run.history, how.consistency, &options, how.limits, &stop, progress);
         let Judgement { verdict, took, search_bytes } = judged.map_err(|error| unfit(&format!("{error:#}")))?;
-        let only_zeros = only_zeros(&run.history, &verdict, how, &options, &stop);
+        let only_zeros = only_zeros(&run.history, &verdict, &how, &options, &stop);
         let lack =
             evidence::lack(&run.history, verdict.keyed, options.initial.as_ref()).filter(|_| !how.allow_empty && verdict.reason.is_none());
         let lack = lack.map(|why| format!("{why}; --allow-empty lets it count as valid"));

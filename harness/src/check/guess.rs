@@ -71,8 +71,13 @@ fn did_you_mean(f: &str) -> Option<String> {
     question.map(|question| format!("for `{f}` {question} Or "))
 }
 
-/// What decides a history of transactions, where it is one.
-fn hint_at_transactions(history: &History, functions: &BTreeSet<&str>) -> Option<String> {
+/// What the transactions of a history are on, where it is one of transactions.
+pub fn transactions(history: &History) -> Option<&'static str> {
+    let functions: BTreeSet<&str> = history.ops().iter().map(|&op| history.name(history.op_function(op))).collect();
+    objects_of_transactions(history, &functions)
+}
+
+fn objects_of_transactions(history: &History, functions: &BTreeSet<&str>) -> Option<&'static str> {
     let (mut micro_ops, values) = (BTreeSet::new(), &history.values);
     for &op in history.ops() {
         for &part in values.elements(history.input(op)).or_else(|| values.elements(history.output(op)?))? {
@@ -80,12 +85,17 @@ fn hint_at_transactions(history: &History, functions: &BTreeSet<&str>) -> Option
         }
     }
     let are = |known: &[&str]| micro_ops.iter().all(|micro_op| known.contains(micro_op));
-    let what = match () {
-        () if micro_ops.is_empty() || !functions.iter().eq(["txn"].iter()) => return None,
-        () if are(&["r", "read", "w", "write"]) => "registers",
-        () if are(&["r", "read", "w", "write", "append"]) => "lists",
-        () => return None,
-    };
+    match () {
+        () if micro_ops.is_empty() || !functions.iter().eq(["txn"].iter()) => None,
+        () if are(&["r", "read", "w", "write"]) => Some("registers"),
+        () if are(&["r", "read", "w", "write", "append"]) => Some("lists"),
+        () => None,
+    }
+}
+
+/// What decides a history of transactions, where it is one.
+fn hint_at_transactions(history: &History, functions: &BTreeSet<&str>) -> Option<String> {
+    let what = objects_of_transactions(history, functions)?;
     // Without them nobody knows what was over before what began.
     let begun = history.ops().iter().all(|op| op.invoke != histories::history::NO_EVENT);
     let strictly = if begun { "; without --consistency it is whether they are strictly serializable" } else { "" };

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Judges a file against every model, each before those that it implies.
+/// Judges a file against every model, of transactions against every isolation level, each before those that it implies.
 ///
 /// # Errors
 /// No model at all can be judged on it.
@@ -24,7 +24,7 @@ pub fn climb(
 ) -> Result<Vec<Rung>, FileError> {
     let mut rungs = Vec::new();
     let mut unfit = None;
-    for consistency in Consistency::ALL {
+    for consistency in file.levels(how) {
         let how = FileOptions { consistency, ..how.clone() };
         rungs.push(match file.judge(&how, &stop, progress) {
             Ok(run) => rung(consistency, run),
@@ -71,6 +71,7 @@ pub fn climb_to_decide(
 pub fn block(rungs: &[Rung], overall: &Overall, console: Console) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}  {}\n", terminal::sign(overall.summary, console), console.ink(Ink::Bold, &overall.words));
+    let longest = rungs.iter().map(|rung| rung.consistency.name().len()).max().unwrap_or(0).max(19);
     for rung in rungs {
         let (sign, ink) = match rung.summary {
             Summary::Valid => ("✓ valid  ", Ink::Green),
@@ -78,12 +79,12 @@ pub fn block(rungs: &[Rung], overall: &Overall, console: Console) -> String {
             Summary::Unknown if !rung.judged => ("– unfit  ", Ink::Dim),
             Summary::Unknown => ("? unknown", Ink::Yellow),
         };
-        let head = format!("{}  {:<19}", console.ink(ink, console.fit(sign)), rung.consistency.name());
+        let head = format!("{}  {:<longest$}", console.ink(ink, console.fit(sign)), rung.consistency.name());
         let reason = console.fit(rung.reason.as_deref().unwrap_or_default());
-        let mut lines = terminal::wrap(&reason, console.width - 31).into_iter();
+        let mut lines = terminal::wrap(&reason, console.width.saturating_sub(12 + longest)).into_iter();
         let _ = writeln!(out, "{}", format!("{head} {}", lines.next().unwrap_or_default()).trim_end());
         for line in lines {
-            let _ = writeln!(out, "{:31}{line}", "");
+            let _ = writeln!(out, "{:1$}{line}", "", 12 + longest);
         }
     }
     out

@@ -165,7 +165,7 @@ impl Judge<'_> {
             Err(error) => return refuse(path, error, self.args, self.global),
         };
         run.repeat = super::command_line();
-        let rung = vec![ladder::rung(how.consistency, run)];
+        let rung = vec![ladder::rung(run.consistency, run)];
         let overall = Overall::of_all(&rung);
         all.add(rung, overall);
         let said = say(self.args, &told(run, self.args, self.global));
@@ -273,13 +273,13 @@ fn asked(name: &str) -> Result<Asked, String> {
     if name == STRONGEST {
         return Ok(Asked::Strongest);
     }
-    let found = Consistency::named().find(|model| model.name() == name).map(Asked::Model);
+    let found = name.parse().ok().map(Asked::Model);
     found.ok_or_else(|| names::unknown("consistency model", name, Consistency::named().map(Consistency::name).chain([STRONGEST])))
 }
 
 fn at_least(name: &str) -> Result<Consistency, String> {
     let model = options::consistency(name)?;
-    let is_rung = Consistency::ALL.contains(&model);
+    let is_rung = Consistency::ALL.contains(&model) || matches!(model, Consistency::Isolation(_));
     if is_rung { Ok(model) } else { Err(format!("{name} is no rung of the ladder; ask for it with --consistency {name}")) }
 }
 
@@ -288,7 +288,8 @@ fn consistency_help() -> String {
     format!(
         "What the history should keep, several separated by commas: {}. Linearizable is judged key by key; all others judge all keys \
          together, sequential-per-key aside. Those weaker than sequential are about reads and writes, and need each value to be \
-         written once per key.\n\nstrongest: one line for each model, \
+         written once per key. Of transactions there are isolation levels, from strict-serializable, which is what is judged without this \
+         option, to read-uncommitted: the verdict says what each means.\n\nstrongest: one line for each model, of transactions for each isolation level, \
          and the exit code is 0 if one of them is kept, 1 if none is, 2 if that is not known. Eventual stands beside the others and does \
          not count; --at-least names the model that must be kept",
         names.join(", ")

@@ -147,7 +147,7 @@ pub(super) fn refuse_algorithm(algorithm: Algorithm, asked: &[Consistency]) -> R
 
 /// A consistency model by its name.
 pub(super) fn consistency(name: &str) -> Result<Consistency, String> {
-    let found = Consistency::named().find(|model| model.name() == name);
+    let found = name.parse().ok();
     found.ok_or_else(|| names::unknown("consistency model", name, Consistency::named().map(Consistency::name)))
 }
 

@@ -172,6 +172,9 @@ pub(crate) fn valid_sentence(run: &Run) -> String {
         | Consistency::MonotonicReads
         | Consistency::MonotonicWrites
         | Consistency::WritesFollowReads => "by one order per process",
+        Consistency::Isolation(level) => {
+            return format!("An order of the transactions explains what each read in this {what}: it is {}.", level.name());
+        }
     };
     format!("Every answer of this {what} is explained {how}.")
 }

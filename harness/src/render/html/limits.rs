@@ -3,8 +3,8 @@
 use super::Section;
 use super::text::{capital, count};
 use super::view::View;
-use checker::Consistency;
 use checker::verdict::Summary;
+use checker::{Consistency, Keeps};
 use maud::html;
 
 /// The section; always there.
@@ -60,6 +60,12 @@ fn rests_on(view: &View<'_>) -> Vec<String> {
         }
         Consistency::Eventual => {
             "It rests on the pause before the final reads having been long enough, and on updates of unknown outcome having taken effect before it or never."
+        }
+        Consistency::Isolation(level) if level.keeps() == Keeps::RealTime => {
+            "It rests on one clock: all events were ordered where the clients ran, whatever the clocks of the nodes said."
+        }
+        Consistency::Isolation(level) if level.keeps() == Keeps::Data => {
+            "It rests on what the transactions read and wrote, and on nothing else: no clock plays a part, and no session's order."
         }
         _ => "It rests on the order of each process's operations, and on nothing else: no clock plays a part.",
     };

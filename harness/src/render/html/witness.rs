@@ -32,6 +32,7 @@ pub(super) fn section(view: &View<'_>) -> Option<Section> {
         Consistency::Linearizable | Consistency::Sequential | Consistency::SequentialPerKey | Consistency::CausalConvergence => {
             "One order explains every answer"
         }
+        Consistency::Isolation(_) => "An order of the transactions explains what each read",
         _ => "An order for each process explains what it read",
     };
     Some(Section { id: "witness", menu: "Witness", heading: heading.into(), lead: lead(&Effort::of(view), keyed), body: body(view) })

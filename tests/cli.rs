@@ -160,7 +160,7 @@ fn mistakes_are_met_with_what_to_do() {
         (&["check", "valid.edn", "--model", "queue"], &["did you mean fifo-queue, unordered-queue, priority-queue or max-priority-queue?"]),
         (&["check", "valid.edn", "--algorithm", "zone"], &["did you mean zones?", "queue-order"]),
         (&["check", "valid.edn", "--consistency", "sequentail"], &["did you mean sequential?", "causal-memory"]),
-        (&["check", "valid.edn", "--consistency", "causal,strong"], &["did you mean strongest?"]),
+        (&["check", "valid.edn", "--consistency", "causal,strongst"], &["did you mean strongest?"]),
         (&["check", "valid.edn", "--consistency", "strongest", "--at-least", "casual"], &["did you mean causal?"]),
         (&["analyze", ".", "--consistency", "linear"], &["did you mean linearizable?"]),
         (&["generate", "--model", "cas_register"], &["did you mean cas-register?", "rw-register"]),

@@ -158,7 +158,12 @@ impl RecordedFile {
         let mut how = how.clone();
         let mut guessed = None;
         if options.model.is_empty() {
-            match (how.consistency, guess::model(&run.history)) {
+            let told = guess::model(&run.history).and_then(|found| match how.consistency {
+                // The order of lists' versions is known: their levels are decided where a search would not end.
+                Consistency::Linearizable if guess::is_generated_lists(&run.history) => Err(String::new()),
+                _ => Ok(found),
+            });
+            match (how.consistency, told) {
                 (_, Ok((model, why))) => {
                     options.model = model;
                     guessed = Some(why);

@@ -71,6 +71,12 @@ fn did_you_mean(f: &str) -> Option<String> {
     question.map(|question| format!("for `{f}` {question} Or "))
 }
 
+/// Whether its header says that it is of transactions on lists, which `generate` calls by the name of a model of single operations.
+pub fn is_generated_lists(history: &History) -> bool {
+    let named = matches!(history.meta.header.get("model"), Some(histories::Value::Str(named)) if **named == *"list-append");
+    named && transactions(history) == Some("lists")
+}
+
 /// What the transactions of a history are on, where it is one of transactions.
 pub fn transactions(history: &History) -> Option<&'static str> {
     let functions: BTreeSet<&str> = history.ops().iter().map(|&op| history.name(history.op_function(op))).collect();

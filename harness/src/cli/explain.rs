@@ -22,7 +22,7 @@ Examples:
 ";
 
 /// The pages of the documentation.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("testing", include_str!("../../doc/testing.md")),
     ("ci", include_str!("../../doc/ci.md")),
     ("histories", include_str!("../../doc/histories.md")),
@@ -31,6 +31,7 @@ const PAGES: [(&str, &str); 9] = [
     ("verdicts", include_str!("../../doc/verdicts.md")),
     ("demo-schemes", include_str!("../../doc/demo.md")),
     ("performance", include_str!("../../doc/performance.md")),
+    ("architecture", include_str!("../../doc/architecture.md")),
     ("contributing", include_str!("../../doc/contributing.md")),
 ];
 

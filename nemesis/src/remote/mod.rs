@@ -93,7 +93,7 @@ pub struct Exit {
     pub status: Option<i32>,
     /// The signal that ended it; 0 if it has a name that this machine does not know.
     pub signal: Option<i32>,
-    /// The first [`OUTPUT_BYTES_MAX`] of its standard error.
+    /// The first [`crate::command::OUTPUT_BYTES_MAX`] bytes of its standard error.
     pub stderr: Vec<u8>,
 }
 

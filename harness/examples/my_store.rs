@@ -63,9 +63,9 @@ impl SystemKind for Redis {
         let options = RedisOptions::from_arg_matches(options).map_err(|error| MakeError::Usage(error.to_string()))?;
         let Nodes::Here { count, dir, program } = site.nodes else { return Err(MakeError::Usage("it runs on this machine".into())) };
         let (cluster, agents) = on_this_machine(count, dir, program).map_err(MakeError::Nodes)?;
-        let database = ProgramDatabase::new(RedisServer(options.clone()), agents.clone(), None);
+        let database = ProgramDatabase::new(RedisServer(options.clone()), agents, None);
         let system = Arc::new(RedisSystem { database: Arc::new(database), options });
-        Ok(Made { system, cluster, agents: Some(agents) })
+        Ok(Made { system, cluster })
     }
 
     fn promises(&self) -> &'static [Promise] {

@@ -176,8 +176,6 @@ pub struct Made {
     pub system: Arc<dyn System>,
     /// The nodes that it is on.
     pub cluster: Cluster,
-    /// The agents that it has made for itself on this machine. They are let go when the run is over.
-    pub agents: Option<Agents>,
 }
 
 /// Why a system could not be made.

@@ -78,7 +78,7 @@ impl SystemKind for Kind {
         let options = DemoOptions { nodes: *count, replication, dir: dir.join("nodes"), seed: site.seed, binary: program.to_path_buf() };
         let demo = Demo::new(options)?;
         let cluster = demo.cluster().clone();
-        Ok(Made { system: Arc::new(demo), cluster, agents: None })
+        Ok(Made { system: Arc::new(demo), cluster })
     }
 
     fn promises(&self) -> &'static [Promise] {

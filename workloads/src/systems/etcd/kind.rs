@@ -74,7 +74,7 @@ impl SystemKind for Kind {
             ..EtcdOptions::default()
         };
         let etcd = Etcd::new(options, cluster, agents).map_err(MakeError::Nodes)?;
-        Ok(Made { system: Arc::new(etcd), cluster: cluster.clone(), agents: None })
+        Ok(Made { system: Arc::new(etcd), cluster: cluster.clone() })
     }
 
     fn promises(&self) -> &'static [Promise] {

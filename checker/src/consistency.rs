@@ -54,7 +54,7 @@ impl Consistency {
         Consistency::Eventual,
     ];
 
-    /// Those that are judged on request only.
+    /// The consistency models that are no rung of the ladder: they are judged on request only.
     pub const BESIDE: [Consistency; 1] = [Consistency::SequentialPerKey];
 
     /// What implies what, and nothing that follows from two of them. Whatever is not here (or follows) is false, and each
@@ -97,7 +97,7 @@ impl Consistency {
         }
     }
 
-    /// What it asks of a history, in a sentence or two with its source.
+    /// What this consistency model asks of a history, in a sentence or two with its source.
     pub fn definition(self) -> &'static str {
         match self {
             Consistency::Linearizable => {
@@ -151,7 +151,7 @@ impl Consistency {
         }
     }
 
-    /// Whether it is one of those that imply each other. Eventual consistency stands beside them: it speaks of the end only, and
+    /// Whether this consistency model is one of the ladder, which imply each other. Eventual consistency stands beside them: it speaks of the end only, and
     /// of updates of unknown outcome it assumes what the others do not.
     pub fn is_ordered(self) -> bool {
         self != Consistency::Eventual

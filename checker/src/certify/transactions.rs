@@ -40,7 +40,7 @@ pub(crate) struct Transcript<'a> {
     writes: FxMap<(ValueId, ValueId), Vec<OpId>>,
     /// The longest list that was read of each key.
     longest: FxMap<ValueId, &'a [ValueId]>,
-    /// Those of unknown outcome of which something was seen.
+    /// The transactions of unknown outcome of which a committed one has seen a write.
     seen: FxSet<OpId>,
 }
 

@@ -46,13 +46,13 @@ pub(crate) struct Arrow {
 /// Which dependencies count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counts {
-    /// Between writes.
+    /// The order of versions only.
     Writes,
-    /// Those and reads.
+    /// The order of versions, and of a writer before those that read from it.
     Dependencies,
-    /// And anti-dependencies, of snapshots.
+    /// Dependencies, and anti-dependencies between snapshots.
     Snapshots,
-    /// And anti-dependencies, of serial orders.
+    /// Dependencies, and anti-dependencies between transactions in a serial order.
     Serial,
 }
 

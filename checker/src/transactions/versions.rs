@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 pub(crate) struct Version {
     /// The transaction.
     pub(crate) writer: u32,
-    /// Whether it is the last that the transaction wrote of the key.
+    /// Whether this write is the last one of its transaction on this key.
     pub(crate) is_last: bool,
     /// Whether another write of the value exists: then nobody knows whose was read.
     pub(crate) is_ambiguous: bool,
